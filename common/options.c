@@ -1,0 +1,474 @@
+#include "common/options.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VARIABLE_SIZE = 64, FILE_SIZE_MAX = 1 << 20 };
+
+/* One reading of one source (file, environment, command line). */
+struct reading {
+	const struct option *table;
+	struct options_result *result;
+	uint64_t lists_begun; /* a list from this source replaces one from an earlier source */
+};
+
+static int refuse(struct reading *reading, const char *where, const char *value, const char *allowed)
+{
+	(void)snprintf(reading->result->message, OPTION_MESSAGE_SIZE, "%s: \"%s\" is not allowed; it takes %s", where, value,
+		allowed);
+	return -EINVAL;
+}
+
+static bool parse_whole_number(const char *text, char **end, long long *number)
+{
+	errno = 0;
+	*number = strtoll(text, end, 10);
+	return errno == 0 && *end != text && isdigit((unsigned char)text[0]);
+}
+
+static int set_number(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	char allowed[80];
+	char *end;
+	long long number;
+
+	(void)snprintf(allowed, sizeof allowed, "a whole number from %lld to %lld", option->least, option->most);
+	if (!parse_whole_number(value, &end, &number) || *end != '\0' || number < option->least || number > option->most)
+		return refuse(reading, where, value, allowed);
+	*(long long *)option->value = number;
+	return 0;
+}
+
+/* "", "K", "KiB", "M", ...: the power of two, or -1. */
+static int size_shift(const char *suffix)
+{
+	static const char letters[] = "KMG";
+	const char *letter;
+
+	if (suffix[0] == '\0')
+		return 0;
+	letter = strchr(letters, toupper((unsigned char)suffix[0]));
+	if (letter == NULL || (suffix[1] != '\0' && strcmp(suffix + 1, "iB") != 0))
+		return -1;
+	return 10 * (int)(letter - letters + 1);
+}
+
+static int set_size(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	char allowed[120];
+	char *end;
+	long long number;
+	int shift;
+
+	(void)snprintf(allowed, sizeof allowed, "a size from %lld to %lld bytes, as in 65535, 64K, 1M or 2G", option->least,
+		option->most);
+	if (!parse_whole_number(value, &end, &number))
+		return refuse(reading, where, value, allowed);
+	shift = size_shift(end);
+	if (shift < 0 || number > (option->most >> shift) || number << shift < option->least)
+		return refuse(reading, where, value, allowed);
+	*(long long *)option->value = number << shift;
+	return 0;
+}
+
+static void list_words(const char *const *words, char *text, size_t size)
+{
+	size_t length = 0;
+
+	text[0] = '\0';
+	for (; *words != NULL && length < size; words++)
+		length += (size_t)snprintf(text + length, size - length, "%s%s", *words, words[1] == NULL ? "" : ", ");
+}
+
+static int set_choice(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	char words[160];
+	char allowed[180];
+
+	for (int i = 0; option->choices[i] != NULL; i++) {
+		if (strcmp(option->choices[i], value) == 0) {
+			*(int *)option->value = i;
+			return 0;
+		}
+	}
+	list_words(option->choices, words, sizeof words);
+	(void)snprintf(allowed, sizeof allowed, "one of: %s", words);
+	return refuse(reading, where, value, allowed);
+}
+
+static int set_flag(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	bool on = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+
+	if (!on && strcmp(value, "0") != 0 && strcmp(value, "false") != 0)
+		return refuse(reading, where, value, "1, 0, true or false");
+	*(int *)option->value = on;
+	return 0;
+}
+
+static int set_string(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	const char *allowed = option->check == NULL ? NULL : option->check(value);
+
+	if (allowed != NULL)
+		return refuse(reading, where, value, allowed);
+	*(const char **)option->value = value;
+	return 0;
+}
+
+static int set_list(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	struct option_list *list = option->value;
+	uint64_t bit = UINT64_C(1) << (option - reading->table);
+	const char *allowed = option->check == NULL ? NULL : option->check(value);
+
+	if (allowed != NULL)
+		return refuse(reading, where, value, allowed);
+	if ((reading->lists_begun & bit) == 0)
+		list->count = 0;
+	reading->lists_begun |= bit;
+	if (list->count == OPTION_LIST_MAX)
+		return refuse(reading, where, value, "at most 16 values");
+	list->items[list->count++] = value;
+	return 0;
+}
+
+static int set_value(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	switch (option->kind) {
+	case OPTION_FLAG:
+		return set_flag(reading, option, where, value);
+	case OPTION_STRING:
+		return set_string(reading, option, where, value);
+	case OPTION_LIST:
+		return set_list(reading, option, where, value);
+	case OPTION_NUMBER:
+		return set_number(reading, option, where, value);
+	case OPTION_SIZE:
+		return set_size(reading, option, where, value);
+	case OPTION_CHOICE:
+		return set_choice(reading, option, where, value);
+	}
+	return -EINVAL;
+}
+
+static void variable_name(const struct option *option, char name[VARIABLE_SIZE])
+{
+	size_t size = (size_t)snprintf(name, VARIABLE_SIZE, "CHAT_%s", option->name);
+
+	for (size_t i = 0; i < size && i < VARIABLE_SIZE; i++)
+		name[i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+}
+
+/* Strings of a file or of an alias have to stay as long as the options; the program's life is that long. */
+static char *keep(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		abort(); /* without memory at the start there is nothing to do */
+	return copy;
+}
+
+static int set_words(struct reading *reading, const struct option *option, const char *where, const char *value)
+{
+	char *words = keep(value);
+	char *rest = NULL;
+	int error = 0;
+
+	for (char *word = strtok_r(words, " \t", &rest); word != NULL && error == 0; word = strtok_r(NULL, " \t", &rest)) {
+		char *copy = keep(word);
+
+		error = set_list(reading, option, where, copy);
+		if (error != 0)
+			free(copy);
+	}
+	free(words);
+	return error;
+}
+
+static int set_variable(struct reading *reading, const struct option *option, const char *name, const char *value)
+{
+	if (value[0] == '\0')
+		return 0;
+	if (option->kind == OPTION_LIST)
+		return set_words(reading, option, name, value);
+	return set_value(reading, option, name, value);
+}
+
+static int set_alias(struct reading *reading, const struct option *option, const char *value)
+{
+	char text[OPTION_MESSAGE_SIZE];
+	const char *mark = option->alias_format == NULL ? NULL : strstr(option->alias_format, "%s");
+
+	if (value[0] == '\0')
+		return 0;
+	if (mark == NULL)
+		return set_variable(reading, option, option->alias, value);
+	(void)snprintf(text, sizeof text, "%.*s%s%s", (int)(mark - option->alias_format), option->alias_format, value,
+		mark + 2);
+	return set_variable(reading, option, option->alias, text);
+}
+
+/* Looks 'name' up in "NAME=VALUE" strings; the last one wins. */
+static const char *look_up(char *const *variables, const char *name)
+{
+	size_t size = strlen(name);
+	const char *value = NULL;
+
+	for (; *variables != NULL; variables++) {
+		if (strncmp(*variables, name, size) == 0 && (*variables)[size] == '=')
+			value = *variables + size + 1;
+	}
+	return value;
+}
+
+static int read_variables(struct reading *reading, char *const *variables)
+{
+	int error = 0;
+
+	for (const struct option *option = reading->table; option->name != NULL && error == 0; option++) {
+		char name[VARIABLE_SIZE];
+		const char *value;
+
+		variable_name(option, name);
+		value = look_up(variables, name);
+		if (value != NULL) {
+			error = set_variable(reading, option, name, value);
+			continue;
+		}
+		value = option->alias == NULL ? NULL : look_up(variables, option->alias);
+		if (value != NULL)
+			error = set_alias(reading, option, value);
+	}
+	return error;
+}
+
+static const struct option *find(const struct option *table, const char *name, size_t size)
+{
+	for (; table->name != NULL; table++) {
+		if (strlen(table->name) == size && memcmp(table->name, name, size) == 0)
+			return table;
+	}
+	return NULL;
+}
+
+/*
+ * Takes the option at '*place' of argv, and its value; steps past them. Returns NULL with a message when it is unknown or
+ * lacks its value.
+ */
+static const struct option *take_option(
+	struct reading *reading, int argc, char **argv, int *place, const char **value)
+{
+	const char *name = argv[*place] + (argv[*place][1] == '-' ? 2 : 1);
+	const char *equals = strchr(name, '=');
+	size_t size = equals == NULL ? strlen(name) : (size_t)(equals - name);
+	const struct option *option = find(reading->table, name, size);
+	char *message = reading->result->message;
+
+	*value = equals == NULL ? NULL : equals + 1;
+	if (option == NULL) {
+		(void)snprintf(message, OPTION_MESSAGE_SIZE, "%s: there is no such option; --help lists them", argv[*place]);
+		return NULL;
+	}
+	(*place)++;
+	if (option->kind == OPTION_FLAG)
+		*value = *value == NULL ? "1" : *value;
+	else if (*value == NULL && *place < argc)
+		*value = argv[(*place)++];
+	if (*value == NULL) {
+		(void)snprintf(message, OPTION_MESSAGE_SIZE, "--%s: a value is missing; it takes %s", option->name,
+			option->argument);
+		return NULL;
+	}
+	return option;
+}
+
+static bool is_option(const char *argument)
+{
+	return argument[0] == '-' && argument[1] != '\0';
+}
+
+static int read_arguments(struct reading *reading, int argc, char **argv)
+{
+	int place = 1;
+
+	while (place < argc && is_option(argv[place])) {
+		const struct option *option;
+		const char *value;
+		char where[VARIABLE_SIZE];
+		int error;
+
+		if (strcmp(argv[place], "--") == 0) {
+			place++;
+			break;
+		}
+		option = take_option(reading, argc, argv, &place, &value);
+		if (option == NULL)
+			return -EINVAL;
+		(void)snprintf(where, sizeof where, "--%s", option->name);
+		error = set_value(reading, option, where, value);
+		if (error != 0)
+			return error;
+	}
+	reading->result->first_argument = place;
+	return 0;
+}
+
+/* Cuts white space and one pair of quotes off. */
+static char *strip(char *text)
+{
+	size_t size;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	size = strlen(text);
+	while (size > 0 && isspace((unsigned char)text[size - 1]))
+		text[--size] = '\0';
+	if (size >= 2 && (text[0] == '"' || text[0] == '\'') && text[size - 1] == text[0]) {
+		text[size - 1] = '\0';
+		text++;
+	}
+	return text;
+}
+
+/* Makes "NAME=VALUE" of a line of a file, or NULL of one that holds no variable. */
+static char *variable_of_line(char *line)
+{
+	char *equals;
+	char *value;
+	char *name = line;
+	size_t name_size;
+
+	while (isspace((unsigned char)*name))
+		name++;
+	if (strncmp(name, "export ", 7) == 0)
+		name += 7;
+	while (isspace((unsigned char)*name))
+		name++;
+	equals = strchr(name, '=');
+	if (name[0] == '#' || equals == NULL)
+		return NULL;
+	value = strip(equals + 1);
+	name_size = (size_t)(equals - name);
+	while (name_size > 0 && isspace((unsigned char)name[name_size - 1]))
+		name_size--;
+	memmove(name + name_size + 1, value, strlen(value) + 1);
+	name[name_size] = '=';
+	return name;
+}
+
+int options_parse_file(const struct option *table, char *text, struct options_result *result)
+{
+	struct reading reading = {.table = table, .result = result};
+	char *rest = NULL;
+	char **variables = NULL;
+	size_t count = 0;
+	int error;
+
+	for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+		char *variable = variable_of_line(line);
+		char **grown;
+
+		if (variable == NULL)
+			continue;
+		grown = realloc(variables, (count + 2) * sizeof *variables);
+		if (grown == NULL)
+			abort(); /* as in keep() */
+		variables = grown;
+		variables[count++] = variable;
+		variables[count] = NULL;
+	}
+	error = count == 0 ? 0 : read_variables(&reading, variables);
+	free(variables);
+	return error;
+}
+
+/* Reads a whole file of at most FILE_SIZE_MAX bytes; NULL with errno set when that fails. */
+static char *read_file(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	size_t size;
+
+	if (file == NULL)
+		return NULL;
+	text = malloc(FILE_SIZE_MAX + 1);
+	if (text == NULL)
+		abort(); /* as in keep() */
+	size = fread(text, 1, FILE_SIZE_MAX + 1, file);
+	if (ferror(file) || size > FILE_SIZE_MAX) {
+		errno = size > FILE_SIZE_MAX ? EFBIG : errno;
+		free(text);
+		text = NULL;
+	} else {
+		text[size] = '\0';
+	}
+	(void)fclose(file); /* only read */
+	return text;
+}
+
+/* The file to read, from the command line or else the environment; NULL when there is none. */
+static const char *env_file_path(int argc, char **argv, char **environment)
+{
+	const char *path = NULL;
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *name = argv[i];
+
+		if (name[0] == '-' && name[1] == '-')
+			name++;
+		if (strncmp(name, "-env-file=", 10) == 0)
+			path = name + 10;
+		else if (strcmp(name, "-env-file") == 0 && i + 1 < argc)
+			path = argv[i + 1];
+	}
+	if (path == NULL)
+		path = look_up(environment, "CHAT_ENV_FILE");
+	return path != NULL && path[0] != '\0' ? path : NULL;
+}
+
+static int read_env_file(const struct option *table, const char *path, struct options_result *result)
+{
+	char *text = read_file(path);
+
+	if (text == NULL) {
+		(void)snprintf(result->message, OPTION_MESSAGE_SIZE, "--env-file: cannot read \"%s\": %s; it takes a readable file"
+			" of NAME=VALUE lines", path, strerror(errno));
+		return -EINVAL;
+	}
+	return options_parse_file(table, text, result); /* the values live in 'text' */
+}
+
+int options_parse(const struct option *table, int argc, char **argv, char **environment, struct options_result *result)
+{
+	struct reading from_environment = {.table = table, .result = result};
+	struct reading from_arguments = {.table = table, .result = result};
+	const char *path = env_file_path(argc, argv, environment);
+	int error = 0;
+
+	*result = (struct options_result){.first_argument = argc};
+	if (path != NULL)
+		error = read_env_file(table, path, result);
+	if (error == 0)
+		error = read_variables(&from_environment, environment);
+	if (error == 0)
+		error = read_arguments(&from_arguments, argc, argv);
+	return error;
+}
+
+void options_print_help(const struct option *table, FILE *out)
+{
+	for (; table->name != NULL; table++) {
+		char head[80];
+
+		(void)snprintf(head, sizeof head, "--%s%s%s", table->name, table->argument == NULL ? "" : " ",
+			table->argument == NULL ? "" : table->argument);
+		(void)fprintf(out, "  %-27s %s\n", head, table->help);
+	}
+}

@@ -1,0 +1,72 @@
+/*
+ * Options of a program: one const table says what there is; values come, later ones winning, from the defaults, the file
+ * of --env-file, the environment, and the command line.
+ *
+ *         --name VALUE   --name=VALUE   -name VALUE   -name=VALUE   --   (what follows is no option)
+ *
+ * An option "lag-memory" has the variable CHAT_LAG_MEMORY. Variables that no option has are left alone, because the
+ * server, the client and other programs share an environment. An empty variable counts as not set.
+ *
+ * Threads: one at a time. Nothing here prints or ends the program, except options_print_help().
+ */
+#ifndef COMMON_OPTIONS_H
+#define COMMON_OPTIONS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "common/sync.h"
+
+enum option_kind {
+	OPTION_FLAG,   /* int: 1 when given; in the environment 1, 0, true, false                  */
+	OPTION_STRING, /* const char *                                                              */
+	OPTION_LIST,   /* struct option_list; may be repeated; separated by white space in a variable */
+	OPTION_NUMBER, /* long long from 'least' to 'most'                                          */
+	OPTION_SIZE,   /* long long, bytes: 65535, 64K, 1M, 2G (also KiB, MiB, GiB)                  */
+	OPTION_CHOICE, /* int: the place of the word in 'choices'                                    */
+};
+
+enum { OPTION_LIST_MAX = 16, OPTION_MESSAGE_SIZE = 512 };
+
+struct option_list {
+	const char *items[OPTION_LIST_MAX];
+	size_t count;
+};
+
+struct option {
+	const char *name;
+	const char *argument; /* shown in help; NULL for a flag   */
+	const char *help;     /* may hold several lines            */
+	enum option_kind kind;
+	void *value; /* holds the default until then      */
+	long long least;
+	long long most;
+	const char *const *choices; /* ended by NULL                     */
+	/* Looks closer at a string. Returns NULL, or what is allowed, as in "ADDR:PORT with a port of 0 to 65535". */
+	const char *(*check)(const char *value);
+	const char *alias;        /* another variable that is understood (a predecessor's name), or NULL */
+	const char *alias_format; /* what makes our value of its value: one %s; NULL: "%s"               */
+};
+
+/* How the reading ended; the message says what is wrong, with flag or variable, value and what is allowed. */
+struct options_result {
+	int first_argument; /* the place in argv of the first that is no option */
+	char message[OPTION_MESSAGE_SIZE];
+};
+
+/*
+ * Reads the options of 'table', which ends with a NULL name, from the places above; 'environment' is ended by NULL, as
+ * environ is. Strings live as long as 'argv' and the environment do; those of a file for the rest of the program.
+ * Returns 0, or -EINVAL with a message; values may have been changed then.
+ */
+int options_parse(const struct option *table, int argc, char **argv, char **environment, struct options_result *result)
+	MUST_CHECK;
+
+/* Sets options from the text of an environment file; as part of options_parse(), and for tests. 'text' is changed and
+ * has to stay. Comments (#), quotes around a value and "export " are understood. */
+int options_parse_file(const struct option *table, char *text, struct options_result *result) MUST_CHECK;
+
+/* Prints the table: a line or more an option. */
+void options_print_help(const struct option *table, FILE *out);
+
+#endif

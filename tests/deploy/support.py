@@ -1,0 +1,97 @@
+"""What the tests of the scripts share: a copy of the scripts in a folder of their own, with stand-ins around it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SKIPPED = 77
+
+
+def skip(reason):
+    print(reason)
+    sys.exit(SKIPPED)
+
+
+def wait_for(condition, what, seconds=20):
+    """Asks again and again until the condition holds; fails loudly if it never does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s for: {what}")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Checkout:
+    """A folder with copies of some of the project's files, and a folder of stand-ins that comes first on PATH."""
+
+    def __init__(self, *files):
+        self.folder = Path(tempfile.mkdtemp(prefix="tcpchat-test-"))
+        self.root = self.folder / "check out"  # a space, because people have such folders
+        self.tools = self.folder / "tools"
+        self.runtime = self.folder / "runtime"
+        self.runtime.mkdir(mode=0o700)
+        self.tools.mkdir()
+        for name in files:
+            target = self.root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, target)
+            else:
+                shutil.copy(ROOT / name, target)
+        self.environment = dict(
+            os.environ,
+            PATH=f"{self.tools}:{os.environ['PATH']}",
+            XDG_RUNTIME_DIR=str(self.runtime),
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def program(self, path, text):
+        """Writes an executable file; a relative path is a stand-in on PATH."""
+        path = self.tools / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def run(self, *command, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        environment = dict(self.environment, **options.pop("environment", {}))
+        return subprocess.run(
+            [str(part) for part in command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=options.pop("timeout", 60),
+            **options,
+        )
+
+
+def main(tests):
+    """Runs each test function; the first that fails ends the run with its story."""
+    wanted = sys.argv[1:]
+    for test in tests:
+        if wanted and test.__name__ not in wanted:
+            continue
+        print(f"- {test.__name__.replace('_', ' ')}", flush=True)
+        test()
+    print("all of them hold")

@@ -1,0 +1,44 @@
+/*
+ * chatload: loads a chat server and checks what comes back. See --help.
+ */
+#include <signal.h>
+#include <stdio.h>
+
+#include "tests/load/modes.h"
+#include "tests/load/net.h"
+#include "tests/load/options.h"
+#include "tests/load/report.h"
+#include "tests/load/verdict.h"
+
+enum { CHATLOAD_SPARE_DESCRIPTORS = 64 };
+
+static const struct mode chatload_modes[] = {
+	{"fanout", "some members send at full speed: deliveries a second", fanout_run},
+	{"latency", "some members send at a given rate: time and server CPU of a delivery", latency_run},
+	{"idle", "members join and are silent: time to join, memory of the server", idle_run},
+	{"slow", "as fanout, with and without two members who do not keep up", slow_run},
+	{"churn", "people come, speak and leave while the members listen", churn_run},
+	{0},
+};
+
+static void chatload_check_descriptors(const struct options *options)
+{
+	size_t needed = (size_t)(options->members + options->churners) + CHATLOAD_SPARE_DESCRIPTORS;
+	size_t limit = net_raise_descriptor_limit();
+
+	if (needed > limit)
+		verdict_abort("%zu descriptors are needed and the hard limit is %zu (ulimit -Hn)", needed, limit);
+}
+
+int main(int argument_count, char **arguments)
+{
+	struct options options;
+	struct report report = {0};
+
+	options_read(&options, chatload_modes, argument_count, arguments);
+	chatload_check_descriptors(&options);
+	signal(SIGPIPE, SIG_IGN);
+	options.mode->run(&options, &report);
+	report_print(&report, options.mode->name, verdict_failed() ? "FAILED" : "ok", options.format);
+	return verdict_failed() ? 1 : 0;
+}

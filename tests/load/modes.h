@@ -1,0 +1,35 @@
+/*
+ * What chatload can do. Each function runs one mode from the first connection to the last check, adds its values to
+ * the report, and leaves its faults to the verdict.
+ *
+ * Threads: the main thread.
+ */
+#ifndef TCPCHAT_LOAD_MODES_H
+#define TCPCHAT_LOAD_MODES_H
+
+#include <stdint.h>
+
+#include "tests/load/options.h"
+#include "tests/load/report.h"
+
+struct crowd;
+struct senders;
+
+void fanout_run(const struct options *options, struct report *report);
+void latency_run(const struct options *options, struct report *report);
+void idle_run(const struct options *options, struct report *report);
+void slow_run(const struct options *options, struct report *report);
+void churn_run(const struct options *options, struct report *report);
+
+/* Opens a crowd with senders at full speed, and lets it join. */
+void fanout_open(struct crowd *crowd, struct senders *senders, const struct options *options);
+
+/*
+ * Waits until everybody has all that was sent; then nobody may get any more. Returns how many lines that are in all.
+ */
+uint64_t fanout_settle(struct crowd *crowd, struct senders *senders);
+
+/* Checks and closes all that fanout_open() opened. */
+void fanout_close(struct crowd *crowd, struct senders *senders, uint64_t line_count);
+
+#endif

@@ -32,6 +32,27 @@ static size_t plain_prefix(const char *text, size_t size)
 }
 
 /*
+ * The bytes of the maximal subpart at the start of 'text', which is ill-formed: those that could still have begun a
+ * character, or else one. (u8_mbtouc() would take more.) Source: Unicode 15, 3.9, table 3-7.
+ */
+static size_t ill_formed_size(const char *text, size_t size)
+{
+	unsigned char first = (unsigned char)text[0];
+	unsigned char least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+	unsigned char most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+	size_t length = 1;
+
+	if (first < 0xC2 || first > 0xF4)
+		return 1;
+	while (length < size && (unsigned char)text[length] >= least && (unsigned char)text[length] <= most) {
+		length++;
+		least = 0x80;
+		most = 0xBF;
+	}
+	return length;
+}
+
+/*
  * The first character of 'text' and its bytes; 0xFFFD and the bytes of the maximal subpart when it is ill-formed.
  * '*valid' tells a real U+FFFD from a made one.
  */
@@ -43,8 +64,7 @@ static size_t first_character(const char *text, size_t size, ucs4_t *character, 
 	if (*valid)
 		return (size_t)length;
 	*character = 0xFFFD;
-	length = u8_mbtouc(character, (const uint8_t *)text, size); /* says how much is ill-formed */
-	return (size_t)length;
+	return ill_formed_size(text, size);
 }
 
 size_t text_clean(const char *text, size_t size, char *out)
@@ -94,6 +114,15 @@ bool text_is_clean(const char *text, size_t size)
 		size -= length;
 	}
 	return true;
+}
+
+size_t text_prefix(const char *text, size_t size, size_t most)
+{
+	if (size <= most)
+		return size;
+	while (most > 0 && (text[most] & 0xC0) == 0x80)
+		most--;
+	return most;
 }
 
 static bool is_name_letter(ucs4_t character)

@@ -5,7 +5,7 @@
 
 void lines_init(struct lines *lines, size_t limit)
 {
-	*lines = (struct lines){.limit = limit};
+	*lines = (struct lines){.limit = limit, .dropped = LINES_MORE};
 }
 
 static void lines_forget_kept(struct lines *lines)
@@ -54,18 +54,24 @@ static enum lines_state lines_keep_rest(struct lines *lines)
 	size_t size = lines->next_size;
 
 	lines->next_size = 0;
-	if (lines->discarding)
+	if (lines->dropped != LINES_MORE)
 		return LINES_MORE;
-	if (lines->kept_size + size > lines->limit + 1) {
+	if (lines->kept_size + size > lines->limit + 1)
+		lines->dropped = LINES_TOO_LONG;
+	else if (!lines_keep(lines, lines->next, size))
+		lines->dropped = LINES_NO_MEMORY;
+	if (lines->dropped != LINES_MORE)
 		lines_forget_kept(lines);
-		lines->discarding = true;
-		return LINES_MORE;
-	}
-	if (lines_keep(lines, lines->next, size))
-		return LINES_MORE;
-	lines_forget_kept(lines);
-	lines->discarding = true;
-	return LINES_NO_MEMORY;
+	return LINES_MORE;
+}
+
+/* The end of a dropped line: says why it was. */
+static enum lines_state lines_finish_dropped(struct lines *lines)
+{
+	enum lines_state reason = lines->dropped;
+
+	lines->dropped = LINES_MORE;
+	return reason;
 }
 
 static enum lines_state lines_finish(
@@ -94,10 +100,8 @@ enum lines_state lines_next(struct lines *lines, const char **line, size_t *size
 	start_size = (size_t)(end - start);
 	lines->next = end + 1;
 	lines->next_size -= start_size + 1;
-	if (lines->discarding) {
-		lines->discarding = false;
-		return LINES_TOO_LONG;
-	}
+	if (lines->dropped != LINES_MORE)
+		return lines_finish_dropped(lines);
 	if (lines->kept == NULL)
 		return lines_finish(lines, start, start_size, line, size);
 	lines->kept_was_read = true;
@@ -112,10 +116,8 @@ enum lines_state lines_last(struct lines *lines, const char **line, size_t *size
 {
 	if (lines->kept_was_read)
 		lines_forget_kept(lines);
-	if (lines->discarding) {
-		lines->discarding = false;
-		return LINES_TOO_LONG;
-	}
+	if (lines->dropped != LINES_MORE)
+		return lines_finish_dropped(lines);
 	if (lines->kept == NULL)
 		return LINES_MORE;
 	lines->kept_was_read = true;

@@ -14,6 +14,9 @@
 /* More marks than any living script puts on one letter only serve to deface the lines above and below. */
 #define NAME_MARKS_MAX 4
 
+/* The bytes of a name before it is brought to NFC. */
+#define NAME_DECOMPOSED_SIZE_MAX (9 * NAME_LENGTH_MAX)
+
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
 static bool is_control(ucs4_t character)
@@ -201,8 +204,8 @@ bool name_make(const char *text, size_t size, char name[NAME_SIZE])
 	}
 	while (size > 0 && is_white(text[size - 1]))
 		size--;
-	/* Unnormalised text may be somewhat longer than its normal form; nothing sensible is twice as long. */
-	if (size == 0 || size > 2 * NAME_SIZE || u8_check((const uint8_t *)text, size) != NULL)
+	/* Decomposed text is longer than its normal form: a Korean syllable has three parts of three bytes. */
+	if (size == 0 || size > NAME_DECOMPOSED_SIZE_MAX || u8_check((const uint8_t *)text, size) != NULL)
 		return false;
 	normal = u8_normalize(UNINORM_NFC, (const uint8_t *)text, size, buffer, &normal_size);
 	good = normal != NULL && is_name(normal, normal_size);
@@ -215,15 +218,27 @@ bool name_make(const char *text, size_t size, char name[NAME_SIZE])
 	return good;
 }
 
+/* Folds into 'out' of NAME_KEY_SIZE bytes. Returns the bytes; 0 when there is no memory for the work. */
+static size_t fold(const char *text, size_t size, char *out)
+{
+	size_t folded_size = NAME_KEY_SIZE - 1;
+	uint8_t *folded = u8_casefold((const uint8_t *)text, size, NULL, UNINORM_NFKC, (uint8_t *)out, &folded_size);
+
+	if (folded == (uint8_t *)out)
+		return folded_size;
+	free(folded); /* it always fits, see NAME_KEY_SIZE */
+	return 0;
+}
+
+/* Normalising makes capital letters of some that have no case (as in mathematics), so it takes two rounds. */
 size_t name_key(const char *name, char key[NAME_KEY_SIZE])
 {
-	size_t size = NAME_KEY_SIZE - 1;
-	uint8_t *folded =
-		u8_casefold((const uint8_t *)name, strlen(name), NULL, UNINORM_NFKC, (uint8_t *)key, &size);
+	char once[NAME_KEY_SIZE];
+	size_t size = fold(name, strlen(name), once);
 
-	/* It always fits (see NAME_KEY_SIZE); without memory for the work the name is its own key. */
-	if (folded != (uint8_t *)key) {
-		free(folded);
+	if (size != 0)
+		size = fold(once, size, key);
+	if (size == 0) { /* without memory the name is its own key */
 		size = strlen(name);
 		memcpy(key, name, size);
 	}

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { NOTSENT_MOST = 128 * 1024 }; /* bytes a socket takes ahead of what the peer's window allows */
+
 static bool is_port(const char *text)
 {
 	char *end;
@@ -179,10 +181,23 @@ void net_tune(int socket, int dead_after_s)
 	int interval = dead_after_s / 6 > 0 ? dead_after_s / 6 : 1;
 
 	set_number(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+	/* Otherwise the kernel hides megabytes of lag. */
+	set_number(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MOST);
 	set_number(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_number(socket, IPPROTO_TCP, TCP_KEEPIDLE, dead_after_s / 2 > 0 ? dead_after_s / 2 : 1);
 	set_number(socket, IPPROTO_TCP, TCP_KEEPINTVL, interval);
 	set_number(socket, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+bool net_peer_is_dead(int socket, int dead_after_s)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof info;
+
+	if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+		return false; /* not TCP */
+	return info.tcpi_unacked > 0 && info.tcpi_retransmits > 0 &&
+		info.tcpi_last_ack_recv / 1000 >= (unsigned)dead_after_s * 2 / 3;
 }
 
 static void format_address(const struct sockaddr_storage *address, char text[NET_ADDRESS_SIZE])

@@ -46,6 +46,12 @@ int net_connect(const struct net_place *place) MUST_CHECK;
  */
 void net_tune(int socket, int dead_after_s);
 
+/*
+ * Whether the peer has not answered for 'dead_after_s' seconds although something was sent to it. A peer that only does
+ * not read answers the probes of its full window, so it does not count as dead.
+ */
+bool net_peer_is_dead(int socket, int dead_after_s);
+
 /* Writes the address of the socket's own end, or of its peer, as "127.0.0.1:7777" or "[::1]:7777"; "unknown" when there
  * is none. IPv4 addresses inside IPv6 are shown as IPv4. */
 void net_own_address(int socket, char text[NET_ADDRESS_SIZE]);

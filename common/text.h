@@ -30,6 +30,9 @@ size_t text_clean(const char *text, size_t size, char *out);
 /* Whether 'text' is valid UTF-8 without the characters that text_clean() leaves out. */
 bool text_is_clean(const char *text, size_t size);
 
+/* How many of the 'size' bytes of UTF-8 to show, 'most' at most, so that no character is cut. */
+size_t text_prefix(const char *text, size_t size, size_t most);
+
 /*
  * Makes a user name of 'text': white space at both ends is dropped, the rest is brought to Unicode's form NFC and written
  * to 'name' with a NUL. Returns false, with 'name' untouched, when it is not 1 to NAME_LENGTH_MAX letters and digits of

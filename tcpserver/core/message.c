@@ -1,0 +1,45 @@
+#include "tcpserver/core/message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct message *message_create(enum message_kind kind, const char *participant, const char *text, size_t text_size)
+{
+	size_t participant_size = strlen(participant);
+	struct message *message = malloc(sizeof *message + participant_size + 1 + text_size);
+	char *bytes = (char *)(message + 1);
+
+	if (message == NULL)
+		return NULL;
+	memcpy(bytes, participant, participant_size + 1);
+	if (text_size > 0)
+		memcpy(bytes + participant_size + 1, text, text_size);
+	*message = (struct message){
+		.references = 1,
+		.kind = kind,
+		.participant_size = participant_size,
+		.text_size = text_size,
+		.participant = bytes,
+		.text = bytes + participant_size + 1,
+	};
+	return message;
+}
+
+struct message *message_acquire(struct message *message)
+{
+	/* Relaxed: whoever adds a reference has one already. */
+	(void)atomic_fetch_add_explicit(&message->references, 1, memory_order_relaxed);
+	return message;
+}
+
+void message_release(struct message *message)
+{
+	/* Acquire and release: all uses by others come before the memory is given back. */
+	if (atomic_fetch_sub_explicit(&message->references, 1, memory_order_acq_rel) == 1)
+		free(message);
+}
+
+size_t message_memory(const struct message *message)
+{
+	return sizeof *message + message->participant_size + 1 + message->text_size;
+}

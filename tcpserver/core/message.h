@@ -1,0 +1,43 @@
+/*
+ * A message: what was said or what happened in a room. It never changes once a journal has kept it, and is shared by
+ * reference count.
+ *
+ * Threads: any.
+ */
+#ifndef TCPSERVER_CORE_MESSAGE_H
+#define TCPSERVER_CORE_MESSAGE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/sync.h"
+
+enum message_kind {
+	MESSAGE_TEXT,   /* the participant said the text                 */
+	MESSAGE_JOINED, /* the participant came; no text                  */
+	MESSAGE_LEFT,   /* the participant went; the text says how       */
+};
+
+struct message {
+	atomic_uint references;
+	enum message_kind kind;
+	uint64_t seq;  /* its place in its room: 1, 2, 3, ...; set by the journal */
+	int64_t at_ns; /* when the journal took it, since 1970                     */
+	size_t participant_size;
+	size_t text_size;
+	const char *participant; /* ended by NUL                            */
+	const char *text;        /* clean UTF-8, not ended by NUL           */
+};
+
+/* Makes a message with one reference; copies name and text. NULL without memory. */
+struct message *message_create(enum message_kind kind, const char *participant, const char *text, size_t text_size)
+	MUST_CHECK;
+
+struct message *message_acquire(struct message *message);
+void message_release(struct message *message);
+
+/* The bytes of memory that a message takes. */
+size_t message_memory(const struct message *message);
+
+#endif

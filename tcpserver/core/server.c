@@ -1,0 +1,142 @@
+#include "tcpserver/core/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "tcpserver/core/door.h"
+#include "tcpserver/core/session.h"
+
+enum {
+	CLIENT_STACK_SIZE = 64 * 1024, /* bytes; a client's thread uses a tenth of it */
+	PAUSE_MS = 200,                /* after accept() found no descriptor          */
+	ACCEPT_BATCH = 64,             /* connections taken before signals are looked at again */
+};
+
+static void *run_client(void *argument)
+{
+	struct session *session = argument;
+	struct talk *talk = session->talk;
+	struct client *client = &session->client;
+
+	thread_name("client");
+	session_run(session);
+	(void)close(session->socket); /* nothing can be done about an error */
+	client_list_depart(&talk->clients, client);
+	session_destroy(session);
+	return NULL;
+}
+
+static void turn_away(const struct talk *talk, int socket, const char *why)
+{
+	log_event(LOG_WARNING, "turned away", "why", why, NULL);
+	talk->door->turn_away(socket, why);
+	(void)close(socket); /* nothing can be done about an error */
+}
+
+static void admit(struct server *server, int socket)
+{
+	struct talk *talk = &server->talk;
+	struct session *session = session_create(talk, socket);
+	pthread_t thread;
+
+	if (session == NULL) {
+		turn_away(talk, socket, "there is no memory for one more client");
+		return;
+	}
+	if (!client_list_add(&talk->clients, &session->client, talk->max_clients)) {
+		turn_away(talk, socket, "as many clients as allowed are here");
+		goto fail_session;
+	}
+	if (thread_start(&thread, CLIENT_STACK_SIZE, run_client, session) != 0) {
+		turn_away(talk, socket, "there is no thread for one more client");
+		goto fail_listed;
+	}
+	return;
+
+fail_listed:
+	client_list_remove(&talk->clients, &session->client);
+fail_session:
+	session_destroy(session);
+}
+
+/* No descriptors, no memory: those who wait to be accepted stay in the queue of the kernel for a moment. */
+static void pause_accepting(struct server *server, int error)
+{
+	if (server->paused_until_ms == 0)
+		log_event(LOG_WARNING, "accepting paused", "why", strerror(error), "what to do",
+			"raise the limit of open files (ulimit -n), or lower --max-clients", NULL);
+	server->paused_until_ms = clock_ms() + PAUSE_MS;
+}
+
+static void note_accepting(struct server *server)
+{
+	if (server->paused_until_ms == 0)
+		return;
+	server->paused_until_ms = 0;
+	log_event(LOG_INFO, "accepting again", NULL);
+}
+
+/* Errors of accept() that concern only the connection that was about to be accepted. Source: accept(2). */
+static bool is_passing(int error)
+{
+	return error == EINTR || error == ECONNABORTED || error == EPROTO || error == ENETDOWN || error == ENOPROTOOPT ||
+		error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
+}
+
+static void accept_from(struct server *server, int listener)
+{
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		int socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (socket >= 0) {
+			note_accepting(server);
+			admit(server, socket);
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (!is_passing(errno)) {
+			pause_accepting(server, errno);
+			return;
+		}
+	}
+}
+
+static void accept_once(struct server *server, const sigset_t *wait_mask)
+{
+	struct pollfd polls[SERVER_LISTENERS_MAX];
+	struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+	bool paused = server->paused_until_ms > clock_ms();
+
+	for (size_t i = 0; i < server->listener_count; i++)
+		polls[i] = (struct pollfd){.fd = server->listeners[i], .events = POLLIN};
+	if (ppoll(polls, paused ? 0 : server->listener_count, paused ? &pause : NULL, wait_mask) <= 0)
+		return; /* a signal, or the end of the pause */
+	for (size_t i = 0; i < server->listener_count; i++) {
+		if (polls[i].revents != 0)
+			accept_from(server, server->listeners[i]);
+	}
+}
+
+static void server_stop(struct server *server)
+{
+	struct talk *talk = &server->talk;
+
+	for (size_t i = 0; i < server->listener_count; i++)
+		(void)close(server->listeners[i]);
+	server->listener_count = 0;
+	/* Relaxed: the wake-ups that follow take a lock. */
+	atomic_store_explicit(&talk->stopping, true, memory_order_relaxed);
+	client_list_wake_all(&talk->clients);
+	client_list_wait_empty(&talk->clients);
+}
+
+void server_run(struct server *server, const sigset_t *wait_mask, bool (*stop_requested)(void))
+{
+	while (!stop_requested())
+		accept_once(server, wait_mask);
+	server_stop(server);
+}

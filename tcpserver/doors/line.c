@@ -1,0 +1,267 @@
+#include "tcpserver/doors/line.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "common/lines.h"
+#include "tcpserver/core/member.h"
+#include "tcpserver/core/message.h"
+#include "tcpserver/core/session.h"
+#include "tcpserver/core/talk.h"
+#include "tcpserver/doors/telnet.h"
+
+enum {
+	SILENCE_MS = 300,    /* after which a client counts as a person, who is asked for a name */
+	NAME_TRIES_MAX = 5,  /* a person has                                                      */
+	TOLD_SIZE_MAX = 400, /* bytes of an address or a reason in a line that is made on the stack */
+};
+
+/* The conversation with one client. */
+struct talker {
+	struct session *session;
+	struct lines lines;
+	struct telnet telnet;
+	bool asked;      /* a person, who was greeted */
+	int name_tries;
+};
+
+/* ---- How messages look. ---- */
+
+/* The parts of a line, and where they go if they fit. */
+struct parts {
+	const char *before;
+	const char *between;
+	const char *after;
+};
+
+static size_t add(char *out, size_t place, const char *bytes, size_t size)
+{
+	memcpy(out + place, bytes, size);
+	return place + size;
+}
+
+static size_t line_encode(const struct message *message, char *out, size_t size)
+{
+	static const struct parts parts[] = {
+		[MESSAGE_TEXT] = {"", ": ", "\n"},
+		[MESSAGE_JOINED] = {"User \"", "\" just joined the chat!", "\n"},
+		[MESSAGE_LEFT] = {"User \"", "\" just left the chat (", ")\n"},
+	};
+	const struct parts *part = &parts[message->kind];
+	size_t before = strlen(part->before);
+	size_t between = strlen(part->between);
+	size_t after = strlen(part->after);
+	size_t needed = before + message->participant_size + between + message->text_size + after;
+	size_t place = 0;
+
+	if (needed > size)
+		return needed;
+	place = add(out, place, part->before, before);
+	place = add(out, place, message->participant, message->participant_size);
+	place = add(out, place, part->between, between);
+	place = add(out, place, message->text, message->text_size);
+	(void)add(out, place, part->after, after);
+	return needed;
+}
+
+const struct format line_format = {.name = "line", .encode = line_encode};
+
+/* ---- Words to one client. ---- */
+
+static void line_tell(struct session *session, enum telling telling, const char *code, const char *text)
+{
+	char *line;
+	int size = telling == TELL_ERROR ? asprintf(&line, "! %s: %s\n", code, text) : asprintf(&line, "* %s\n", text);
+
+	if (size < 0)
+		return; /* without memory there are no words */
+	member_tell(session->member, line, (size_t)size);
+	free(line);
+}
+
+static void line_turn_away(int socket, const char *why)
+{
+	char line[TOLD_SIZE_MAX];
+	char ignored[512];
+	int size = snprintf(line, sizeof line, "! server-full: %s; try again later\n", why);
+
+	(void)send(socket, line, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(socket, SHUT_WR);
+	/* What it sent already, if unread, would make close() reset the connection, and the words be lost. */
+	(void)recv(socket, ignored, sizeof ignored, MSG_DONTWAIT);
+}
+
+static void line_farewell(struct session *session)
+{
+	char address[NET_ADDRESS_SIZE];
+	char line[TOLD_SIZE_MAX];
+	int size;
+
+	net_own_address(session->socket, address);
+	size = snprintf(line, sizeof line, "== The server(%s) was terminated its operation... Goodbye. ==\n", address);
+	member_tell(session->member, line, (size_t)size);
+}
+
+/* ---- Lines of the client. ---- */
+
+static void talker_refuse_name(struct talker *talker)
+{
+	session_error(talker->session, "bad-name",
+		"a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose another and send it as the first line");
+	/* The next line of a program would be taken for a name; a person can be asked again. */
+	if (!talker->asked || ++talker->name_tries >= NAME_TRIES_MAX)
+		session_finish(talker->session, SESSION_REFUSED);
+}
+
+static void talker_first_line(struct talker *talker, const char *line, size_t size)
+{
+	struct session *session = talker->session;
+
+	if (size == 5 && strncasecmp(line, "!exit", 5) == 0) {
+		session_finish(session, SESSION_LEFT);
+	} else if (size >= 1 && line[0] == '/') {
+		session_register_guest(session);
+		if (!session_ended(session))
+			session_line(session, line, size);
+	} else if (!session_register(session, line, size)) {
+		talker_refuse_name(talker);
+	}
+}
+
+static void talker_refuse_line(struct talker *talker, enum lines_state state)
+{
+	struct session *session = talker->session;
+
+	if (state == LINES_TOO_LONG)
+		session_error(session, "line-too-long", "a line may have %zu bytes; this one was dropped, send it in parts",
+			session->talk->max_line);
+	else
+		session_error(session, "no-memory", "the server has no memory for this line now; it was dropped, send it again");
+}
+
+static void talker_take(struct talker *talker, enum lines_state state, const char *line, size_t size)
+{
+	struct session *session = talker->session;
+
+	if (state == LINES_LINE && session_has_name(session))
+		session_line(session, line, size);
+	else if (state == LINES_LINE)
+		talker_first_line(talker, line, size);
+	else if (session_has_name(session))
+		talker_refuse_line(talker, state);
+	else
+		talker_refuse_name(talker);
+}
+
+static void talker_split(struct talker *talker, const char *bytes, size_t size)
+{
+	enum lines_state state;
+	const char *line;
+	size_t line_size;
+
+	lines_feed(&talker->lines, bytes, size);
+	while (!session_ended(talker->session) && (state = lines_next(&talker->lines, &line, &line_size)) != LINES_MORE)
+		talker_take(talker, state, line, line_size);
+}
+
+/* Bytes with a 0xFF in them, or after one. */
+static void talker_filter(struct talker *talker, const char *bytes, size_t size)
+{
+	size_t replies_size;
+	char *text = malloc(TELNET_TEXT_SIZE(size) + TELNET_REPLIES_SIZE(size));
+	char *replies = text == NULL ? NULL : text + TELNET_TEXT_SIZE(size);
+
+	if (text == NULL) {
+		talker_refuse_line(talker, LINES_NO_MEMORY);
+		session_finish(talker->session, SESSION_REFUSED);
+		return;
+	}
+	size = telnet_filter(&talker->telnet, bytes, size, text, replies, &replies_size);
+	if (replies_size > 0)
+		member_tell(talker->session->member, replies, replies_size);
+	talker_split(talker, text, size);
+	free(text);
+}
+
+static void talker_hear(struct talker *talker, const char *bytes, size_t size)
+{
+	if (telnet_concerns(&talker->telnet, bytes, size))
+		talker_filter(talker, bytes, size);
+	else
+		talker_split(talker, bytes, size);
+}
+
+/* The client has closed its side; a last line without an end counts. */
+static void talker_end(struct talker *talker)
+{
+	const char *line;
+	size_t size;
+	enum lines_state state = lines_last(&talker->lines, &line, &size);
+
+	if (state != LINES_MORE)
+		talker_take(talker, state, line, size);
+	session_finish(talker->session, SESSION_LEFT);
+}
+
+/* ---- The conversation. ---- */
+
+/* How long to wait for the next bytes: a person shows by silence, a name has its time, then there is no limit. */
+static int talker_timeout_ms(const struct talker *talker, long long name_deadline_ms)
+{
+	long long left_ms = name_deadline_ms - clock_ms();
+
+	if (session_has_name(talker->session))
+		return -1;
+	if (left_ms < 0)
+		left_ms = 0;
+	return (int)(!talker->asked && left_ms > SILENCE_MS ? SILENCE_MS : left_ms);
+}
+
+static void talker_silence(struct talker *talker, long long name_deadline_ms)
+{
+	struct session *session = talker->session;
+
+	if (clock_ms() < name_deadline_ms) {
+		talker->asked = true;
+		session_notice(session, "Welcome to tcpchat. Please type your name and press Enter.");
+		return;
+	}
+	session_error(session, "name-timeout", "no name came within %d s; connect again and send your name as the first line",
+		session->talk->name_timeout_ms / 1000);
+	session_finish(session, SESSION_REFUSED);
+}
+
+static void line_serve(struct session *session)
+{
+	struct talker talker = {.session = session};
+	long long name_deadline_ms = clock_ms() + session->talk->name_timeout_ms;
+
+	lines_init(&talker.lines, session->talk->max_line);
+	while (!session_ended(session)) {
+		const char *bytes;
+		ssize_t size = session_receive(session, talker_timeout_ms(&talker, name_deadline_ms), &bytes);
+
+		if (size > 0)
+			talker_hear(&talker, bytes, (size_t)size);
+		else if (size == 0)
+			talker_end(&talker);
+		else if (size == -ETIMEDOUT)
+			talker_silence(&talker, name_deadline_ms);
+		else
+			session_break(session, (int)-size);
+	}
+	lines_fini(&talker.lines);
+}
+
+const struct door line_door = {
+	.name = "line",
+	.format = &line_format,
+	.serve = line_serve,
+	.tell = line_tell,
+	.turn_away = line_turn_away,
+	.farewell = line_farewell,
+};

@@ -1,0 +1,327 @@
+/*
+ * tcpserver: options, signals, and which doors and journals there are.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/net.h"
+#include "common/options.h"
+#include "tcpserver/core/journal.h"
+#include "tcpserver/core/member.h"
+#include "tcpserver/core/room.h"
+#include "tcpserver/core/server.h"
+#include "tcpserver/doors/line.h"
+#include "tcpserver/journals/memory.h"
+
+enum {
+	EXIT_USAGE = 2,
+	DESCRIPTORS_KEPT = 32, /* for everything that is not a client */
+	MAX_CLIENTS_MOST = 1000000,
+};
+
+static const char lobby_id[] = "lobby";
+
+static struct {
+	struct option_list listen;
+	const char *journal;
+	long long max_clients; /* 0: as many as there are descriptors */
+	long long max_line;
+	long long name_timeout_s;
+	long long peer_timeout_s;
+	long long lag_memory;
+	int log_level;
+	int log_format;
+	const char *env_file;
+	int version;
+	int help;
+} settings = {
+	.listen = {.items = {"[::]:7777"}, .count = 1},
+	.journal = "memory",
+	.max_line = 65535,
+	.name_timeout_s = 60,
+	.peer_timeout_s = 60,
+	.lag_memory = 1024 * 1024,
+	.log_level = LOG_INFO,
+	.log_format = LOG_TEXT,
+};
+
+static const char *check_listen(const char *value)
+{
+	struct net_place place;
+
+	if (net_place_parse(value, "", NULL, &place))
+		return NULL;
+	return "ADDR:PORT with a port of 0 to 65535, as in 127.0.0.1:7777 or [::]:7777";
+}
+
+/* Reads "memory" or "memory:N". Returns whether it is that. */
+static bool parse_journal(const char *value, size_t *kept)
+{
+	char *end;
+	long long number = MEMORY_JOURNAL_KEPT;
+
+	if (strncmp(value, "memory", 6) != 0)
+		return false;
+	if (value[6] == ':' && value[7] >= '0' && value[7] <= '9') {
+		errno = 0;
+		number = strtoll(value + 7, &end, 10);
+		if (errno != 0 || *end != '\0')
+			return false;
+	} else if (value[6] != '\0') {
+		return false;
+	}
+	*kept = (size_t)number;
+	return number >= 1 && number <= MEMORY_JOURNAL_KEPT_MOST;
+}
+
+static const char *check_journal(const char *value)
+{
+	size_t kept;
+
+	return parse_journal(value, &kept) ? NULL : "memory or memory:N, N messages kept per room, 1 to 100000000";
+}
+
+static const struct option options[] = {
+	{.name = "listen", .argument = "ADDR:PORT", .kind = OPTION_LIST, .value = &settings.listen, .check = check_listen,
+		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included)", .alias = "APP_PORT",
+		.alias_format = "[::]:%s"},
+	{.name = "journal", .argument = "memory[:N]", .kind = OPTION_STRING, .value = &settings.journal,
+		.check = check_journal, .help = "what keeps messages; N of them per room (default memory:10000)"},
+	{.name = "max-clients", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_clients, .least = 1,
+		.most = MAX_CLIENTS_MOST, .help = "clients at a time (default: what the limit of open files allows)"},
+	{.name = "max-line", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.max_line, .least = 64,
+		.most = 1024 * 1024, .help = "the longest line a client may send (default 65535 bytes)"},
+	{.name = "name-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.name_timeout_s,
+		.least = 1, .most = 86400, .help = "how long a client has to send its name (default 60)"},
+	{.name = "peer-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.peer_timeout_s,
+		.least = 3, .most = 86400, .help = "within which a client that vanished is noticed (default 60)"},
+	{.name = "lag-memory", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.lag_memory, .least = 0,
+		.most = 1LL << 40,
+		.help = "how far a slow reader may be behind in memory, before it reads the journal (default 1M)"},
+	{.name = "log-level", .argument = "LEVEL", .kind = OPTION_CHOICE, .value = &settings.log_level,
+		.choices = log_level_names, .help = "error, warning, info (default) or debug, which logs what people say"},
+	{.name = "log-format", .argument = "FORMAT", .kind = OPTION_CHOICE, .value = &settings.log_format,
+		.choices = log_format_names, .help = "text (default) or json"},
+	{.name = "env-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file,
+		.help = "a file of NAME=VALUE lines to take as environment"},
+	{.name = "version", .kind = OPTION_FLAG, .value = &settings.version, .help = "print the version and exit"},
+	{.name = "help", .kind = OPTION_FLAG, .value = &settings.help, .help = "print this and exit"},
+	{.name = NULL},
+};
+
+/* ---- Signals: the first one stops the server in good order, the second at once. ---- */
+
+static volatile sig_atomic_t stop_signals; /* written by the handler, in the main thread alone */
+
+static void on_stop_signal(int signal)
+{
+	if (stop_signals != 0)
+		_exit(128 + signal);
+	stop_signals = 1;
+}
+
+static bool stop_requested(void)
+{
+	return stop_signals != 0;
+}
+
+static void for_each_stop_signal(sigset_t *set, int (*change)(sigset_t *, int))
+{
+	(void)change(set, SIGINT);
+	(void)change(set, SIGTERM);
+	(void)change(set, SIGHUP);
+}
+
+/* Blocks the signals in this thread and all that it starts; 'wait_mask' is the mask that lets them through. */
+static void prepare_signals(sigset_t *stop_set, sigset_t *wait_mask)
+{
+	struct sigaction stop = {.sa_handler = on_stop_signal};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	(void)sigemptyset(stop_set);
+	for_each_stop_signal(stop_set, sigaddset);
+	(void)pthread_sigmask(SIG_BLOCK, stop_set, NULL);
+	member_prepare_process();
+	(void)sigaction(SIGINT, &stop, NULL);
+	(void)sigaction(SIGTERM, &stop, NULL);
+	(void)sigaction(SIGHUP, &stop, NULL);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	(void)pthread_sigmask(SIG_BLOCK, NULL, wait_mask);
+	for_each_stop_signal(wait_mask, sigdelset);
+}
+
+/* ---- Starting. ---- */
+
+static void print_help(void)
+{
+	(void)printf("Usage: tcpserver [OPTION]...\nA chat server: a thread a client, every line to everybody.\n\n");
+	options_print_help(options, stdout);
+	(void)printf("\nEach option can be given as an environment variable: --max-line as CHAT_MAX_LINE.\n"
+		     "Examples:\n"
+		     "  tcpserver                                listens on port 7777\n"
+		     "  tcpserver --listen 127.0.0.1:7000        for this machine alone\n"
+		     "See tcpserver(8).\n");
+}
+
+/* Reads options; exits when there is nothing more to do. */
+static void read_options(int argc, char **argv)
+{
+	struct options_result result;
+	int error = options_parse(options, argc, argv, environ, &result);
+
+	if (error == 0 && result.first_argument < argc) {
+		(void)snprintf(result.message, sizeof result.message, "%.200s: tcpserver takes options only; --help lists them",
+			argv[result.first_argument]);
+		error = -EINVAL;
+	}
+	if (error != 0) {
+		(void)fprintf(stderr, "tcpserver: %s\n", result.message);
+		exit(EXIT_USAGE);
+	}
+	if (settings.help)
+		print_help();
+	else if (settings.version)
+		(void)printf("tcpserver %s\n", TCPCHAT_VERSION);
+	if (settings.help || settings.version)
+		exit(EXIT_SUCCESS);
+}
+
+/* Raises the limit of open files as far as it goes. Returns how many clients that allows. */
+static size_t clients_allowed(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return MAX_CLIENTS_MOST;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* if not, the old limit stands, which is read again */
+	(void)getrlimit(RLIMIT_NOFILE, &limit); /* worked before */
+	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > MAX_CLIENTS_MOST)
+		return MAX_CLIENTS_MOST;
+	return limit.rlim_cur > DESCRIPTORS_KEPT ? (size_t)limit.rlim_cur - DESCRIPTORS_KEPT : 1;
+}
+
+static size_t choose_max_clients(void)
+{
+	size_t allowed = clients_allowed();
+	size_t wanted = (size_t)settings.max_clients;
+	char number[24];
+
+	if (wanted == 0)
+		wanted = allowed;
+	if (wanted > allowed) {
+		log_event(LOG_WARNING, "the limit of open files is lower than --max-clients", "what to do",
+			"raise it (ulimit -Hn, LimitNOFILE=)", NULL);
+	}
+	(void)snprintf(number, sizeof number, "%zu", wanted < allowed ? wanted : allowed);
+	log_event(LOG_INFO, "starting", "version", TCPCHAT_VERSION, "clients allowed", number, NULL);
+	return wanted;
+}
+
+static const char *listen_advice(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "another program listens there; stop it, or choose another port with --listen ADDR:PORT";
+	case EACCES:
+		return "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher port with --listen ADDR:PORT";
+	case EADDRNOTAVAIL:
+		return "this machine has no such address; `ip address` lists those it has";
+	default:
+		return "choose another address with --listen ADDR:PORT";
+	}
+}
+
+static bool open_listeners(struct server *server)
+{
+	for (size_t i = 0; i < settings.listen.count; i++) {
+		const char *where = settings.listen.items[i];
+		struct net_place place;
+		int listener = -EINVAL;
+
+		if (net_place_parse(where, "", NULL, &place))
+			listener = net_listen(&place);
+		if (listener < 0) {
+			(void)fprintf(stderr, "[!] Error while listening the server\ntcpserver: cannot listen on %s: %s; %s\n",
+				where, strerror(-listener), listen_advice(-listener));
+			return false;
+		}
+		server->listeners[server->listener_count++] = listener;
+	}
+	return true;
+}
+
+static void announce(const struct server *server)
+{
+	for (size_t i = 0; i < server->listener_count; i++) {
+		char address[NET_ADDRESS_SIZE];
+
+		net_own_address(server->listeners[i], address);
+		(void)printf("[O] The server is now listening from %s(protocol: tcp)\n", address);
+		log_event(LOG_INFO, "listening", "address", address, NULL);
+	}
+	(void)fflush(stdout);
+	if (log_wants(LOG_DEBUG))
+		log_event(LOG_WARNING, "what people say is logged", "why", "--log-level debug", NULL);
+}
+
+static void fill_talk(struct talk *talk)
+{
+	client_list_init(&talk->clients);
+	talk->door = &line_door;
+	talk->max_clients = choose_max_clients();
+	talk->max_line = (size_t)settings.max_line;
+	talk->lag_memory = (size_t)settings.lag_memory;
+	talk->name_timeout_ms = (int)settings.name_timeout_s * 1000;
+	talk->peer_timeout_s = (int)settings.peer_timeout_s;
+}
+
+/* Runs the talk in a room of 'journal' until a signal comes. */
+static int run(struct server *server, struct journal *journal)
+{
+	sigset_t stop_set;
+	sigset_t wait_mask;
+
+	prepare_signals(&stop_set, &wait_mask);
+	server->talk.lobby = room_open(lobby_id, journal);
+	if (server->talk.lobby == NULL) {
+		(void)fprintf(stderr, "tcpserver: no memory\n");
+		return EXIT_FAILURE;
+	}
+	announce(server);
+	server_run(server, &wait_mask, stop_requested);
+	room_close(server->talk.lobby);
+	log_event(LOG_INFO, "stopped", NULL);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	static struct server server;
+	struct journal *journal;
+	size_t kept = MEMORY_JOURNAL_KEPT;
+	int status;
+
+	read_options(argc, argv);
+	log_start((enum log_level)settings.log_level, (enum log_format)settings.log_format);
+	if (!open_listeners(&server))
+		return EXIT_FAILURE;
+	(void)parse_journal(settings.journal, &kept); /* looked at by check_journal() */
+	journal = memory_journal_create(kept);
+	if (journal == NULL) {
+		(void)fprintf(stderr, "tcpserver: no memory\n");
+		return EXIT_FAILURE;
+	}
+	fill_talk(&server.talk);
+	status = run(&server, journal);
+	client_list_fini(&server.talk.clients);
+	journal->ops->destroy(journal);
+	return status;
+}

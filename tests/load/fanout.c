@@ -69,8 +69,9 @@ void fanout_run(const struct options *options, struct report *report)
 	(void)crowd_let_pass((uint64_t)options->seconds * 1000000000ULL);
 	delivered = crowd_delivered(&crowd) - delivered;
 	cpu_ns = process_cpu_ns((pid_t)options->server_pid) - cpu_ns;
-	report_add(report, "deliveries_per_s", (double)delivered * 1e9 / (double)(net_now_ns() - start_ns));
-	if (delivered > 0 && cpu_ns > 0)
+	if (!verdict_failed())
+		report_add(report, "deliveries_per_s", (double)delivered * 1e9 / (double)(net_now_ns() - start_ns));
+	if (!verdict_failed() && delivered > 0 && cpu_ns > 0)
 		report_add(report, "server_cpu_us_per_delivery", (double)cpu_ns / 1e3 / (double)delivered);
 	lines = fanout_settle(&crowd, &senders);
 	report_add(report, "lines", (double)lines);

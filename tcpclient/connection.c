@@ -1,0 +1,524 @@
+#include "tcpclient/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/lines.h"
+#include "common/text.h"
+#include "tcpclient/buffer.h"
+
+enum {
+	RECEIVE_SIZE = 64 * 1024,
+	BATCH_SIZE = 1024 * 1024, /* shown at once at most */
+	SEND_SIZE = 128 * 1024,
+	DEAD_AFTER_S = 60,
+	WELCOME_AGAIN_MS = 10000, /* a server that was tcpchat before gets this long to say so again */
+	SETTLED_AFTER_MS = 5000,  /* a goTCP connection that lived so long was a good one             */
+	LEAVE_WITHIN_MS = 2000,
+	DETAIL_SIZE = 160,
+};
+
+/* What belongs to one connection to the server; owned by the thread. */
+struct call {
+	int socket;
+	enum dialect dialect;
+	bool line_came;          /* the first line tells the dialect    */
+	bool half_closed;        /* we have said that no more comes     */
+	bool quit;               /* "/quit" was sent                    */
+	bool refused;            /* as a bad name is                    */
+	bool send_failed;        /* no more can be sent                 */
+	long long started_at;    /* clock_ms()                          */
+	long long plain_at;      /* when silence means goTCP            */
+	long long leave_by;      /* when to stop being polite, 0: never */
+	long long read_at;       /* not to read before                  */
+	struct lines lines;
+	size_t sending_from; /* of connection->sending: what is to be sent */
+	size_t sending_to;
+};
+
+struct connection {
+	struct connection_settings settings; /* constant */
+	pthread_t thread;
+	int wake_descriptor;  /* eventfd */
+	int ended_descriptor; /* eventfd */
+	/* Whether the thread is in net_connect(). Sequentially consistent with the outbox's plan: either the thread sees the
+	 * plan to leave before it goes there, or the closing one sees that it is there. */
+	atomic_bool connecting;
+	/* The rest is owned by the thread; 'end' may be read once it has ended. */
+	enum connection_end end;
+	bool was_tcpchat;
+	bool told_unreachable;
+	unsigned attempt;
+	char name[NAME_SIZE]; /* who we are for this server */
+	struct call call;
+	struct buffer clean;
+	char receiving[RECEIVE_SIZE];
+	char sending[SEND_SIZE];
+};
+
+static void tell(struct connection *connection, enum connection_event event, const char *detail)
+{
+	connection->settings.listener->event(connection->settings.context, event, detail);
+}
+
+static bool leaving(const struct connection *connection)
+{
+	return outbox_state(connection->settings.outbox).plan == OUTBOX_LEAVE;
+}
+
+static void ready(struct connection *connection, enum dialect dialect, const char *name, size_t size)
+{
+	connection->call.dialect = dialect;
+	connection->was_tcpchat = dialect == DIALECT_TCPCHAT;
+	if (size >= NAME_SIZE)
+		size = NAME_SIZE - 1;
+	memcpy(connection->name, name, size);
+	connection->name[size] = '\0';
+	if (dialect == DIALECT_TCPCHAT)
+		connection->attempt = 0;
+	tell(connection, CONNECTION_READY, connection->name);
+}
+
+static void ready_plain(struct connection *connection)
+{
+	ready(connection, DIALECT_PLAIN, connection->settings.name, strlen(connection->settings.name));
+}
+
+static bool is_own(const struct connection *connection, const struct heard *heard)
+{
+	/* A goTCP server takes any name, so ours may be longer than NAME_SIZE there; what it got is what we sent. */
+	const char *name =
+		connection->call.dialect == DIALECT_TCPCHAT ? connection->name : connection->settings.name;
+
+	return strlen(name) == heard->name_size && memcmp(name, heard->name, heard->name_size) == 0;
+}
+
+static bool is_code(const struct heard *heard, const char *code)
+{
+	return heard->kind == HEARD_ERROR && strlen(code) == heard->name_size &&
+		memcmp(code, heard->name, heard->name_size) == 0;
+}
+
+/* The first line, before which the dialect could not be known; "! ..." is the server's refusal and leaves it open. */
+static void learn_dialect(struct connection *connection, const struct heard *heard, const char *line, size_t size)
+{
+	struct call *call = &connection->call;
+	bool tcpchat = heard_tells_tcpchat(heard, line, size);
+
+	if (heard->kind == HEARD_WELCOME && (call->dialect == DIALECT_UNKNOWN || !call->line_came))
+		ready(connection, DIALECT_TCPCHAT, heard->name, heard->name_size);
+	else if (call->dialect == DIALECT_UNKNOWN && !tcpchat)
+		ready_plain(connection);
+	if (!tcpchat)
+		call->line_came = true;
+	if (is_code(heard, "bad-name"))
+		call->refused = true;
+}
+
+static void consider(struct connection *connection, const struct heard *heard)
+{
+	struct outbox *outbox = connection->settings.outbox;
+
+	if (heard->kind == HEARD_MESSAGE && is_own(connection, heard))
+		outbox_acknowledge(outbox, heard->text, heard->text_size, connection->call.dialect == DIALECT_TCPCHAT);
+	else if (is_code(heard, "not-stored") || is_code(heard, "line-too-long"))
+		outbox_refused(outbox);
+}
+
+static void hear(struct connection *connection, const char *bytes, size_t size)
+{
+	const struct connection_settings *settings = &connection->settings;
+	struct call *call = &connection->call;
+	struct buffer *clean = &connection->clean;
+	struct heard heard;
+
+	buffer_clear(clean);
+	buffer_add_clean(clean, bytes, size);
+	buffer_add(clean, "", 1); /* so that there is memory for an empty line too */
+	/* A welcome that comes late still counts, if nothing else came before it. */
+	heard = heard_read(clean->bytes, clean->size - 1, call->line_came ? call->dialect : DIALECT_UNKNOWN);
+	if (call->dialect != DIALECT_TCPCHAT && (call->dialect == DIALECT_UNKNOWN || !call->line_came)) {
+		learn_dialect(connection, &heard, clean->bytes, clean->size - 1);
+		heard = heard_read(clean->bytes, clean->size - 1, call->dialect);
+	}
+	consider(connection, &heard);
+	settings->listener->line(settings->context, clean->bytes, clean->size - 1, &heard);
+}
+
+static void hear_line(struct connection *connection, enum lines_state state, const char *line, size_t size)
+{
+	if (state == LINES_LINE)
+		hear(connection, line, size);
+	else
+		tell(connection, CONNECTION_CUT, "");
+}
+
+static void hear_bytes(struct connection *connection, size_t size)
+{
+	struct lines *lines = &connection->call.lines;
+	enum lines_state state;
+	const char *line = NULL;
+	size_t line_size = 0;
+
+	lines_feed(lines, connection->receiving, size);
+	while ((state = lines_next(lines, &line, &line_size)) != LINES_MORE)
+		hear_line(connection, state, line, line_size);
+}
+
+static void hear_last(struct connection *connection)
+{
+	const char *line = NULL;
+	size_t size = 0;
+	enum lines_state state = lines_last(&connection->call.lines, &line, &size);
+
+	if (state != LINES_MORE)
+		hear_line(connection, state, line, size);
+}
+
+/* Reads what is there. Returns 1 when there may be more later, 0 at the end, or -errno. */
+static int call_read(struct connection *connection)
+{
+	struct call *call = &connection->call;
+	ssize_t size = 1;
+	size_t sum = 0;
+
+	while (sum < BATCH_SIZE && size > 0) {
+		size = recv(call->socket, connection->receiving, RECEIVE_SIZE, MSG_DONTWAIT);
+		if (size > 0) {
+			hear_bytes(connection, (size_t)size);
+			sum += (size_t)size;
+		}
+	}
+	if (size > 0)
+		return 1;
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return 1;
+	if (size < 0)
+		return -errno;
+	hear_last(connection);
+	return 0;
+}
+
+static void call_send(struct connection *connection)
+{
+	struct call *call = &connection->call;
+	ssize_t size = send(call->socket, connection->sending + call->sending_from,
+		call->sending_to - call->sending_from, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (size >= 0)
+		call->sending_from += (size_t)size;
+	else if (errno != EAGAIN && errno != EINTR)
+		call->send_failed = true; /* what the server said before it went can still be read */
+}
+
+/* Fills 'sending' from the outbox when it is empty. */
+static void call_fill(struct connection *connection)
+{
+	struct call *call = &connection->call;
+
+	if (call->sending_from < call->sending_to)
+		return;
+	call->sending_from = 0;
+	call->sending_to = 0;
+	if (call->dialect != DIALECT_UNKNOWN && !call->send_failed && !call->half_closed)
+		call->sending_to = outbox_take(connection->settings.outbox, connection->sending, SEND_SIZE, &call->quit);
+}
+
+/* Says that no more comes, when the plan is so and it is true. */
+static void call_finish(struct connection *connection)
+{
+	struct call *call = &connection->call;
+	struct outbox_state state = outbox_state(connection->settings.outbox);
+
+	if (state.plan == OUTBOX_LEAVE && call->leave_by == 0)
+		call->leave_by = clock_ms() + LEAVE_WITHIN_MS;
+	if (state.plan == OUTBOX_GO_ON || call->half_closed || call->sending_from < call->sending_to)
+		return;
+	if (state.plan == OUTBOX_FINISH && (call->dialect == DIALECT_UNKNOWN || state.waiting + state.sent > 0))
+		return;
+	if (state.plan == OUTBOX_LEAVE && state.waiting > 0 && call->dialect != DIALECT_UNKNOWN)
+		return;
+	(void)shutdown(call->socket, SHUT_WR); /* when it fails, the connection is gone, which the next read tells */
+	call->half_closed = true;
+}
+
+static long long earlier(long long one, long long other)
+{
+	if (one == 0 || other == 0)
+		return one + other;
+	return one < other ? one : other;
+}
+
+static int time_left_ms(long long at)
+{
+	long long left = at - clock_ms();
+
+	if (at == 0)
+		return -1;
+	return left > 0 ? (int)left : 0;
+}
+
+static void drain(int descriptor)
+{
+	uint64_t count;
+
+	(void)!read(descriptor, &count, sizeof count); /* EAGAIN: nobody has woken us */
+}
+
+/* Waits for something to do, and sends and reads. Returns as call_read() does. */
+static int call_step(struct connection *connection)
+{
+	struct call *call = &connection->call;
+	bool may_read = call->read_at <= clock_ms();
+	bool may_send = call->sending_from < call->sending_to && !call->send_failed;
+	long long until = earlier(call->dialect == DIALECT_UNKNOWN ? call->plain_at : 0, call->leave_by);
+	struct pollfd polled[] = {
+		{.fd = may_read || may_send ? call->socket : -1,
+			.events = (short)((may_read ? POLLIN : 0) | (may_send ? POLLOUT : 0))},
+		{.fd = connection->wake_descriptor, .events = POLLIN},
+	};
+	int result = 1;
+
+	if (!may_read)
+		until = earlier(until, call->read_at);
+	(void)poll(polled, 2, time_left_ms(until)); /* EINTR: the next round */
+	if (polled[1].revents != 0)
+		drain(connection->wake_descriptor);
+	if (may_send && (polled[0].revents & (POLLOUT | POLLERR | POLLHUP)) != 0)
+		call_send(connection);
+	if (may_read && (polled[0].revents & (POLLIN | POLLERR | POLLHUP)) != 0) {
+		result = call_read(connection);
+		connection->settings.listener->pause(connection->settings.context);
+		call->read_at = clock_ms() + connection->settings.pause_ms;
+	}
+	return result;
+}
+
+/* Talks until the connection is gone or left. Returns 0, or -errno when it broke. */
+static int call_talk(struct connection *connection)
+{
+	struct call *call = &connection->call;
+	int result = 1;
+
+	while (result == 1) {
+		call_fill(connection);
+		call_finish(connection);
+		if (call->leave_by != 0 && clock_ms() >= call->leave_by)
+			return 0;
+		if (call->dialect == DIALECT_UNKNOWN && clock_ms() >= call->plain_at)
+			ready_plain(connection);
+		else
+			result = call_step(connection);
+	}
+	return result;
+}
+
+static void call_begin(struct connection *connection, int socket)
+{
+	long long now = clock_ms();
+	char address[NET_ADDRESS_SIZE];
+
+	connection->call = (struct call){
+		.socket = socket,
+		.started_at = now,
+		.plain_at = now + (connection->was_tcpchat ? WELCOME_AGAIN_MS : CONNECTION_PLAIN_AFTER_MS),
+		.sending_to = (size_t)snprintf(connection->sending, SEND_SIZE, "%s\n", connection->settings.name),
+	};
+	lines_init(&connection->call.lines, CONNECTION_LINE_SIZE_MAX);
+	net_tune(socket, DEAD_AFTER_S);
+	net_peer_address(socket, address);
+	connection->told_unreachable = false;
+	tell(connection, CONNECTION_MADE, address);
+}
+
+static void call_end(struct connection *connection)
+{
+	lines_fini(&connection->call.lines);
+	(void)close(connection->call.socket); /* nothing is left to be lost */
+}
+
+static const char *reason(int error)
+{
+	if (error == 0)
+		return "it closed the connection";
+	return error == -EHOSTUNREACH ? "there is no such host, or no way to it" : strerrordesc_np(-error);
+}
+
+static void forget_sent(struct connection *connection)
+{
+	char text[DETAIL_SIZE];
+	bool again = connection->call.dialect != DIALECT_PLAIN;
+	size_t count = outbox_lost(connection->settings.outbox, again);
+
+	if (again || count == 0)
+		return;
+	(void)snprintf(text, sizeof text, "%zu", count);
+	tell(connection, CONNECTION_FORGOT, text);
+}
+
+/* Whether to connect again after a connection that ended with 'error'; if not, 'end' says how it ended. */
+static bool call_was_lost(struct connection *connection, int error)
+{
+	const struct call *call = &connection->call;
+
+	connection->end = CONNECTION_LEFT;
+	if (call->leave_by != 0 || (call->quit && call->dialect == DIALECT_TCPCHAT))
+		return false;
+	connection->end = CONNECTION_REFUSED;
+	if (call->refused)
+		return false;
+	connection->end = error == 0 ? CONNECTION_CLOSED : CONNECTION_BROKEN;
+	if (call->dialect == DIALECT_PLAIN && clock_ms() - call->started_at > SETTLED_AFTER_MS)
+		connection->attempt = 0;
+	tell(connection, CONNECTION_LOST, reason(error));
+	if (connection->settings.persistent)
+		forget_sent(connection);
+	return connection->settings.persistent;
+}
+
+static bool call_once(struct connection *connection, int socket)
+{
+	int error;
+	bool again;
+
+	call_begin(connection, socket);
+	connection->settings.listener->pause(connection->settings.context);
+	error = call_talk(connection);
+	again = call_was_lost(connection, error);
+	connection->settings.listener->pause(connection->settings.context);
+	call_end(connection);
+	return again;
+}
+
+/* Whether to try again. */
+static bool not_reached(struct connection *connection, int error)
+{
+	connection->end = CONNECTION_NOT_REACHED;
+	if (!connection->told_unreachable)
+		tell(connection, CONNECTION_UNREACHABLE, reason(error));
+	connection->told_unreachable = true;
+	connection->settings.listener->pause(connection->settings.context);
+	return connection->settings.persistent;
+}
+
+static int reach(struct connection *connection)
+{
+	int socket = -ECANCELED;
+
+	atomic_store(&connection->connecting, true);
+	if (!leaving(connection))
+		socket = net_connect(&connection->settings.place);
+	atomic_store(&connection->connecting, false);
+	return socket;
+}
+
+int connection_delay_ms(unsigned attempt, unsigned chance)
+{
+	int base = attempt < 6 ? CONNECTION_DELAY_LEAST_MS << attempt : CONNECTION_DELAY_MOST_MS;
+	int delay = base / 4 * 3 + (int)(chance % (unsigned)(base / 2));
+
+	if (delay < CONNECTION_DELAY_LEAST_MS)
+		return CONNECTION_DELAY_LEAST_MS;
+	return delay < CONNECTION_DELAY_MOST_MS ? delay : CONNECTION_DELAY_MOST_MS;
+}
+
+static void wait_for_next_attempt(struct connection *connection)
+{
+	struct pollfd polled = {.fd = connection->wake_descriptor, .events = POLLIN};
+	unsigned chance = 0;
+	long long until;
+
+	(void)!getrandom(&chance, sizeof chance, GRND_NONBLOCK); /* without it all wait equally long: no harm */
+	until = clock_ms() + connection_delay_ms(connection->attempt++, chance);
+	while (!leaving(connection) && clock_ms() < until) {
+		(void)poll(&polled, 1, time_left_ms(until)); /* EINTR: the next round */
+		drain(connection->wake_descriptor);
+	}
+}
+
+static void *connection_run(void *argument)
+{
+	struct connection *connection = argument;
+	bool again = true;
+
+	thread_name("connection");
+	while (again && !leaving(connection)) {
+		int socket = reach(connection);
+
+		if (socket >= 0)
+			again = call_once(connection, socket);
+		else if (socket != -ECANCELED)
+			again = not_reached(connection, socket);
+		if (again)
+			wait_for_next_attempt(connection);
+	}
+	if (again)
+		connection->end = CONNECTION_LEFT;
+	outbox_stop(connection->settings.outbox);
+	(void)eventfd_write(connection->ended_descriptor, 1); /* cannot fail: the count is 0 */
+	return NULL;
+}
+
+int connection_open(const struct connection_settings *settings, struct connection **out)
+{
+	struct connection *connection = memory_get(sizeof *connection);
+	int error;
+
+	memset(connection, 0, sizeof *connection);
+	connection->settings = *settings;
+	connection->wake_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	connection->ended_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = -errno;
+	if (connection->wake_descriptor < 0 || connection->ended_descriptor < 0)
+		goto fail;
+	error = thread_start(&connection->thread, 0, connection_run, connection);
+	if (error != 0)
+		goto fail;
+	*out = connection;
+	return 0;
+
+fail:
+	if (connection->ended_descriptor >= 0)
+		(void)close(connection->ended_descriptor);
+	if (connection->wake_descriptor >= 0)
+		(void)close(connection->wake_descriptor);
+	free(connection);
+	return error;
+}
+
+void connection_wake(struct connection *connection)
+{
+	(void)eventfd_write(connection->wake_descriptor, 1); /* EAGAIN: it is awake 2^64 times over */
+}
+
+int connection_ended(const struct connection *connection)
+{
+	return connection->ended_descriptor;
+}
+
+bool connection_close(struct connection *connection, enum connection_end *end)
+{
+	struct pollfd polled = {.fd = connection->ended_descriptor, .events = POLLIN};
+
+	connection_wake(connection);
+	while (poll(&polled, 1, 100) <= 0) {
+		if (atomic_load(&connection->connecting))
+			return false;
+	}
+	thread_join(connection->thread);
+	*end = connection->end;
+	buffer_fini(&connection->clean);
+	(void)close(connection->ended_descriptor);
+	(void)close(connection->wake_descriptor);
+	free(connection);
+	return true;
+}

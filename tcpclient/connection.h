@@ -1,0 +1,89 @@
+/*
+ * The connection to the server, in a thread of its own: it connects, says who we are, sends what the outbox holds, hears
+ * what the server says, and starts again when the server is gone.
+ *
+ * The first line from the server shows its dialect. A tcpchat server answers the name with its welcome; one that stays
+ * silent is taken for a goTCP server after CONNECTION_PLAIN_AFTER_MS. No line is sent before the dialect is known, since a
+ * goTCP server loses what comes together with the name.
+ *
+ * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client that
+ * does not read.
+ *
+ * Threads: the functions are called by the thread that created it, connection_wake() by any.
+ */
+#ifndef TCPCLIENT_CONNECTION_H
+#define TCPCLIENT_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/net.h"
+#include "tcpclient/heard.h"
+#include "tcpclient/outbox.h"
+
+enum {
+	CONNECTION_PLAIN_AFTER_MS = 1000,
+	CONNECTION_LINE_SIZE_MAX = 300 * 1024, /* the longest line that is taken from a server */
+	CONNECTION_DELAY_LEAST_MS = 500,
+	CONNECTION_DELAY_MOST_MS = 30000,
+};
+
+enum connection_event {
+	CONNECTION_UNREACHABLE, /* 'detail' says why; told once until it is reached     */
+	CONNECTION_MADE,        /* 'detail' is the server's address                     */
+	CONNECTION_READY,       /* lines are sent from now on; 'detail' is our name     */
+	CONNECTION_LOST,        /* 'detail' says how                                    */
+	CONNECTION_FORGOT,      /* 'detail' lines were sent, but perhaps not delivered  */
+	CONNECTION_CUT,         /* a line was too long and is not shown                 */
+};
+
+/* How it ended for good. */
+enum connection_end {
+	CONNECTION_CLOSED,      /* the server closed it                                         */
+	CONNECTION_LEFT,        /* we left                                                      */
+	CONNECTION_REFUSED,     /* the server does not want us, and would not the next time     */
+	CONNECTION_BROKEN,      /* it broke ('persistent' tries again instead)                  */
+	CONNECTION_NOT_REACHED, /* there was none ('persistent' tries again instead)            */
+};
+
+/* Called by the connection's thread. */
+struct connection_listener {
+	/* A line came; it is clean. 'heard' points into it. */
+	void (*line)(void *context, const char *line, size_t size, const struct heard *heard);
+	/* All that was there has been given: the time to show it. */
+	void (*pause)(void *context);
+	void (*event)(void *context, enum connection_event event, const char *detail);
+};
+
+struct connection_settings {
+	struct net_place place;
+	const char *name; /* without line ends, not empty, not starting with '/' */
+	bool persistent;  /* connect again when the server is gone               */
+	int pause_ms;     /* read not more often than this, to show many lines at once; 0: as they come */
+	const struct connection_listener *listener;
+	void *context;
+	struct outbox *outbox; /* borrowed */
+};
+
+struct connection;
+
+/* Starts the thread. Returns 0, or -errno. */
+int connection_open(const struct connection_settings *settings, struct connection **connection) MUST_CHECK;
+
+/* Tells the thread to look at the outbox again: a line was put in, or its plan has changed. */
+void connection_wake(struct connection *connection);
+
+/* A descriptor that becomes readable when the connection has ended for good. */
+int connection_ended(const struct connection *connection);
+
+/*
+ * After outbox_plan(OUTBOX_LEAVE), or when it has ended: waits for the thread, for two seconds at most, and frees the
+ * connection. Returns false when the thread is within the system's name look-up or connect(), which nothing can wake; then
+ * the connection stays, and the program should end by _exit().
+ */
+bool connection_close(struct connection *connection, enum connection_end *end) MUST_CHECK;
+
+/* How long to wait before the attempt with this number (0 is the first after a loss); 'chance' is any number. */
+int connection_delay_ms(unsigned attempt, unsigned chance);
+
+#endif

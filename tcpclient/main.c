@@ -1,0 +1,163 @@
+/*
+ * tcpclient: the options, and who talks: a person at a terminal, or a pipe.
+ */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/net.h"
+#include "common/options.h"
+#include "common/text.h"
+#include "tcpclient/filter.h"
+#include "tcpclient/render.h"
+#include "tcpclient/talk.h"
+
+enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000 };
+
+enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+static const char *const color_names[] = {"auto", "always", "never", NULL};
+
+static struct {
+	const char *name;
+	const char *env_file; /* read by options_parse() itself */
+	int color;
+	int version;
+	int help;
+} settings;
+
+static const struct option table[] = {
+	{.name = "username",
+		.argument = "NAME",
+		.help = "who you are (default: $USER)",
+		.kind = OPTION_STRING,
+		.value = &settings.name,
+		.alias = "USER"},
+	{.name = "color",
+		.argument = "WHEN",
+		.help = "auto, always or never (default: auto; NO_COLOR is honoured)",
+		.kind = OPTION_CHOICE,
+		.value = &settings.color,
+		.choices = color_names},
+	{.name = "env-file",
+		.argument = "FILE",
+		.help = "read CHAT_... variables from FILE",
+		.kind = OPTION_STRING,
+		.value = &settings.env_file},
+	{.name = "version", .help = "print the version", .kind = OPTION_FLAG, .value = &settings.version},
+	{.name = "help", .help = "print this", .kind = OPTION_FLAG, .value = &settings.help},
+	{.name = NULL},
+};
+
+static void print_help(void)
+{
+	(void)printf("Usage: tcpclient [-username NAME] [HOST[:PORT]]\n"
+		     "Talks to a chat server; HOST is localhost and PORT 7777 unless given.\n\n");
+	options_print_help(table, stdout);
+	(void)printf("\nAt a terminal: type and press Enter; /help asks the server for its commands; !exit or Ctrl-D leaves.\n"
+		     "In a pipe: standard input is sent line by line, what the server says goes to standard output.\n"
+		     "Each option has a variable: CHAT_USERNAME, CHAT_COLOR, ... See tcpclient(1).\n");
+}
+
+static int usage_error(const char *message)
+{
+	(void)fprintf(stderr, "tcpclient: %s\nTry 'tcpclient --help'.\n", message);
+	return EXIT_USAGE;
+}
+
+/* What is wrong with a name, as far as we can tell; the server decides. NULL: nothing. */
+static const char *name_fault(const char *name)
+{
+	if (name == NULL || name[strspn(name, " \t")] == '\0')
+		return "a name is needed: tcpclient -username NAME";
+	if (strlen(name) > WANTED_NAME_SIZE_MAX)
+		return "--username: the name is too long; a name has 1 to 50 characters";
+	if (!text_is_clean(name, strlen(name)) || strchr(name, '\t') != NULL)
+		return "--username: the name holds control characters or is not UTF-8; use letters, digits, _ - . #";
+	if (name[strspn(name, " ")] == '/')
+		return "--username: a name does not start with '/'; use letters, digits, _ - . #";
+	return NULL;
+}
+
+static bool is_set(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value != NULL && value[0] != '\0';
+}
+
+static bool is_one_of(const char *text, const char *const *parts)
+{
+	for (; *parts != NULL; parts++) {
+		if (strstr(text, *parts) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static enum render_colors choose_colors(void)
+{
+	static const char *const rich[] = {"256", "direct", "kitty", "alacritty", "foot", "ghostty", NULL};
+	const char *terminal = getenv("TERM");
+
+	if (settings.color == COLOR_NEVER || (settings.color == COLOR_AUTO && is_set("NO_COLOR")))
+		return RENDER_NO_COLORS;
+	if (is_set("COLORTERM") || (terminal != NULL && is_one_of(terminal, rich)))
+		return RENDER_256_COLORS;
+	return RENDER_8_COLORS;
+}
+
+/* Whether a person sits there, at a terminal on which the cursor can be moved. */
+static bool is_person(void)
+{
+	const char *terminal = getenv("TERM");
+
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && terminal != NULL && terminal[0] != '\0' &&
+		strcmp(terminal, "dumb") != 0;
+}
+
+/* A standard stream that was closed would become the first socket. */
+static void open_standard_streams(void)
+{
+	int descriptor;
+
+	do
+		descriptor = open("/dev/null", O_RDWR);
+	while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+	if (descriptor >= 0)
+		(void)close(descriptor);
+}
+
+int main(int argc, char **argv)
+{
+	struct options_result result;
+	struct net_place place;
+	const char *where = "";
+	const char *fault;
+
+	open_standard_streams();
+	if (options_parse(table, argc, argv, environ, &result) != 0)
+		return usage_error(result.message);
+	if (settings.help) {
+		print_help();
+		return EXIT_SUCCESS;
+	}
+	if (settings.version) {
+		(void)printf("tcpclient " TCPCHAT_VERSION "\n");
+		return EXIT_SUCCESS;
+	}
+	if (result.first_argument < argc)
+		where = argv[result.first_argument];
+	if (result.first_argument + 1 < argc)
+		return usage_error("one server is enough: tcpclient [-username NAME] [HOST[:PORT]]");
+	if (!net_place_parse(where, "localhost", "7777", &place))
+		return usage_error("the server is given as HOST, HOST:PORT or [IPV6]:PORT, with a port of 1 to 65535");
+	fault = name_fault(settings.name);
+	if (fault != NULL)
+		return usage_error(fault);
+	if (is_person())
+		return talk_run(&place, settings.name, choose_colors());
+	return filter_run(&place, settings.name);
+}

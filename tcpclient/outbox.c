@@ -1,0 +1,270 @@
+#include "tcpclient/outbox.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcpclient/buffer.h"
+#include "tcpclient/heard.h"
+#include "tcpclient/locks.h"
+
+struct entry {
+	struct entry *next;
+	size_t size;
+	char line[];
+};
+
+struct queue {
+	struct entry *first;
+	struct entry **end; /* where the next one is hung */
+	size_t count;
+};
+
+struct outbox {
+	pthread_mutex_t mutex;  /* OUTBOX_LOCK */
+	pthread_cond_t changed; /* there may be room, or it has stopped */
+	struct queue waiting GUARDED_BY(OUTBOX_LOCK);
+	struct queue sent GUARDED_BY(OUTBOX_LOCK);
+	size_t bytes GUARDED_BY(OUTBOX_LOCK); /* of both queues */
+	enum outbox_plan plan GUARDED_BY(OUTBOX_LOCK);
+	bool stopped GUARDED_BY(OUTBOX_LOCK);
+};
+
+static void outbox_lock(struct outbox *outbox) ACQUIRES(OUTBOX_LOCK) UNCHECKED;
+static void outbox_unlock(struct outbox *outbox) RELEASES(OUTBOX_LOCK) UNCHECKED;
+
+static void outbox_lock(struct outbox *outbox)
+{
+	mutex_lock(&outbox->mutex);
+}
+
+static void outbox_unlock(struct outbox *outbox)
+{
+	mutex_unlock(&outbox->mutex);
+}
+
+static void queue_init(struct queue *queue)
+{
+	*queue = (struct queue){.end = &queue->first};
+}
+
+static void queue_append(struct queue *queue, struct entry *entry)
+{
+	entry->next = NULL;
+	*queue->end = entry;
+	queue->end = &entry->next;
+	queue->count++;
+}
+
+/* Takes out the entry that '*place' (queue->first, or the 'next' of an entry) points to. */
+static struct entry *queue_remove(struct queue *queue, struct entry **place)
+{
+	struct entry *entry = *place;
+
+	*place = entry->next;
+	if (queue->end == &entry->next)
+		queue->end = place;
+	queue->count--;
+	return entry;
+}
+
+static void queue_fini(struct queue *queue)
+{
+	while (queue->first != NULL)
+		free(queue_remove(queue, &queue->first));
+}
+
+struct outbox *outbox_create(void) UNCHECKED /* nobody else knows it yet */
+{
+	struct outbox *outbox = memory_get(sizeof *outbox);
+
+	*outbox = (struct outbox){.plan = OUTBOX_GO_ON};
+	mutex_init(&outbox->mutex);
+	condition_init(&outbox->changed);
+	queue_init(&outbox->waiting);
+	queue_init(&outbox->sent);
+	return outbox;
+}
+
+void outbox_destroy(struct outbox *outbox) UNCHECKED /* nobody else knows it any more */
+{
+	if (outbox == NULL)
+		return;
+	queue_fini(&outbox->waiting);
+	queue_fini(&outbox->sent);
+	(void)pthread_cond_destroy(&outbox->changed); /* nobody waits for it */
+	mutex_fini(&outbox->mutex);
+	free(outbox);
+}
+
+static bool has_room(const struct outbox *outbox, size_t lines, size_t bytes) REQUIRES(OUTBOX_LOCK)
+{
+	size_t count = outbox->waiting.count + outbox->sent.count;
+
+	return lines <= OUTBOX_LINES_MAX - count && bytes <= OUTBOX_BYTES_MAX - outbox->bytes;
+}
+
+bool outbox_has_room(struct outbox *outbox, size_t lines, size_t bytes)
+{
+	bool room;
+
+	outbox_lock(outbox);
+	room = has_room(outbox, lines, bytes);
+	outbox_unlock(outbox);
+	return room;
+}
+
+bool outbox_wait(struct outbox *outbox)
+{
+	bool go_on;
+
+	outbox_lock(outbox);
+	while (!outbox->stopped && !has_room(outbox, 1, OUTBOX_LINE_SIZE_MAX))
+		condition_wait(&outbox->changed, &outbox->mutex);
+	go_on = !outbox->stopped;
+	outbox_unlock(outbox);
+	return go_on;
+}
+
+void outbox_stop(struct outbox *outbox)
+{
+	outbox_lock(outbox);
+	outbox->stopped = true;
+	condition_broadcast(&outbox->changed);
+	outbox_unlock(outbox);
+}
+
+static bool put(struct outbox *outbox, const char *line, size_t size) REQUIRES(OUTBOX_LOCK)
+{
+	struct entry *entry;
+
+	if (size > OUTBOX_LINE_SIZE_MAX || !has_room(outbox, 1, size))
+		return false;
+	entry = memory_get(sizeof *entry + size);
+	entry->size = size;
+	if (size > 0)
+		memcpy(entry->line, line, size);
+	queue_append(&outbox->waiting, entry);
+	outbox->bytes += size;
+	return true;
+}
+
+bool outbox_put(struct outbox *outbox, const char *line, size_t size)
+{
+	bool taken;
+
+	outbox_lock(outbox);
+	taken = put(outbox, line, size);
+	outbox_unlock(outbox);
+	return taken;
+}
+
+void outbox_plan(struct outbox *outbox, enum outbox_plan plan)
+{
+	outbox_lock(outbox);
+	if (plan > outbox->plan)
+		outbox->plan = plan;
+	outbox_unlock(outbox);
+}
+
+static void forget(struct outbox *outbox, struct entry *entry) REQUIRES(OUTBOX_LOCK)
+{
+	outbox->bytes -= entry->size;
+	free(entry);
+	condition_broadcast(&outbox->changed);
+}
+
+static bool is_quit(const struct entry *entry)
+{
+	return entry->size == 5 && memcmp(entry->line, "/quit", 5) == 0;
+}
+
+size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit)
+{
+	size_t taken = 0;
+	struct entry *entry;
+
+	assert(size > OUTBOX_LINE_SIZE_MAX);
+	outbox_lock(outbox);
+	while ((entry = outbox->waiting.first) != NULL && entry->size < size - taken) {
+		memcpy(out + taken, entry->line, entry->size);
+		taken += entry->size;
+		out[taken++] = '\n';
+		(void)queue_remove(&outbox->waiting, &outbox->waiting.first);
+		if (is_quit(entry))
+			*quit = true;
+		if (heard_is_echoed(entry->line, entry->size))
+			queue_append(&outbox->sent, entry);
+		else
+			forget(outbox, entry);
+	}
+	outbox_unlock(outbox);
+	return taken;
+}
+
+void outbox_acknowledge(struct outbox *outbox, const char *text, size_t size, bool certain)
+{
+	struct entry **place;
+
+	outbox_lock(outbox);
+	place = &outbox->sent.first;
+	while (*place != NULL && ((*place)->size != size || memcmp((*place)->line, text, size) != 0))
+		place = &(*place)->next;
+	if (*place == NULL && certain)
+		place = &outbox->sent.first;
+	if (*place != NULL)
+		forget(outbox, queue_remove(&outbox->sent, place));
+	outbox_unlock(outbox);
+}
+
+void outbox_refused(struct outbox *outbox)
+{
+	outbox_lock(outbox);
+	if (outbox->sent.first != NULL)
+		forget(outbox, queue_remove(&outbox->sent, &outbox->sent.first));
+	outbox_unlock(outbox);
+}
+
+/* The sent ones come before those that wait. */
+static void take_back(struct outbox *outbox) REQUIRES(OUTBOX_LOCK)
+{
+	struct queue *sent = &outbox->sent;
+	struct queue *waiting = &outbox->waiting;
+
+	if (sent->first == NULL)
+		return;
+	*sent->end = waiting->first;
+	if (waiting->first == NULL)
+		waiting->end = sent->end;
+	waiting->first = sent->first;
+	waiting->count += sent->count;
+	queue_init(sent);
+}
+
+size_t outbox_lost(struct outbox *outbox, bool again)
+{
+	size_t count;
+
+	outbox_lock(outbox);
+	count = outbox->sent.count;
+	if (again)
+		take_back(outbox);
+	while (outbox->sent.first != NULL)
+		forget(outbox, queue_remove(&outbox->sent, &outbox->sent.first));
+	outbox_unlock(outbox);
+	return count;
+}
+
+struct outbox_state outbox_state(struct outbox *outbox)
+{
+	struct outbox_state state;
+
+	outbox_lock(outbox);
+	state = (struct outbox_state){
+		.waiting = outbox->waiting.count,
+		.sent = outbox->sent.count,
+		.plan = outbox->plan,
+	};
+	outbox_unlock(outbox);
+	return state;
+}

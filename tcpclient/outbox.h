@@ -1,0 +1,82 @@
+/*
+ * The lines that wait to be sent, and those that were sent and whose echo has not come.
+ *
+ * The keyboard (or the filter's input) puts lines in, the socket thread takes them out:
+ *
+ *         put -> waiting -> take -> sent -> acknowledge
+ *                   ^                 |
+ *                   +-- the connection was lost --+
+ *
+ * Its size is bounded: OUTBOX_LINES_MAX lines, OUTBOX_BYTES_MAX bytes. A command is forgotten as soon as it was taken,
+ * because no echo tells of it. With a goTCP server lost lines are not taken back: it might have told them to everyone.
+ *
+ * Threads: any. Nothing here waits, except outbox_wait().
+ */
+#ifndef TCPCLIENT_OUTBOX_H
+#define TCPCLIENT_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/sync.h"
+
+enum {
+	OUTBOX_LINES_MAX = 1000,
+	OUTBOX_BYTES_MAX = 4 * 1024 * 1024,
+	OUTBOX_LINE_SIZE_MAX = 65535, /* as the server's --max-line */
+};
+
+/* What is to happen when the lines run out. */
+enum outbox_plan {
+	OUTBOX_GO_ON,  /* more may come                                             */
+	OUTBOX_FINISH, /* say that no more comes, once every line was echoed        */
+	OUTBOX_LEAVE,  /* the person leaves: send what waits, but not for its echo  */
+};
+
+/* How many there are. */
+struct outbox_state {
+	size_t waiting; /* not sent yet                  */
+	size_t sent;    /* sent, their echo has not come */
+	enum outbox_plan plan;
+};
+
+struct outbox;
+
+struct outbox *outbox_create(void);
+void outbox_destroy(struct outbox *outbox);
+
+/* Whether 'lines' more lines with 'bytes' bytes altogether would be taken. */
+bool outbox_has_room(struct outbox *outbox, size_t lines, size_t bytes);
+
+/* Waits until one line of any size has room, or outbox_stop() was called; returns false then. For a thread with nothing
+ * else to do. */
+bool outbox_wait(struct outbox *outbox) MUST_CHECK;
+
+/* Nobody takes lines any more; wakes outbox_wait(). */
+void outbox_stop(struct outbox *outbox);
+
+/* Adds a line, without its end. Returns false when it is too long or there is no room. */
+bool outbox_put(struct outbox *outbox, const char *line, size_t size) MUST_CHECK;
+
+/* A plan is never taken back; OUTBOX_LEAVE is stronger than OUTBOX_FINISH. */
+void outbox_plan(struct outbox *outbox, enum outbox_plan plan);
+
+/* Copies waiting lines, each with its LF, as many whole ones as fit; returns the bytes. 'size' has to be more than
+ * OUTBOX_LINE_SIZE_MAX. '*quit' is set when one of them was "/quit". */
+size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit);
+
+/*
+ * An echo of ours came: forgets the oldest sent line with this text; or, if there is none and 'certain' says that the echo
+ * can only be ours, the oldest.
+ */
+void outbox_acknowledge(struct outbox *outbox, const char *text, size_t size, bool certain);
+
+/* The server refused a line, and does not say which: forgets the oldest sent one. */
+void outbox_refused(struct outbox *outbox);
+
+/* The connection is gone. The sent lines wait again, or are forgotten; returns how many. */
+size_t outbox_lost(struct outbox *outbox, bool again);
+
+struct outbox_state outbox_state(struct outbox *outbox);
+
+#endif

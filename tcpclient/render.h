@@ -1,0 +1,45 @@
+/*
+ * Makes screen lines of what was heard: a time stamp, the name in its colour, notices dimmed, the end of the line.
+ *
+ * Lines are not broken to the width of the screen: the terminal does that, and so can undo it when it is resized, and
+ * what is copied from it (an address, a command) is whole.
+ *
+ * Threads: any; nothing here keeps state.
+ */
+#ifndef TCPCLIENT_RENDER_H
+#define TCPCLIENT_RENDER_H
+
+#include "tcpclient/buffer.h"
+#include "tcpclient/heard.h"
+
+enum render_colors {
+	RENDER_NO_COLORS,
+	RENDER_8_COLORS,
+	RENDER_256_COLORS,
+};
+
+/* What a line of our own says. */
+enum render_tone {
+	RENDER_CALM,    /* something happened          */
+	RENDER_WARNING, /* the person should know this */
+};
+
+/* "12:34" of the local time, for the functions below. */
+enum { RENDER_CLOCK_SIZE = 16 };
+void render_clock(char clock[RENDER_CLOCK_SIZE]);
+
+/* Adds a line that was heard; it has to be clean (text_clean). 'own_name' is who we are, shown in bold. */
+void render_line(struct buffer *out, enum render_colors colors, const char *clock, const char *own_name,
+	const struct heard *heard);
+
+/* Adds a line of the client's own. */
+void render_own(
+	struct buffer *out, enum render_colors colors, const char *clock, enum render_tone tone, const char *text);
+
+/* Adds what the person is asked with: "You(bob)> ", with 'state' in front, unless it is "". */
+void render_prompt(struct buffer *out, enum render_colors colors, const char *state, const char *own_name);
+
+/* The colour that switches to a name's own, always the same one: "\033[...m", or "" without colours. */
+const char *render_name_color(enum render_colors colors, const char *name, size_t size);
+
+#endif

@@ -1,0 +1,499 @@
+#include "tcpclient/talk.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/text.h"
+#include "tcpclient/connection.h"
+#include "tcpclient/locks.h"
+#include "tcpclient/outbox.h"
+#include "tcpclient/screen.h"
+
+enum {
+	READ_SIZE = 4096,
+	TEXT_SIZE = 512,
+	ADDRESS_SIZE = NET_HOST_SIZE + NET_PORT_SIZE + 3,
+	PAUSE_MS = 15,  /* show what comes 60 times a second at most       */
+	STUCK_AFTER_S = 5, /* a terminal that takes nothing shall not hold us */
+};
+
+struct talk {
+	const char *wanted_name; /* constant */
+	enum render_colors colors; /* constant */
+	struct outbox *outbox;
+	struct connection *connection;
+	int signals; /* signalfd */
+	int exit_code;
+	bool over;
+	struct buffer shown; /* owned by the connection's thread: the lines of this batch */
+	char name[NAME_SIZE]; /* owned by the connection's thread: who we are              */
+
+	pthread_mutex_t mutex; /* TALK_LOCK */
+	char address[ADDRESS_SIZE] GUARDED_BY(TALK_LOCK);
+	bool online GUARDED_BY(TALK_LOCK);
+};
+
+static void talk_lock(struct talk *talk) ACQUIRES(TALK_LOCK) UNCHECKED;
+static void talk_unlock(struct talk *talk) RELEASES(TALK_LOCK) UNCHECKED;
+
+static void talk_lock(struct talk *talk)
+{
+	mutex_lock(&talk->mutex);
+}
+
+static void talk_unlock(struct talk *talk)
+{
+	mutex_unlock(&talk->mutex);
+}
+
+static bool is_online(struct talk *talk)
+{
+	bool online;
+
+	talk_lock(talk);
+	online = talk->online;
+	talk_unlock(talk);
+	return online;
+}
+
+static void set_online(struct talk *talk, bool online)
+{
+	talk_lock(talk);
+	talk->online = online;
+	talk_unlock(talk);
+}
+
+static void set_address(struct talk *talk, const char *address)
+{
+	talk_lock(talk);
+	(void)snprintf(talk->address, sizeof talk->address, "%s", address);
+	talk_unlock(talk);
+}
+
+static void get_address(struct talk *talk, char address[ADDRESS_SIZE])
+{
+	talk_lock(talk);
+	memcpy(address, talk->address, ADDRESS_SIZE);
+	talk_unlock(talk);
+}
+
+static void add_own(const struct talk *talk, struct buffer *out, enum render_tone tone, const char *text)
+{
+	char clock[RENDER_CLOCK_SIZE];
+
+	render_clock(clock);
+	render_own(out, talk->colors, clock, tone, text);
+}
+
+/* What the connection's thread tells. */
+
+static void set_prompt(const struct talk *talk, const char *state)
+{
+	struct buffer prompt = {0};
+
+	render_prompt(&prompt, talk->colors, state, talk->name);
+	buffer_add(&prompt, "", 1);
+	screen_set_prompt(prompt.bytes);
+	buffer_fini(&prompt);
+}
+
+static void set_name(struct talk *talk, const char *name)
+{
+	(void)snprintf(talk->name, sizeof talk->name, "%s", name);
+}
+
+static void on_line(void *context, const char *line, size_t size, const struct heard *heard)
+{
+	struct talk *talk = context;
+	char clock[RENDER_CLOCK_SIZE];
+
+	(void)line;
+	(void)size;
+	render_clock(clock);
+	render_line(&talk->shown, talk->colors, clock, talk->name, heard);
+}
+
+static void on_pause(void *context)
+{
+	struct talk *talk = context;
+
+	if (talk->shown.size > 0)
+		screen_print(talk->shown.bytes, talk->shown.size);
+	buffer_clear(&talk->shown);
+}
+
+static void on_made(struct talk *talk, const char *address)
+{
+	char text[TEXT_SIZE];
+
+	set_address(talk, address);
+	(void)snprintf(text, sizeof text, "Connected to %s(protocol: tcp)!", address);
+	add_own(talk, &talk->shown, RENDER_CALM, text);
+}
+
+static void on_ready(struct talk *talk, const char *name)
+{
+	set_online(talk, true);
+	set_name(talk, name);
+	set_prompt(talk, "");
+}
+
+static void on_unreachable(struct talk *talk, const char *why)
+{
+	char text[TEXT_SIZE + ADDRESS_SIZE];
+	char address[ADDRESS_SIZE];
+
+	get_address(talk, address);
+	(void)snprintf(text, sizeof text,
+		"Error while connecting %s(protocol: tcp): %s. Is the server running? Trying again; what you type waits.",
+		address, why);
+	add_own(talk, &talk->shown, RENDER_WARNING, text);
+}
+
+static void on_lost(struct talk *talk, const char *why)
+{
+	char text[TEXT_SIZE + ADDRESS_SIZE];
+	char address[ADDRESS_SIZE];
+
+	get_address(talk, address);
+	(void)snprintf(text, sizeof text, "The server(%s) is gone: %s. Connecting again; what you type waits.", address, why);
+	add_own(talk, &talk->shown, RENDER_WARNING, text);
+	set_online(talk, false);
+	set_prompt(talk, "(offline)");
+}
+
+static void on_forgot(struct talk *talk, const char *count)
+{
+	char text[TEXT_SIZE];
+
+	(void)snprintf(text, sizeof text,
+		"Your last lines (%s) may not have arrived, and this server cannot tell: send them again if they are missing.",
+		count);
+	add_own(talk, &talk->shown, RENDER_WARNING, text);
+}
+
+static void on_event(void *context, enum connection_event event, const char *detail)
+{
+	struct talk *talk = context;
+
+	switch (event) {
+	case CONNECTION_UNREACHABLE:
+		on_unreachable(talk, detail);
+		break;
+	case CONNECTION_MADE:
+		on_made(talk, detail);
+		break;
+	case CONNECTION_READY:
+		on_ready(talk, detail);
+		break;
+	case CONNECTION_LOST:
+		on_lost(talk, detail);
+		break;
+	case CONNECTION_FORGOT:
+		on_forgot(talk, detail);
+		break;
+	case CONNECTION_CUT:
+		add_own(talk, &talk->shown, RENDER_WARNING, "(a line from the server was too long to be shown)");
+		break;
+	}
+}
+
+static const struct connection_listener listener = {.line = on_line, .pause = on_pause, .event = on_event};
+
+/* What the person does. */
+
+static void say(const struct talk *talk, enum render_tone tone, const char *text)
+{
+	struct buffer out = {0};
+
+	add_own(talk, &out, tone, text);
+	screen_print(out.bytes, out.size);
+	buffer_fini(&out);
+}
+
+static void leave(struct talk *talk, int exit_code)
+{
+	outbox_plan(talk->outbox, OUTBOX_LEAVE);
+	talk->exit_code = exit_code;
+	talk->over = true;
+}
+
+/* Typed lines, made clean: what is sent is what is echoed. */
+struct typed {
+	struct buffer clean; /* each line with its LF */
+	size_t lines;
+	size_t longest;
+};
+
+static void typed_read(struct typed *typed, const char *text, size_t size)
+{
+	const char *end;
+
+	for (const char *line = text; line != NULL; line = end == NULL ? NULL : end + 1) {
+		size_t left = size - (size_t)(line - text);
+		size_t before = typed->clean.size;
+		size_t clean_size;
+
+		end = memchr(line, '\n', left);
+		buffer_add_clean(&typed->clean, line, end == NULL ? left : (size_t)(end - line));
+		clean_size = typed->clean.size - before;
+		buffer_add(&typed->clean, "\n", 1);
+		typed->lines++;
+		if (clean_size > typed->longest)
+			typed->longest = clean_size;
+	}
+}
+
+/* Whether the lines are taken; if not, the person is told. */
+static bool are_taken(struct talk *talk, const struct typed *typed)
+{
+	char text[TEXT_SIZE];
+
+	if (typed->longest > OUTBOX_LINE_SIZE_MAX) {
+		(void)snprintf(text, sizeof text, "This is not sent: a line may have %d bytes, and here one has %zu. Make it shorter.",
+			OUTBOX_LINE_SIZE_MAX, typed->longest);
+		say(talk, RENDER_WARNING, text);
+		return false;
+	}
+	if (!outbox_has_room(talk->outbox, typed->lines, typed->clean.size)) {
+		(void)snprintf(text, sizeof text,
+			"This is not sent: no more than %d lines can wait for the server. Try again when it has taken some.",
+			OUTBOX_LINES_MAX);
+		say(talk, RENDER_WARNING, text);
+		return false;
+	}
+	return true;
+}
+
+static void note_waiting(const struct talk *talk, const struct typed *typed)
+{
+	struct buffer text = {0};
+
+	if (typed->lines > 1)
+		buffer_add_format(&text, "(waits for the server: %zu lines)", typed->lines);
+	else
+		buffer_add_format(&text, "(waits for the server) %.*s", (int)typed->clean.size - 1, typed->clean.bytes);
+	buffer_add(&text, "", 1);
+	say(talk, RENDER_CALM, text.bytes);
+	buffer_fini(&text);
+}
+
+static void put_lines(struct talk *talk, const struct typed *typed)
+{
+	const char *line = typed->clean.bytes;
+	const char *end = line + typed->clean.size;
+
+	while (line < end) {
+		const char *line_end = memchr(line, '\n', (size_t)(end - line));
+
+		if (!outbox_put(talk->outbox, line, (size_t)(line_end - line)))
+			say(talk, RENDER_WARNING, "(a line could not be sent)"); /* are_taken() was wrong: our bug */
+		line = line_end + 1;
+	}
+	connection_wake(talk->connection);
+}
+
+static bool is_goodbye(struct talk *talk, const struct typed *typed)
+{
+	const char *line = typed->clean.bytes;
+	size_t size = typed->clean.size - 1;
+
+	if (typed->lines != 1)
+		return false;
+	return heard_is_exit(line, size) || (size == 5 && memcmp(line, "/quit", 5) == 0 && !is_online(talk));
+}
+
+static void on_typed(struct talk *talk, const char *text, size_t size)
+{
+	struct typed typed = {0};
+
+	typed_read(&typed, text, size);
+	if (is_goodbye(talk, &typed)) {
+		leave(talk, EXIT_SUCCESS);
+	} else if (typed.clean.size > 1) { /* Enter alone says nothing */
+		if (!are_taken(talk, &typed)) {
+			screen_put_back(text, size);
+		} else {
+			if (!is_online(talk))
+				note_waiting(talk, &typed);
+			put_lines(talk, &typed);
+		}
+	}
+	buffer_fini(&typed.clean);
+}
+
+static void work_on_keys(struct talk *talk)
+{
+	enum screen_event event;
+	const char *text = NULL;
+	size_t size = 0;
+
+	while (!talk->over && (event = screen_next(&text, &size)) != SCREEN_MORE) {
+		if (event == SCREEN_LEAVE)
+			leave(talk, EXIT_SUCCESS);
+		else if (event == SCREEN_PASTE_TOO_LONG)
+			say(talk, RENDER_WARNING, "This is not taken: it is more than 4 MiB. Paste it in parts.");
+		else
+			on_typed(talk, text, size);
+	}
+}
+
+static void on_keys(struct talk *talk)
+{
+	char bytes[READ_SIZE];
+	ssize_t size = read(STDIN_FILENO, bytes, sizeof bytes);
+
+	if (size < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (size <= 0) { /* the terminal is gone */
+		leave(talk, EXIT_SUCCESS);
+		return;
+	}
+	screen_feed(bytes, (size_t)size);
+	work_on_keys(talk);
+}
+
+static void on_signal(struct talk *talk)
+{
+	static const char interrupt = 'C' & 0x1F;
+	struct signalfd_siginfo signal;
+
+	if (read(talk->signals, &signal, sizeof signal) != sizeof signal)
+		return;
+	switch (signal.ssi_signo) {
+	case SIGWINCH:
+		screen_resize();
+		break;
+	case SIGTSTP:
+		screen_suspend();
+		break;
+	case SIGCONT:
+		screen_resume();
+		break;
+	case SIGINT:
+		screen_feed(&interrupt, 1);
+		work_on_keys(talk);
+		break;
+	default:
+		(void)alarm(STUCK_AFTER_S);
+		screen_abandon();
+		leave(talk, 128 + (int)signal.ssi_signo);
+		break;
+	}
+}
+
+static void talk_loop(struct talk *talk)
+{
+	struct pollfd polled[] = {
+		{.fd = STDIN_FILENO, .events = POLLIN},
+		{.fd = talk->signals, .events = POLLIN},
+		{.fd = connection_ended(talk->connection), .events = POLLIN},
+	};
+
+	while (!talk->over) {
+		int ready = poll(polled, 3, screen_waiting());
+
+		if (ready == 0) {
+			screen_give_up();
+			work_on_keys(talk);
+		}
+		if (ready <= 0)
+			continue;
+		if (polled[1].revents != 0)
+			on_signal(talk);
+		else if (polled[0].revents != 0)
+			on_keys(talk);
+		if (polled[2].revents != 0)
+			talk->over = true;
+	}
+}
+
+/* Before any thread, so that all of them inherit it. */
+static int take_signals(void)
+{
+	static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH};
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+		(void)sigaddset(&set, taken[i]);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* fails only for a wrong first argument */
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void say_goodbye(struct talk *talk, enum connection_end end)
+{
+	char address[ADDRESS_SIZE];
+
+	screen_close();
+	if (end == CONNECTION_REFUSED) {
+		(void)fprintf(stderr, "tcpclient: the server refuses the name \"%s\"; choose another one with -username\n",
+			talk->wanted_name);
+		return;
+	}
+	get_address(talk, address);
+	(void)printf("Terminating TCP connection with the server(%s)\n", address);
+	(void)fflush(stdout); /* a terminal that is gone needs no goodbye */
+}
+
+static int talk_start(struct talk *talk, const struct net_place *place)
+{
+	struct connection_settings settings = {.place = *place,
+		.name = talk->wanted_name,
+		.persistent = true,
+		.pause_ms = PAUSE_MS,
+		.listener = &listener,
+		.context = talk,
+		.outbox = talk->outbox};
+	struct buffer prompt = {0};
+	int error;
+
+	render_prompt(&prompt, talk->colors, "(offline)", talk->name);
+	buffer_add(&prompt, "", 1);
+	error = screen_open(prompt.bytes);
+	buffer_fini(&prompt);
+	if (error != 0)
+		return error;
+	say(talk, RENDER_CALM, "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves.");
+	error = connection_open(&settings, &talk->connection);
+	if (error != 0)
+		screen_close();
+	return error;
+}
+
+int talk_run(const struct net_place *place, const char *name, enum render_colors colors)
+{
+	struct talk talk = {.wanted_name = name, .colors = colors, .signals = take_signals()};
+	enum connection_end end = CONNECTION_LEFT;
+	char address[ADDRESS_SIZE];
+	int error;
+
+	mutex_init(&talk.mutex);
+	talk.outbox = outbox_create();
+	set_name(&talk, name);
+	(void)snprintf(address, sizeof address, strchr(place->host, ':') == NULL ? "%s:%s" : "[%s]:%s", place->host, place->port);
+	set_address(&talk, address);
+	error = talk_start(&talk, place);
+	if (error != 0) {
+		(void)fprintf(stderr, "tcpclient: cannot start: %s\n", strerror(-error));
+		return EXIT_FAILURE;
+	}
+	talk_loop(&talk);
+	if (!connection_close(talk.connection, &end)) {
+		say_goodbye(&talk, end);
+		_exit(talk.exit_code); /* a thread is within connect() */
+	}
+	say_goodbye(&talk, end);
+	outbox_destroy(talk.outbox);
+	buffer_fini(&talk.shown);
+	mutex_fini(&talk.mutex);
+	(void)close(talk.signals);
+	return end == CONNECTION_REFUSED ? EXIT_FAILURE : talk.exit_code;
+}

@@ -36,6 +36,8 @@ static bool session_is_stopping(const struct session *session)
 
 /* ---- Words to this client alone. ---- */
 
+static enum member_state session_deliver(struct session *session);
+
 PRINTF_LIKE(4, 0)
 static void session_tell(
 	struct session *session, enum telling telling, const char *code, const char *format, va_list arguments)
@@ -45,6 +47,8 @@ static void session_tell(
 	va_list again;
 	int size;
 
+	if (session->said) /* what the client said before is seen before the answer */
+		(void)session_deliver(session);
 	va_copy(again, arguments);
 	size = vsnprintf(buffer, sizeof buffer, format, arguments);
 	if (size >= (int)sizeof buffer && vasprintf(&text, format, again) < 0)

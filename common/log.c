@@ -1,10 +1,13 @@
 #include "common/log.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <unistr.h>
 
 #define LINE_SIZE 1024
 
@@ -22,24 +25,51 @@ struct line {
 };
 
 /* Room is kept for what ends a line: quote, brace, LF. */
+enum { LINE_FULL = LINE_SIZE - 4, ESCAPE_SIZE = 8 };
+
 static void line_add(struct line *line, const char *text)
 {
-	while (*text != '\0' && line->size < LINE_SIZE - 4)
+	while (*text != '\0' && line->size < LINE_FULL)
 		line->bytes[line->size++] = *text++;
 }
 
-/* An escape is added whole or not at all. */
+/*
+ * Writes the first character of 'text' as it may stand in a line, with a NUL. Returns the bytes that it had in 'text'.
+ * Escaped are quote, backslash, control characters (those of two bytes too: a terminal obeys them) and what is no UTF-8.
+ */
+static size_t escape_first(const char *text, size_t size, char escaped[ESCAPE_SIZE])
+{
+	ucs4_t character;
+	int length = u8_mbtoucr(&character, (const uint8_t *)text, size);
+
+	if (length <= 0) {
+		character = 0xFFFD;
+		length = 1;
+	} else if (character == '"' || character == '\\') {
+		(void)snprintf(escaped, ESCAPE_SIZE, "\\%c", (char)character);
+		return 1;
+	} else if (character >= 0x20 && (character < 0x7F || character >= 0xA0)) {
+		(void)snprintf(escaped, ESCAPE_SIZE, "%.*s", length, text);
+		return (size_t)length;
+	}
+	(void)snprintf(escaped, ESCAPE_SIZE, "\\u%04x", (unsigned)character);
+	return (size_t)length;
+}
+
+/* A character is added whole or not at all. */
 static void line_add_escaped(struct line *line, const char *text)
 {
-	for (; *text != '\0' && line->size < LINE_SIZE - 10; text++) {
-		unsigned char byte = (unsigned char)*text;
-		char escape[8] = {(char)byte, '\0'};
+	size_t size = strlen(text);
 
-		if (byte == '"' || byte == '\\')
-			(void)snprintf(escape, sizeof escape, "\\%c", byte);
-		else if (byte < 0x20 || byte == 0x7F)
-			(void)snprintf(escape, sizeof escape, "\\u%04x", byte);
-		line_add(line, escape);
+	while (size > 0) {
+		char escaped[ESCAPE_SIZE];
+		size_t length = escape_first(text, size, escaped);
+
+		if (line->size + strlen(escaped) > LINE_FULL)
+			break;
+		line_add(line, escaped);
+		text += length;
+		size -= length;
 	}
 }
 
@@ -61,11 +91,13 @@ static void line_add_field(struct line *line, const char *name, const char *valu
 {
 	bool json = settings.format == LOG_JSON;
 
+	if (line->size + strlen(name) + strlen(",\"\":\"") > LINE_FULL)
+		return; /* the value may be cut, the rest not */
 	line_add(line, json ? ",\"" : " ");
 	line_add(line, name);
 	line_add(line, json ? "\":\"" : "=\"");
 	line_add_escaped(line, value);
-	line_add(line, "\"");
+	line->bytes[line->size++] = '"';
 }
 
 static void line_start(struct line *line, enum log_level level, const char *event)

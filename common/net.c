@@ -34,6 +34,21 @@ static bool copy_host(const char *text, size_t size, char host[NET_HOST_SIZE])
 	return true;
 }
 
+/* Whether 'text' is an IPv6 address, perhaps with a scope, as in "fe80::1%eth0". */
+static bool is_ipv6(const char *text, size_t size)
+{
+	char address[INET6_ADDRSTRLEN];
+	const char *scope = memchr(text, '%', size);
+	size_t address_size = scope == NULL ? size : (size_t)(scope - text);
+	struct in6_addr unused;
+
+	if (address_size >= sizeof address)
+		return false;
+	memcpy(address, text, address_size);
+	address[address_size] = '\0';
+	return inet_pton(AF_INET6, address, &unused) == 1;
+}
+
 /* Finds where the host ends; returns what follows it ("" or ":PORT"), or NULL when the brackets do not match. */
 static const char *split_host(const char *text, const char **host, size_t *host_size)
 {
@@ -66,7 +81,9 @@ bool net_place_parse(const char *text, const char *host, const char *port, struc
 		port = rest + 1;
 	if (port == NULL || !is_port(port))
 		return false;
-	if (size == 0 && text[0] != '[') {
+	if ((text[0] == '[' || memchr(start, ':', size) != NULL) && !is_ipv6(start, size))
+		return false;
+	if (size == 0) {
 		start = host;
 		size = strlen(host);
 	}

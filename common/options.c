@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VARIABLE_SIZE = 64, FILE_SIZE_MAX = 1 << 20 };
+#include "common/text.h"
+
+enum { VARIABLE_SIZE = 64, FILE_SIZE_MAX = 1 << 20, SHOWN_SIZE_MAX = 200 };
 
 /* One reading of one source (file, environment, command line). */
 struct reading {
@@ -17,10 +19,13 @@ struct reading {
 	uint64_t lists_begun; /* a list from this source replaces one from an earlier source */
 };
 
+/* Of a long value the beginning is shown, so that the message has room for what is allowed. */
 static int refuse(struct reading *reading, const char *where, const char *value, const char *allowed)
 {
-	(void)snprintf(reading->result->message, OPTION_MESSAGE_SIZE, "%s: \"%s\" is not allowed; it takes %s", where, value,
-		allowed);
+	size_t shown = text_prefix(value, strlen(value), SHOWN_SIZE_MAX);
+
+	(void)snprintf(reading->result->message, OPTION_MESSAGE_SIZE, "%s: \"%.*s%s\" is not allowed; it takes %s", where,
+		(int)shown, value, value[shown] == '\0' ? "" : "...", allowed);
 	return -EINVAL;
 }
 
@@ -157,45 +162,60 @@ static int set_value(struct reading *reading, const struct option *option, const
 	return -EINVAL;
 }
 
+/* Not toupper(), which knows another I in Turkish. */
+static char upper(char letter)
+{
+	return letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
+}
+
 static void variable_name(const struct option *option, char name[VARIABLE_SIZE])
 {
 	size_t size = (size_t)snprintf(name, VARIABLE_SIZE, "CHAT_%s", option->name);
 
 	for (size_t i = 0; i < size && i < VARIABLE_SIZE; i++)
-		name[i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+		name[i] = name[i] == '-' ? '_' : upper(name[i]);
 }
 
-/* Strings of a file or of an alias have to stay as long as the options; the program's life is that long. */
+/*
+ * Memory for strings of a file or of an alias, which stay as long as the options: for the program's life. The chain keeps
+ * those reachable that a later value has replaced.
+ */
+struct kept {
+	struct kept *next;
+	char text[];
+};
+
+static struct kept *kept_strings;
+
+static char *keep_room(size_t size)
+{
+	struct kept *kept = malloc(sizeof *kept + size);
+
+	if (kept == NULL)
+		abort(); /* without memory at the start there is nothing to do */
+	kept->next = kept_strings;
+	kept_strings = kept;
+	return kept->text;
+}
+
 static char *keep(const char *text)
 {
-	char *copy = strdup(text);
-
-	if (copy == NULL)
-		abort(); /* without memory at the start there is nothing to do */
-	return copy;
+	return strcpy(keep_room(strlen(text) + 1), text);
 }
 
 static int set_words(struct reading *reading, const struct option *option, const char *where, const char *value)
 {
-	char *words = keep(value);
 	char *rest = NULL;
 	int error = 0;
 
-	for (char *word = strtok_r(words, " \t", &rest); word != NULL && error == 0; word = strtok_r(NULL, " \t", &rest)) {
-		char *copy = keep(word);
-
-		error = set_list(reading, option, where, copy);
-		if (error != 0)
-			free(copy);
-	}
-	free(words);
+	for (char *word = strtok_r(keep(value), " \t", &rest); word != NULL && error == 0;
+		word = strtok_r(NULL, " \t", &rest))
+		error = set_list(reading, option, where, word);
 	return error;
 }
 
 static int set_variable(struct reading *reading, const struct option *option, const char *name, const char *value)
 {
-	if (value[0] == '\0')
-		return 0;
 	if (option->kind == OPTION_LIST)
 		return set_words(reading, option, name, value);
 	return set_value(reading, option, name, value);
@@ -203,19 +223,19 @@ static int set_variable(struct reading *reading, const struct option *option, co
 
 static int set_alias(struct reading *reading, const struct option *option, const char *value)
 {
-	char text[OPTION_MESSAGE_SIZE];
 	const char *mark = option->alias_format == NULL ? NULL : strstr(option->alias_format, "%s");
+	size_t size;
+	char *text;
 
-	if (value[0] == '\0')
-		return 0;
 	if (mark == NULL)
 		return set_variable(reading, option, option->alias, value);
-	(void)snprintf(text, sizeof text, "%.*s%s%s", (int)(mark - option->alias_format), option->alias_format, value,
-		mark + 2);
+	size = strlen(option->alias_format) + strlen(value); /* the two bytes of "%s" are room enough for the NUL */
+	text = keep_room(size);
+	(void)snprintf(text, size, "%.*s%s%s", (int)(mark - option->alias_format), option->alias_format, value, mark + 2);
 	return set_variable(reading, option, option->alias, text);
 }
 
-/* Looks 'name' up in "NAME=VALUE" strings; the last one wins. */
+/* Looks 'name' up in "NAME=VALUE" strings; the last one wins. Returns NULL when it is not set, or empty. */
 static const char *look_up(char *const *variables, const char *name)
 {
 	size_t size = strlen(name);
@@ -225,7 +245,7 @@ static const char *look_up(char *const *variables, const char *name)
 		if (strncmp(*variables, name, size) == 0 && (*variables)[size] == '=')
 			value = *variables + size + 1;
 	}
-	return value;
+	return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
 static int read_variables(struct reading *reading, char *const *variables)
@@ -363,6 +383,8 @@ static char *variable_of_line(char *line)
 	return name;
 }
 
+static const char byte_order_mark[] = "\xEF\xBB\xBF"; /* some editors begin a file with it */
+
 int options_parse_file(const struct option *table, char *text, struct options_result *result)
 {
 	struct reading reading = {.table = table, .result = result};
@@ -371,6 +393,8 @@ int options_parse_file(const struct option *table, char *text, struct options_re
 	size_t count = 0;
 	int error;
 
+	if (strncmp(text, byte_order_mark, strlen(byte_order_mark)) == 0)
+		text += strlen(byte_order_mark);
 	for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
 		char *variable = variable_of_line(line);
 		char **grown;
@@ -389,44 +413,47 @@ int options_parse_file(const struct option *table, char *text, struct options_re
 	return error;
 }
 
-/* Reads a whole file of at most FILE_SIZE_MAX bytes; NULL with errno set when that fails. */
+/* Reads a whole file of at most FILE_SIZE_MAX bytes, which stays; NULL with errno set when that fails. */
 static char *read_file(const char *path)
 {
 	FILE *file = fopen(path, "re");
-	char *text = NULL;
+	char *text;
 	size_t size;
+	int error = 0;
 
 	if (file == NULL)
 		return NULL;
-	text = malloc(FILE_SIZE_MAX + 1);
-	if (text == NULL)
-		abort(); /* as in keep() */
+	text = keep_room(FILE_SIZE_MAX + 1);
 	size = fread(text, 1, FILE_SIZE_MAX + 1, file);
-	if (ferror(file) || size > FILE_SIZE_MAX) {
-		errno = size > FILE_SIZE_MAX ? EFBIG : errno;
-		free(text);
-		text = NULL;
-	} else {
+	if (ferror(file))
+		error = errno;
+	else if (size > FILE_SIZE_MAX)
+		error = EFBIG;
+	else if (memchr(text, '\0', size) != NULL)
+		error = EILSEQ; /* no text, or not one of bytes */
+	else
 		text[size] = '\0';
-	}
 	(void)fclose(file); /* only read */
-	return text;
+	errno = error;
+	return error == 0 ? text : NULL;
 }
 
 /* The file to read, from the command line or else the environment; NULL when there is none. */
-static const char *env_file_path(int argc, char **argv, char **environment)
+static const char *env_file_path(const struct option *table, int argc, char **argv, char **environment)
 {
+	struct options_result unused;
+	struct reading reading = {.table = table, .result = &unused};
 	const char *path = NULL;
+	int place = 1;
 
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		const char *name = argv[i];
+	while (place < argc && is_option(argv[place]) && strcmp(argv[place], "--") != 0) {
+		const char *value;
+		const struct option *option = take_option(&reading, argc, argv, &place, &value);
 
-		if (name[0] == '-' && name[1] == '-')
-			name++;
-		if (strncmp(name, "-env-file=", 10) == 0)
-			path = name + 10;
-		else if (strcmp(name, "-env-file") == 0 && i + 1 < argc)
-			path = argv[i + 1];
+		if (option == NULL)
+			break; /* read_arguments() will say what is wrong */
+		if (strcmp(option->name, "env-file") == 0)
+			path = value;
 	}
 	if (path == NULL)
 		path = look_up(environment, "CHAT_ENV_FILE");
@@ -438,8 +465,8 @@ static int read_env_file(const struct option *table, const char *path, struct op
 	char *text = read_file(path);
 
 	if (text == NULL) {
-		(void)snprintf(result->message, OPTION_MESSAGE_SIZE, "--env-file: cannot read \"%s\": %s; it takes a readable file"
-			" of NAME=VALUE lines", path, strerror(errno));
+		(void)snprintf(result->message, OPTION_MESSAGE_SIZE, "--env-file: cannot read \"%.*s\": %s; it takes a readable"
+			" file of NAME=VALUE lines", SHOWN_SIZE_MAX, path, strerror(errno));
 		return -EINVAL;
 	}
 	return options_parse_file(table, text, result); /* the values live in 'text' */
@@ -449,7 +476,7 @@ int options_parse(const struct option *table, int argc, char **argv, char **envi
 {
 	struct reading from_environment = {.table = table, .result = result};
 	struct reading from_arguments = {.table = table, .result = result};
-	const char *path = env_file_path(argc, argv, environment);
+	const char *path = env_file_path(table, argc, argv, environment);
 	int error = 0;
 
 	*result = (struct options_result){.first_argument = argc};

@@ -1,9 +1,12 @@
 #include "common/sync.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #define HAS_FEATURE(x) __has_feature(x)
@@ -18,6 +21,9 @@
 #else
 #define STACK_SIZE_FACTOR 1
 #endif
+
+/* Bytes below a frame that the function itself, and the red zone of the ABI, may use. */
+#define STACK_IN_USE 1024
 
 static void must_succeed(int error, const char *what)
 {
@@ -113,6 +119,26 @@ void thread_name(const char *name)
 void thread_join(pthread_t thread)
 {
 	must_succeed(pthread_join(thread, NULL), "pthread_join");
+}
+
+void thread_trim_stack(void)
+{
+	pthread_attr_t attributes;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	void *lowest;
+	size_t size;
+
+	if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+		return; /* it only saves memory */
+	if (pthread_attr_getstack(&attributes, &lowest, &size) == 0) {
+		uintptr_t start = ((uintptr_t)lowest + page - 1) & ~(page - 1);
+		uintptr_t end = (here - STACK_IN_USE) & ~(page - 1);
+
+		if (end > start && end - start < size)
+			(void)madvise((void *)start, end - start, MADV_DONTNEED); /* as above */
+	}
+	must_succeed(pthread_attr_destroy(&attributes), "pthread_attr_destroy");
 }
 
 long long clock_ms(void)

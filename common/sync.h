@@ -59,6 +59,12 @@ int thread_start(pthread_t *thread, size_t stack_size, void *(*run)(void *), voi
 void thread_name(const char *name);
 void thread_join(pthread_t thread);
 
+/*
+ * Gives the pages of the calling thread's stack that lie below the caller's frame back to the system: for a thread that
+ * has gone deep once and will wait for long. Not for the main thread.
+ */
+void thread_trim_stack(void);
+
 /* Milliseconds of CLOCK_MONOTONIC. */
 long long clock_ms(void);
 /* Nanoseconds since 1970 (CLOCK_REALTIME). */

@@ -300,6 +300,28 @@ bool member_flush(struct member *member)
 	return attached;
 }
 
+bool member_give_duty(struct member *member)
+{
+	bool given;
+
+	member_lock(member);
+	given = member->attached && !pthread_equal(member->thread, pthread_self());
+	if (given) {
+		/* Release: the thread sees what was flushed so far. */
+		atomic_store_explicit(&member->on_duty, true, memory_order_release);
+		member_wake_locked(member);
+	}
+	member_unlock(member);
+	return given;
+}
+
+bool member_take_duty(struct member *member)
+{
+	/* Acquire: see member_give_duty(). The look before the exchange keeps the usual case cheap. */
+	return atomic_load_explicit(&member->on_duty, memory_order_relaxed) &&
+		atomic_exchange_explicit(&member->on_duty, false, memory_order_acquire);
+}
+
 enum member_state member_send(struct member *member)
 {
 	enum member_state state;

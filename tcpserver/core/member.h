@@ -47,6 +47,8 @@ struct member {
 	_Atomic uint64_t said_end; /* where in the log the last own record ends                */
 	_Atomic uint64_t said_seq; /* and its number                                           */
 
+	atomic_bool on_duty; /* its thread has been given FLUSH_LOCK of its room */
+
 	pthread_mutex_t mutex; /* MEMBER_LOCK */
 	struct room_log *log GUARDED_BY(MEMBER_LOCK);  /* NULL outside of a room                          */
 	struct cursor cursor GUARDED_BY(MEMBER_LOCK);  /* nowhere outside of a room, and for a reader of the journal */
@@ -90,7 +92,13 @@ void member_said(struct member *member, uint64_t end, uint64_t seq);
 /* Sends what the member has not seen, as far as its socket takes it. Returns false when it is detached: forget it. */
 bool member_flush(struct member *member) REQUIRES(FLUSH_LOCK) EXCLUDES(MEMBER_LOCK) MUST_CHECK;
 
+/* Asks the member's thread to go on flushing the room, and wakes it. Returns false when it is this thread, or detached. */
+bool member_give_duty(struct member *member) EXCLUDES(MEMBER_LOCK) MUST_CHECK;
+
 /* ---- For the member's own thread. ---- */
+
+/* Whether the thread has to flush the room on behalf of another, from now on; see room_take_over_flush(). */
+bool member_take_duty(struct member *member);
 
 /* Sends what waits: as member_flush(), but also when the member is behind. */
 enum member_state member_send(struct member *member) EXCLUDES(MEMBER_LOCK) MUST_CHECK;

@@ -10,7 +10,11 @@
 #include "tcpserver/core/member.h"
 #include "tcpserver/core/room_log.h"
 
-enum { PAGE_MESSAGES = 64 };
+enum {
+	PAGE_MESSAGES = 64,
+	DUTY_MS = 5,    /* for which a thread flushes on end                   */
+	DUTY_TRIES = 8, /* members that are asked to take over from it         */
+};
 
 /* The log in one format, and how many members read it; without readers there is no log. */
 struct room_format {
@@ -30,6 +34,7 @@ struct room {
 	struct member **members GUARDED_BY(FLUSH_LOCK);
 	size_t member_count GUARDED_BY(FLUSH_LOCK);
 	size_t member_capacity GUARDED_BY(FLUSH_LOCK);
+	size_t next_on_duty GUARDED_BY(FLUSH_LOCK); /* who is asked next to take a flush over */
 };
 
 static void room_lock(struct room *room) ACQUIRES(ROOM_LOCK) UNCHECKED;
@@ -220,12 +225,27 @@ static void room_flush_members(struct room *room)
 	}
 }
 
-/* Passes over the members until nobody has asked for one since the last began; FLUSH_LOCK is free after it. */
+/* Finds a thread to go on in place of this one. Returns whether there is one, which holds FLUSH_LOCK then. */
+static bool room_hand_over(struct room *room) REQUIRES(FLUSH_LOCK);
+static bool room_hand_over(struct room *room)
+{
+	for (size_t i = 0; i < DUTY_TRIES && room->member_count > 0; i++) {
+		if (member_give_duty(room->members[room->next_on_duty++ % room->member_count]))
+			return true;
+	}
+	return false;
+}
+
+/* Passes over the members until nobody has asked for one since the last began, or another thread goes on. After it
+ * FLUSH_LOCK is free, or the other's. */
 static void room_flush_passes(struct room *room)
 {
+	long long end_ms = clock_ms() + DUTY_MS;
 	unsigned seen;
 
 	do {
+		if (clock_ms() > end_ms && room_hand_over(room))
+			return;
 		/* Acquire: pairs with the release of each request that is counted. */
 		seen = atomic_load_explicit(&room->flush_requests, memory_order_acquire);
 		room_take_arrivals(room);
@@ -237,6 +257,19 @@ void room_flush(struct room *room)
 {
 	if (!room_request_flush(room))
 		return;
+	room_flush_passes(room);
+	room_end_flush();
+}
+
+/* Only says to clang that the thread holds FLUSH_LOCK, by the duty it was given. */
+static void room_begin_duty(void) ACQUIRES(FLUSH_LOCK) UNCHECKED;
+static void room_begin_duty(void)
+{
+}
+
+void room_take_over_flush(struct room *room)
+{
+	room_begin_duty();
 	room_flush_passes(room);
 	room_end_flush();
 }

@@ -4,7 +4,8 @@
  * Saying something hands a draft to the journal. When the journal has kept it, the room publishes it: encodes it once for
  * each format that somebody reads, at the end of that format's log. Whoever appended then flushes: gives each member what
  * it has not seen, by sends that do not wait. One thread flushes at a time; others leave at once, because the one that
- * flushes looks again before it goes. So under load passes merge, and each send carries a batch.
+ * flushes looks again before it goes. So under load passes merge, and each send carries a batch. Where there is no end of
+ * it, the duty goes to another member's thread every few milliseconds, so that nobody's own lines wait for long.
  *
  * Threads: any.
  */
@@ -47,6 +48,8 @@ void room_abandon(struct room *room, struct member *member);
 int room_say(struct room *room, struct member *member, const char *name, const char *text, size_t text_size) MUST_CHECK;
 /* Gives the members what they have not seen. Does not wait for any of them. */
 void room_flush(struct room *room);
+/* Goes on with a flush that another thread has begun. Threads: a member's, when member_take_duty() says so. */
+void room_take_over_flush(struct room *room);
 
 /*
  * Gives a member that reads the journal its next page, or lets it read the log again. '*skipped' tells how many messages

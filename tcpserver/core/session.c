@@ -99,6 +99,8 @@ static enum member_state session_deliver(struct session *session)
 		session->said = false;
 		room_flush(session->room);
 	}
+	if (member_take_duty(session->member))
+		room_take_over_flush(session->room);
 	state = member_send(session->member);
 	if (state == MEMBER_WANTS_PAGE && session_turn_page(session))
 		state = member_send(session->member);
@@ -154,6 +156,16 @@ static int session_check_time(const struct session *session, long long deadline_
 	return deadline_ms >= 0 && clock_ms() >= deadline_ms ? -ETIMEDOUT : 0;
 }
 
+/* Before a wait, which may be long: an idle client holds no buffer, and no more stack than it needs for waiting. */
+static void session_settle(struct session *session)
+{
+	session_free_input(session);
+	if (session->settled || session->room == NULL)
+		return;
+	session->settled = true;
+	thread_trim_stack();
+}
+
 ssize_t session_receive(struct session *session, int timeout_ms, const char **bytes)
 {
 	long long deadline_ms = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
@@ -174,7 +186,7 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 			return size;
 		if (state == MEMBER_FAILED)
 			return -EPIPE;
-		session_free_input(session);
+		session_settle(session);
 		found = member_wait(session->member, may_speak ? POLLIN : 0, session_wait_ms(session, deadline_ms));
 		if (found == -ETIMEDOUT)
 			found = session_check_time(session, deadline_ms);
@@ -425,6 +437,8 @@ void session_run(struct session *session)
 	session_drain(session);
 	client_list_set_member(&talk->clients, &session->client, NULL);
 	member_detach(session->member);
+	if (member_take_duty(session->member)) /* given in the last moment */
+		room_take_over_flush(session->room);
 	session_leave_room(session);
 	session_log_end(session);
 	if (session->end != SESSION_LOST)

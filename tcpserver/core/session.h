@@ -38,6 +38,7 @@ struct session {
 	int lost_errno; /* why the connection broke           */
 	char *input;    /* what session_receive() returned last */
 	bool input_was_full;
+	bool settled; /* has been in the room once: the stack was trimmed */
 	bool said; /* something that room_flush() has to deliver   */
 	char address[NET_ADDRESS_SIZE]; /* of the peer */
 };

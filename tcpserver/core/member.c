@@ -215,6 +215,8 @@ static size_t member_next_bytes(struct member *member, const char **bytes, bool 
 			return rest;
 		}
 	}
+	if (waiting == 0)
+		return 0;
 	*from_outbox = true;
 	*bytes = member->outbox.bytes + member->outbox.start;
 	return waiting;

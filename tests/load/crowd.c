@@ -62,26 +62,39 @@ static void crowd_drop(struct reader *reader, struct member *member)
 	epoll_ctl(reader->epoll, EPOLL_CTL_DEL, member->fd, NULL);
 }
 
-static void crowd_receive(struct reader *reader, struct member *member)
+/* Receives once. Returns whether there may be more now. */
+static bool crowd_receive(struct reader *reader, struct member *member, bool hung_up)
 {
 	ssize_t received = recv(member->fd, reader->buffer, CROWD_BUFFER_SIZE, MSG_DONTWAIT);
 	uint64_t before = member->position;
 
-	if (received < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+	if (received < 0 && errno == EAGAIN)
+		return false;
 	if (received <= 0) {
 		verdict_fault(
 			"%s was disconnected: %s", member->name, received == 0 ? "end of stream" : strerror(errno));
 		crowd_drop(reader, member);
-		return;
+		return false;
 	}
 	if (reader->delays != NULL)
 		reader->received_ns = net_now_ns();
-	if (!member_take(reader, member, reader->buffer, (size_t)received))
+	if (!member_take(reader, member, reader->buffer, (size_t)received)) {
 		crowd_drop(reader, member);
+		return false;
+	}
 	reader->record_bytes += member->position - before;
 	if (before < reader->mark && member->position >= reader->mark)
 		reader->below_mark--;
+	return hung_up || received == CROWD_BUFFER_SIZE;
+}
+
+/* Edge-triggered: who is read until the buffer is no longer filled need not be looked at again before more comes. */
+static void crowd_receive_all(struct reader *reader, const struct epoll_event *event)
+{
+	bool hung_up = (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+
+	while (crowd_receive(reader, event->data.ptr, hung_up))
+		continue;
 }
 
 static void *crowd_read(void *argument)
@@ -94,7 +107,7 @@ static void *crowd_read(void *argument)
 		int count = epoll_wait(reader->epoll, events, CROWD_EVENTS, CROWD_PASS_TIMEOUT_MS);
 
 		for (int i = 0; i < count; i++)
-			crowd_receive(reader, events[i].data.ptr);
+			crowd_receive_all(reader, &events[i]);
 		crowd_publish_tally(reader);
 		if (crowd->after_pass != NULL)
 			crowd->after_pass(crowd);
@@ -302,7 +315,7 @@ static void crowd_connect(struct crowd *crowd, size_t index)
 {
 	struct member *member = &crowd->members[index];
 	struct reader *reader = &crowd->readers[index % crowd->reader_count];
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = member};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = member};
 	char line[CROWD_NAME_SIZE + 1];
 
 	member->fd = net_connect(&crowd->options->address, (int)crowd->options->timeout_s * 1000);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/load/crowd.h"
 #include "tests/load/histogram.h"
@@ -74,6 +75,12 @@ static void latency_report(struct crowd *crowd, struct report *report)
 	report_add(report, "deliveries", (double)delays->count);
 }
 
+static void latency_report_cpu(struct report *report, const char *name, uint64_t cpu_ns, uint64_t delivery_count)
+{
+	if (cpu_ns > 0)
+		report_add(report, name, (double)cpu_ns / 1e3 / (double)delivery_count);
+}
+
 void latency_run(const struct options *options, struct report *report)
 {
 	struct crowd crowd = {.measures_delays = true};
@@ -81,22 +88,26 @@ void latency_run(const struct options *options, struct report *report)
 	uint64_t line_count = lines_per_s * (uint64_t)options->seconds;
 	uint64_t sent = 0;
 	uint64_t cpu_ns;
+	uint64_t own_cpu_ns;
 
 	crowd_open(&crowd, options, CROWD_TALKER_ORDER, (size_t)options->senders);
 	crowd_join(&crowd);
 	(void)crowd_announce(&crowd);
 	latency_talk(&crowd, lines_per_s * (uint64_t)options->warmup_ms / 1000, false, &sent);
 	cpu_ns = process_cpu_ns((pid_t)options->server_pid);
+	own_cpu_ns = process_cpu_ns(getpid());
 	latency_talk(&crowd, line_count, true, &sent);
 	cpu_ns = process_cpu_ns((pid_t)options->server_pid) - cpu_ns;
+	own_cpu_ns = process_cpu_ns(getpid()) - own_cpu_ns;
 	if (!verdict_failed())
 		(void)crowd_announce(&crowd);
 	crowd_stop(&crowd);
 	if (!verdict_failed())
 		crowd_check_counts(&crowd, sent);
 	latency_report(&crowd, report);
-	if (cpu_ns > 0)
-		report_add(report, "server_cpu_us_per_delivery",
-			(double)cpu_ns / 1e3 / (double)(line_count * crowd.member_count));
+	if (!verdict_failed()) {
+		latency_report_cpu(report, "server_cpu_us_per_delivery", cpu_ns, line_count * crowd.member_count);
+		latency_report_cpu(report, "load_cpu_us_per_delivery", own_cpu_ns, line_count * crowd.member_count);
+	}
 	crowd_close(&crowd);
 }

@@ -1,5 +1,6 @@
 """What the tests of the scripts share: a copy of the scripts in a folder of their own, with stand-ins around it."""
 
+import json
 import os
 import shutil
 import socket
@@ -73,7 +74,8 @@ class Checkout:
         return path
 
     def run(self, *command, **options):
-        options.setdefault("stdin", subprocess.DEVNULL)
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
         environment = dict(self.environment, **options.pop("environment", {}))
         return subprocess.run(
             [str(part) for part in command],
@@ -86,12 +88,41 @@ class Checkout:
         )
 
 
-def main(tests):
-    """Runs each test function; the first that fails ends the run with its story."""
-    wanted = sys.argv[1:]
-    for test in tests:
-        if wanted and test.__name__ not in wanted:
-            continue
-        print(f"- {test.__name__.replace('_', ' ')}", flush=True)
-        test()
-    print("all of them hold")
+# A docker that only writes down what it is asked, and fails where the test wants it to. It keeps the network in mind.
+DOCKER = f"""#!{sys.executable}
+import json, os, pathlib, sys
+here = pathlib.Path(__file__).parent
+command = sys.argv[1:]
+with open(here / "docker.calls", "a") as calls:
+    calls.write(json.dumps(command) + "\\n")
+failing = os.environ.get("FAKE_FAIL")
+if failing and " ".join(command).startswith(failing):
+    sys.exit("the stand-in refuses" if "FAKE_CODE" not in os.environ else int(os.environ["FAKE_CODE"]))
+network = here / "docker.network"
+if command[:2] == ["container", "inspect"]:
+    print(os.environ.get("FAKE_CONTAINER", ""))
+    sys.exit("FAKE_CONTAINER" not in os.environ)
+if command[:2] == ["network", "inspect"]:
+    print(os.environ.get("FAKE_SUBNET") or (network.read_text() if network.exists() else ""))
+    sys.exit("FAKE_SUBNET" not in os.environ and not network.exists())
+if command[:2] == ["network", "create"]:
+    network.write_text(command[command.index("--subnet") + 1])
+    print("an id")
+"""
+
+
+def docker_calls(checkout, *arguments, **options):
+    """Runs the dockerbuild.sh of a checkout; gives back its result and the argument lists that docker got."""
+    checkout.program("docker", DOCKER)
+    calls = checkout.tools / "docker.calls"
+    calls.write_text("")
+    result = checkout.run(checkout.root / "dockerbuild.sh", *arguments, **options)
+    return result, [json.loads(line) for line in calls.read_text().splitlines()]
+
+
+def main(names):
+    """Runs the functions test_... of a file, or those that the command line names; the first that fails ends the run."""
+    tests = {name: test for name, test in names.items() if name.startswith("test_")}
+    for name in sys.argv[1:] or tests:
+        print(f"- {name.removeprefix('test_').replace('_', ' ')}", flush=True)
+        tests[name]()

@@ -29,32 +29,32 @@ class Sample(Checkout):
         return result
 
 
-def help_is_given():
+def test_help_is_given():
     with Sample() as sample:
         for flag in "--help", "-h":
             result = sample.check(flag)
             assert result.returncode == 0 and "Usage: ./check" in result.stdout, result
 
 
-def an_unknown_argument_ends_with_2():
+def test_an_unknown_argument_ends_with_2():
     with Sample() as sample:
         result = sample.check("--fats")
         assert result.returncode == 2 and "--fats" in result.stdout and "--help" in result.stdout, result
 
 
-def the_last_line_sums_what_ran():
+def test_the_last_line_sums_what_ran():
     with Sample() as sample:
         result = sample.check("--fast")
         assert (result.returncode, result.last) == (0, "2 passed, 0 failed, 0 skipped"), result  # the test, the headers
 
 
-def every_preset_counts():
+def test_every_preset_counts():
     with Sample() as sample:
         result = sample.check(program=".ci/run")
         assert (result.returncode, result.last) == (0, "5 passed, 0 failed, 0 skipped"), result
 
 
-def a_failing_test_is_shown_and_counted():
+def test_a_failing_test_is_shown_and_counted():
     tests = 'add_test(NAME bad COMMAND sh -c "echo the story; exit 1")\nadd_test(NAME missing COMMAND /nowhere/at/all)\n'
     with Sample(tests) as sample:
         result = sample.check("--fast")
@@ -62,7 +62,7 @@ def a_failing_test_is_shown_and_counted():
         assert "the story" in result.stdout, result
 
 
-def a_skipped_test_is_counted_and_says_why():
+def test_a_skipped_test_is_counted_and_says_why():
     tests = """
 add_test(NAME skipped COMMAND sh -c "echo first; echo 'no <engine> & no \\"luck\\"'; exit 77")
 set_tests_properties(skipped PROPERTIES SKIP_RETURN_CODE 77)
@@ -73,20 +73,20 @@ set_tests_properties(skipped PROPERTIES SKIP_RETURN_CODE 77)
         assert 'Skipped skipped: no <engine> & no "luck"' in result.stdout, result
 
 
-def a_build_failure_is_shown_and_counted():
+def test_a_build_failure_is_shown_and_counted():
     with Sample(source="what is this\n") as sample:
         result = sample.check("--fast")
         assert (result.returncode, result.last) == (1, "0 passed, 1 failed, 0 skipped"), result
         assert "sample.c:1" in result.stdout, result
 
 
-def a_header_that_does_not_stand_alone_fails():
+def test_a_header_that_does_not_stand_alone_fails():
     with Sample(header="size_t sample(void);\n", source='#include <stddef.h>\n#include "sample.h"\n') as sample:
         result = sample.check("--fast")
         assert (result.returncode, result.last) == (1, "1 passed, 1 failed, 0 skipped"), result
 
 
-def no_test_at_all_is_a_failure():
+def test_no_test_at_all_is_a_failure():
     with Sample("set_property(DIRECTORY PROPERTY LABELS x)\n") as sample:
         lists = sample.root / "CMakeLists.txt"
         lists.write_text(lists.read_text().replace("add_test(NAME good COMMAND true)", ""))
@@ -94,7 +94,7 @@ def no_test_at_all_is_a_failure():
         assert result.returncode == 1 and result.last == "1 passed, 1 failed, 0 skipped", result
 
 
-def a_refused_installation_stops_it():
+def test_a_refused_installation_stops_it():
     with Sample() as sample:
         sample.program("dpkg-query", '#!/bin/sh\n[ "$4" = mandoc ] || echo installed\n')
         sample.program("apt-cache", "#!/bin/sh\necho '  Candidate: 1'\n")
@@ -106,15 +106,4 @@ def a_refused_installation_stops_it():
 
 if not shutil.which("ninja") or not shutil.which("clang"):
     skip("ninja and clang are needed for this")
-main([
-    help_is_given,
-    an_unknown_argument_ends_with_2,
-    the_last_line_sums_what_ran,
-    every_preset_counts,
-    a_failing_test_is_shown_and_counted,
-    a_skipped_test_is_counted_and_says_why,
-    a_build_failure_is_shown_and_counted,
-    a_header_that_does_not_stand_alone_fails,
-    no_test_at_all_is_a_failure,
-    a_refused_installation_stops_it,
-])
+main(globals())

@@ -76,14 +76,14 @@ class Talk(Checkout):
         self.clients.remove(client)
 
 
-def help_is_given():
+def test_help_is_given():
     with Talk() as talk:
         for flag in "--help", "-h":
             result = talk.run(talk.root / "run", flag)
             assert result.returncode == 0 and "Usage: ./run" in result.stdout, result
 
 
-def wrong_arguments_end_with_2():
+def test_wrong_arguments_end_with_2():
     with Talk() as talk:
         for arguments in ["--nope"], ["client"], ["client", "-x"], ["demo", "x"], ["--deps-only", "x"], ["srever"]:
             result = talk.run(talk.root / "run", *arguments)
@@ -93,7 +93,7 @@ def wrong_arguments_end_with_2():
             assert result.returncode == 2 and port in result.stdout, result
 
 
-def one_run_starts_a_server_and_stops_it():
+def test_one_run_starts_a_server_and_stops_it():
     with Talk() as talk:
         client = talk.join()
         assert client.line == f"client -username bob localhost:{talk.port}\n", client.line
@@ -103,7 +103,7 @@ def one_run_starts_a_server_and_stops_it():
         wait_for(lambda: talk.count("stopped") == 1, "the server stopped")
 
 
-def the_last_of_several_stops_the_server():
+def test_the_last_of_several_stops_the_server():
     with Talk() as talk:
         first, second, third = talk.join(), talk.join(), talk.join()
         assert talk.count("started") == 1
@@ -117,7 +117,7 @@ def the_last_of_several_stops_the_server():
         assert talk.count("started") == 1
 
 
-def a_killed_client_counts_as_gone():
+def test_a_killed_client_counts_as_gone():
     with Talk() as talk:
         first, second = talk.join(), talk.join()
         talk.leave(first)
@@ -127,7 +127,7 @@ def a_killed_client_counts_as_gone():
         wait_for(lambda: talk.count("stopped") == 1, "the server stopped")
 
 
-def the_next_run_after_the_last_starts_anew():
+def test_the_next_run_after_the_last_starts_anew():
     with Talk() as talk:
         for round in range(1, 6):
             talk.leave(talk.join())  # the next one may come while the server of this one is just stopping
@@ -135,7 +135,7 @@ def the_next_run_after_the_last_starts_anew():
         wait_for(lambda: talk.count("stopped") == 5, "every server stopped")
 
 
-def a_killed_server_is_replaced_by_the_next_run():
+def test_a_killed_server_is_replaced_by_the_next_run():
     with Talk() as talk:
         first = talk.join()
         os.kill(talk.server(), signal.SIGKILL)
@@ -149,7 +149,7 @@ def a_killed_server_is_replaced_by_the_next_run():
         wait_for(lambda: talk.count("stopped") == 1, "the second server stopped")
 
 
-def a_killed_keeper_is_replaced_by_the_next_run():
+def test_a_killed_keeper_is_replaced_by_the_next_run():
     with Talk() as talk:
         first = talk.join()
         keeper = wait_for(lambda: keeper_of(talk), "the keeper waits")
@@ -176,7 +176,7 @@ def keeper_of(talk):
     return None
 
 
-def a_port_in_use_is_explained():
+def test_a_port_in_use_is_explained():
     import socket
 
     with Talk() as talk, socket.create_server(("127.0.0.1", talk.port)):
@@ -187,14 +187,14 @@ def a_port_in_use_is_explained():
         assert talk.count("started") == 0
 
 
-def a_server_that_does_not_start_is_shown():
+def test_a_server_that_does_not_start_is_shown():
     with Talk() as talk:
         talk.program(talk.root / "build/release/tcpserver/tcpserver", "#!/bin/sh\necho no luck today >&2\nexit 1\n")
         result = talk.run(talk.root / "run")
         assert result.returncode == 1 and "no luck today" in result.stdout, result
 
 
-def a_failed_build_is_shown():
+def test_a_failed_build_is_shown():
     with Talk() as talk:
         talk.program("cmake", "#!/bin/sh\necho the error text\nexit 1\n")
         for arguments in [], ["server"], ["client", "bob"]:
@@ -202,7 +202,7 @@ def a_failed_build_is_shown():
             assert result.returncode == 1 and "the error text" in result.stdout, result
 
 
-def server_and_client_pass_their_arguments_on():
+def test_server_and_client_pass_their_arguments_on():
     with Talk() as talk:
         talk.program(talk.root / "build/release/tcpserver/tcpserver", '#!/bin/sh\nprintf "<%s>" "$@"\nexit 3\n')
         talk.program(talk.root / "build/release/tcpclient/tcpclient", '#!/bin/sh\nprintf "<%s>" "$@"\nexit 4\n')
@@ -217,7 +217,7 @@ def server_and_client_pass_their_arguments_on():
         assert result.stdout == f"<-username><ann><localhost:{talk.port}>", result
 
 
-def missing_packages_are_named_before_they_are_installed():
+def test_missing_packages_are_named_before_they_are_installed():
     with Talk() as talk:
         talk.program("dpkg-query", '#!/bin/sh\n[ "$4" = cmake ] || echo installed\n')
         talk.program("apt-cache", "#!/bin/sh\necho '  Candidate: 1'\n")
@@ -233,18 +233,4 @@ def missing_packages_are_named_before_they_are_installed():
         assert (result.returncode, result.stdout) == (0, ""), result
 
 
-main([
-    help_is_given,
-    wrong_arguments_end_with_2,
-    one_run_starts_a_server_and_stops_it,
-    the_last_of_several_stops_the_server,
-    a_killed_client_counts_as_gone,
-    the_next_run_after_the_last_starts_anew,
-    a_killed_server_is_replaced_by_the_next_run,
-    a_killed_keeper_is_replaced_by_the_next_run,
-    a_port_in_use_is_explained,
-    a_server_that_does_not_start_is_shown,
-    a_failed_build_is_shown,
-    server_and_client_pass_their_arguments_on,
-    missing_packages_are_named_before_they_are_installed,
-])
+main(globals())

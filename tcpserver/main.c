@@ -14,8 +14,7 @@
 #include "common/net.h"
 #include "common/options.h"
 #include "tcpserver/core/journal.h"
-#include "tcpserver/core/member.h"
-#include "tcpserver/core/room.h"
+#include "tcpserver/core/outlet.h"
 #include "tcpserver/core/server.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/journals/memory.h"
@@ -26,13 +25,13 @@ enum {
 	MAX_CLIENTS_MOST = 1000000,
 };
 
-static const char lobby_id[] = "lobby";
-
 static struct {
 	struct option_list listen;
 	const char *journal;
 	long long max_clients; /* 0: as many as there are descriptors */
 	long long max_line;
+	long long max_rooms;
+	int rooms;
 	long long name_timeout_s;
 	long long peer_timeout_s;
 	long long lag_memory;
@@ -45,6 +44,7 @@ static struct {
 	.listen = {.items = {"[::]:7777"}, .count = 1},
 	.journal = "memory",
 	.max_line = 65535,
+	.max_rooms = 100000,
 	.name_timeout_s = 60,
 	.peer_timeout_s = 60,
 	.lag_memory = 1024 * 1024,
@@ -88,6 +88,8 @@ static const char *check_journal(const char *value)
 	return parse_journal(value, &kept) ? NULL : "memory or memory:N, N messages kept per room, 1 to 100000000";
 }
 
+static const char *const rooms_words[] = {"open", "closed", NULL};
+
 static const struct option options[] = {
 	{.name = "listen", .argument = "ADDR:PORT", .kind = OPTION_LIST, .value = &settings.listen, .check = check_listen,
 		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included)", .alias = "APP_PORT",
@@ -98,6 +100,10 @@ static const struct option options[] = {
 		.most = MAX_CLIENTS_MOST, .help = "clients at a time (default: what the limit of open files allows)"},
 	{.name = "max-line", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.max_line, .least = 64,
 		.most = 1024 * 1024, .help = "the longest line a client may send (default 65535 bytes)"},
+	{.name = "rooms", .argument = "open|closed", .kind = OPTION_CHOICE, .value = &settings.rooms,
+		.choices = rooms_words, .help = "open (default): anybody may make rooms; closed: nobody"},
+	{.name = "max-rooms", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_rooms, .least = 1,
+		.most = 10000000, .help = "rooms at a time (default 100000)"},
 	{.name = "name-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.name_timeout_s,
 		.least = 1, .most = 86400, .help = "how long a client has to send its name (default 60)"},
 	{.name = "peer-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.peer_timeout_s,
@@ -148,7 +154,7 @@ static void prepare_signals(sigset_t *stop_set, sigset_t *wait_mask)
 	(void)sigemptyset(stop_set);
 	for_each_stop_signal(stop_set, sigaddset);
 	(void)pthread_sigmask(SIG_BLOCK, stop_set, NULL);
-	member_prepare_process();
+	outlet_prepare_process();
 	(void)sigaction(SIGINT, &stop, NULL);
 	(void)sigaction(SIGTERM, &stop, NULL);
 	(void)sigaction(SIGHUP, &stop, NULL);
@@ -274,30 +280,30 @@ static void announce(const struct server *server)
 
 static void fill_talk(struct talk *talk)
 {
-	client_list_init(&talk->clients);
 	talk->door = &line_door;
 	talk->max_clients = choose_max_clients();
 	talk->max_line = (size_t)settings.max_line;
 	talk->lag_memory = (size_t)settings.lag_memory;
+	talk->rooms_are_open = settings.rooms == 0;
 	talk->name_timeout_ms = (int)settings.name_timeout_s * 1000;
 	talk->peer_timeout_s = (int)settings.peer_timeout_s;
 }
 
-/* Runs the talk in a room of 'journal' until a signal comes. */
+/* Runs the talk, kept by 'journal', until a signal comes. */
 static int run(struct server *server, struct journal *journal)
 {
 	sigset_t stop_set;
 	sigset_t wait_mask;
 
 	prepare_signals(&stop_set, &wait_mask);
-	server->talk.lobby = room_open(lobby_id, journal);
-	if (server->talk.lobby == NULL) {
+	if (!talk_init(&server->talk, journal, (size_t)settings.max_rooms)) {
 		(void)fprintf(stderr, "tcpserver: no memory\n");
 		return EXIT_FAILURE;
 	}
+	fill_talk(&server->talk);
 	announce(server);
 	server_run(server, &wait_mask, stop_requested);
-	room_close(server->talk.lobby);
+	talk_fini(&server->talk);
 	log_event(LOG_INFO, "stopped", NULL);
 	return EXIT_SUCCESS;
 }
@@ -319,9 +325,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "tcpserver: no memory\n");
 		return EXIT_FAILURE;
 	}
-	fill_talk(&server.talk);
 	status = run(&server, journal);
-	client_list_fini(&server.talk.clients);
 	journal->ops->destroy(journal);
 	return status;
 }

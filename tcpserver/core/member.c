@@ -338,6 +338,16 @@ enum member_state member_send(struct member *member)
 	return state;
 }
 
+int member_error(struct member *member)
+{
+	int error;
+
+	member_lock(member);
+	error = member->error;
+	member_unlock(member);
+	return error;
+}
+
 void member_tell(struct member *member, const char *bytes, size_t size)
 {
 	char *place;

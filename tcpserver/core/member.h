@@ -102,6 +102,8 @@ bool member_take_duty(struct member *member);
 
 /* Sends what waits: as member_flush(), but also when the member is behind. */
 enum member_state member_send(struct member *member) EXCLUDES(MEMBER_LOCK) MUST_CHECK;
+/* Why sending has failed, a positive errno. EPIPE: the client had closed its side before. 0: it has not. */
+int member_error(struct member *member) EXCLUDES(MEMBER_LOCK);
 /* Puts bytes for this member alone into the outbox; member_send() sends them. Without memory the connection fails. */
 void member_tell(struct member *member, const char *bytes, size_t size) EXCLUDES(MEMBER_LOCK);
 /* The number that a reader of the journal is to read next. */

@@ -182,10 +182,11 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 		/* A broken connection may still hold what the client said before. */
 		if (state == MEMBER_FAILED || (readable && may_speak))
 			size = session_read(session, bytes);
+		/* What is left to read of a broken connection is its end, which looks like the client's own. */
+		if (state == MEMBER_FAILED && (size == -EAGAIN || (size == 0 && member_error(session->member) != EPIPE)))
+			return -member_error(session->member);
 		if (size != -EAGAIN)
 			return size;
-		if (state == MEMBER_FAILED)
-			return -EPIPE;
 		session_settle(session);
 		found = member_wait(session->member, may_speak ? POLLIN : 0, session_wait_ms(session, deadline_ms));
 		if (found == -ETIMEDOUT)

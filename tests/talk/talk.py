@@ -225,11 +225,11 @@ class Server:
 
     def __exit__(self, kind, error, trace):
         try:
+            for client in self.clients:  # first, or the server gives them a moment to read its last words
+                client.close()
             if kind is None and not self.checked:
                 self.stop()
         finally:
-            for client in self.clients:
-                client.close()
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()

@@ -195,5 +195,9 @@ void view_erase(struct buffer *out, const struct view *view, size_t width, size_
 	if (width != width_now && width_now > 0)
 		row = (view->cursor_row * width + view->cursor_column) / width_now;
 	move_up(out, row);
-	buffer_add_text(out, "\r\033[J");
+	/* Its own row, then all below it: erasing from the top of the screen to its end would make some terminals keep what
+	 * was there in their history. */
+	buffer_add_text(out, "\r\033[K");
+	if (view->rows > 1 || width != width_now)
+		buffer_add_text(out, "\0337\033[B\033[J\0338");
 }

@@ -113,6 +113,12 @@ static void session_free_input(struct session *session)
 	session->input = NULL;
 }
 
+/* What broke a connection, as session_receive() returns it, where -ETIMEDOUT says that the time to wait is over. */
+static ssize_t session_broken_by(int error)
+{
+	return error == ETIMEDOUT ? -EHOSTUNREACH : -error;
+}
+
 /* Reads what has come. Returns its size, 0 at the end, or -errno; -EAGAIN when there is nothing. */
 static ssize_t session_read(struct session *session, const char **bytes)
 {
@@ -127,7 +133,7 @@ static ssize_t session_read(struct session *session, const char **bytes)
 	while (size < 0 && errno == EINTR);
 	session->input_was_full = size == READ_SIZE;
 	if (size < 0)
-		return -errno;
+		return session_broken_by(errno);
 	member_took(session->member, (size_t)size);
 	*bytes = session->input;
 	return size;
@@ -184,7 +190,7 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 			size = session_read(session, bytes);
 		/* What is left to read of a broken connection is its end, which looks like the client's own. */
 		if (state == MEMBER_FAILED && (size == -EAGAIN || (size == 0 && member_error(session->member) != EPIPE)))
-			return -member_error(session->member);
+			return session_broken_by(member_error(session->member));
 		if (size != -EAGAIN)
 			return size;
 		session_settle(session);

@@ -64,7 +64,8 @@ TEST(notices_come_from_the_server)
 	CHECK_EQUAL(heard("* 2 here: ann, bob", DIALECT_TCPCHAT).kind, HEARD_NOTICE);
 	CHECK_EQUAL(heard("User \"ann\" just joined the chat!", DIALECT_PLAIN).kind, HEARD_NOTICE);
 	CHECK_EQUAL(heard("User \"ann\" just left the chat (connection lost)", DIALECT_TCPCHAT).kind, HEARD_NOTICE);
-	CHECK_EQUAL(heard("== The server(127.0.0.1:7777) was terminated its operation... Goodbye. ==", DIALECT_PLAIN).kind,
+	CHECK_EQUAL(
+		heard("== The server(127.0.0.1:7777) was terminated its operation... Goodbye. ==", DIALECT_PLAIN).kind,
 		HEARD_NOTICE);
 }
 

@@ -37,7 +37,8 @@ TEST(a_character_is_a_key)
 
 TEST(a_key_is_whole_in_whatever_pieces_it_comes)
 {
-	static const char *const sequences[] = {"\033[A", "\033OP", "\033[15~", "\033[1;5C", "\033\033[D", "\033[[A", "日", "😀"};
+	static const char *const sequences[] = {
+		"\033[A", "\033OP", "\033[15~", "\033[1;5C", "\033\033[D", "\033[[A", "日", "😀"};
 
 	for (size_t i = 0; i < sizeof sequences / sizeof sequences[0]; i++) {
 		struct keys keys;

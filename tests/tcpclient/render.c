@@ -41,7 +41,8 @@ TEST(every_colour_is_switched_off_before_the_text)
 
 TEST(a_name_always_has_the_same_colour)
 {
-	CHECK_TEXT(render_name_color(RENDER_256_COLORS, "ann", 3), render_name_color(RENDER_256_COLORS, "ann and more", 3));
+	CHECK_TEXT(render_name_color(RENDER_256_COLORS, "ann", 3),
+		render_name_color(RENDER_256_COLORS, "ann and more", 3));
 	CHECK_TEXT(render_name_color(RENDER_NO_COLORS, "ann", 3), "");
 }
 
@@ -74,7 +75,8 @@ static double luminance(int color)
 	static const int levels[] = {0, 95, 135, 175, 215, 255};
 	int place = color - 16;
 
-	return 0.2126 * linear(levels[place / 36]) + 0.7152 * linear(levels[place / 6 % 6]) + 0.0722 * linear(levels[place % 6]);
+	return 0.2126 * linear(levels[place / 36]) + 0.7152 * linear(levels[place / 6 % 6]) +
+	       0.0722 * linear(levels[place % 6]);
 }
 
 TEST(every_colour_can_be_read_on_black_and_on_white)

@@ -243,6 +243,20 @@ def test_a_server_that_asks_for_the_name_is_understood():
         assert client.end()[0] == 0
 
 
+def test_a_welcome_that_comes_late_still_counts():
+    with Fake() as server, bot(server) as client:
+        peer = server.accept()
+        peer.expect("bot")
+        client.give(b"one\n")
+        client.no_more()
+        peer.expect("one")
+        peer.say(WELCOME.format("bot#a1b2c3"), "bot: one", "! not-stored: no room; try again later")
+        peer.expect_end()
+        peer.close()
+        code, _, errors = client.end()
+        assert code == 1 and "! not-stored" in errors, (code, errors)
+
+
 def test_nothing_is_sent_together_with_the_name():
     with Fake() as server, bot(server) as client:
         client.give(b"one\n")

@@ -1,12 +1,16 @@
 """The client on a terminal, as a person sees it."""
 
 import os
+import pty
 import re
 import signal
+import socket
+import subprocess
+import termios
 import threading
 import time
 
-from support import DEADLINE, HOST, Fake, GoServer, Terminal, WELCOME, main, wait_for
+from support import DEADLINE, HOST, Fake, GoServer, Terminal, WELCOME, clean_environment, main, program, wait_for
 from talk import Server
 
 HINT = "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves."
@@ -96,6 +100,16 @@ def test_wide_characters_and_emoji_are_edited():
         terminal.keys("End", "BSpace", "BSpace", "Enter")
         peer.expect("日X語")
         terminal.wait_prompt()
+
+
+def test_wide_characters_need_no_locale():
+    with Fake() as server, bob(server, environment={"LC_ALL": "C"}) as terminal:
+        peer = greet(server, terminal)
+        terminal.type("日本語")
+        terminal.keys("Left", "BSpace")
+        terminal.wait_rows("You(bob)> 日語")
+        terminal.keys("Enter")
+        peer.expect("日語")
 
 
 def test_the_cursor_stands_where_one_types():
@@ -451,9 +465,75 @@ def test_it_can_be_left_while_there_is_no_server():
     with Fake() as server:
         address = server.address
     with Terminal("-username", "bob", address) as terminal:
-        terminal.wait("Error while connecting .*Connection refused")
+        terminal.wait("Error while connecting .*Connection refused.*\n\\(offline\\) You")
         terminal.keys("!exit", "Enter")
         assert terminal.ended() == 0
+
+
+def test_what_was_not_sent_is_told_at_the_end():
+    with Fake() as server, bob(server) as terminal:
+        peer = greet(server, terminal)
+        server.listener.close()
+        peer.close()
+        terminal.wait("is gone")
+        terminal.keys("one", "Enter", "two", "Enter", "/quit", "Enter")
+        assert terminal.ended() == 0
+        assert "was not sent (lines: 2)" in "\n".join(terminal.rows())
+
+
+def test_it_can_be_left_while_it_connects():
+    """A connection that is never accepted, because the queue is full: connect() waits for minutes."""
+    listener = socket.create_server((HOST, 0), backlog=0)
+    crowd = []
+    for _ in range(3):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+        crowd.append(client)
+    with Terminal("-username", "bob", "%s:%d" % listener.getsockname()) as terminal:
+        terminal.wait(r"leaves.\n\(offline\) You\(bob\)>")
+        terminal.keys("!exit", "Enter")
+        assert terminal.ended() == 0
+    for client in [listener, *crowd]:
+        client.close()
+
+
+def test_a_terminal_that_goes_away_ends_it():
+    with Fake() as server, bob(server) as terminal:
+        peer = greet(server, terminal)
+        pid = terminal.pid()
+        terminal.keys("sent", "Enter")
+        peer.expect("sent")
+        terminal.tmux("kill-pane")
+        peer.expect_end()
+        peer.close()
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the client")
+        terminal.tmux("-f", str(terminal.path / "conf"), "new-session", "-d")  # for the kill at the end
+
+
+def test_a_terminal_that_takes_nothing_does_not_keep_it_alive():
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    with Fake() as server:
+        process = subprocess.Popen([program("TCPCLIENT"), "-username", "bob", server.address], stdin=slave, stdout=slave,
+                                   stderr=subprocess.DEVNULL, env=clean_environment({"TERM": "xterm"}))
+        try:
+            peer = server.accept().welcome("bob")
+            peer.connection.settimeout(1)
+            try:
+                while True:
+                    peer.say("ann: " + "x" * 1000)
+            except TimeoutError:
+                pass  # nobody reads the terminal, so the client does not read any more either
+            assert termios.tcgetattr(slave) != before
+            process.terminate()
+            process.wait(DEADLINE)
+            assert termios.tcgetattr(slave) == before
+        finally:
+            process.kill()
+            process.wait()
+            os.close(master)
+            os.close(slave)
 
 
 # The server goes and comes

@@ -141,5 +141,6 @@ TEST(what_was_drawn_is_erased)
 TEST(after_a_resize_it_is_erased_where_the_terminal_has_wrapped_it)
 {
 	check_erase((struct view){.rows = 1, .cursor_column = 70}, 80, 30, "\033[2A\r\033[K\0337\033[B\033[J\0338");
-	check_erase((struct view){.rows = 3, .cursor_row = 2, .cursor_column = 10}, 40, 100, "\r\033[K\0337\033[B\033[J\0338");
+	check_erase((struct view){.rows = 3, .cursor_row = 2, .cursor_column = 10}, 40, 100,
+		"\r\033[K\0337\033[B\033[J\0338");
 }

@@ -1,6 +1,6 @@
 #include "tcpserver/core/room.h"
 
-#include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +101,8 @@ static void forget(struct person *person)
 static void go(struct person *person)
 {
 	member_detach(person->member);
+	if (member_take_duty(person->member)) /* given in the last moment */
+		room_take_over_flush(room);
 	room_leave(room, person->member, person->name, "normally");
 	forget(person);
 }
@@ -588,5 +590,102 @@ TEST(all_members_see_the_same_lines_in_the_same_order)
 	member_detach(last.member);
 	room_abandon(room, last.member);
 	forget(&last);
+	stop();
+}
+
+/* ---- Coming and going while others speak. ---- */
+
+enum { VISITORS = 4, VISITS = 40, IDLERS = 50 };
+
+static atomic_int visitors_left;
+
+/* Serves the member as its thread does: sends, turns pages, takes the flush over. Returns how it stands. */
+static enum member_state serve(struct member *member)
+{
+	uint64_t unused;
+	enum member_state state;
+
+	if (member_take_duty(member))
+		room_take_over_flush(room);
+	state = member_send(member);
+	if (state == MEMBER_WANTS_PAGE)
+		(void)!room_give_page(room, member, &unused);
+	return state;
+}
+
+/* Comes, says some lines, reads everything or nothing of what is said, and goes; again and again. */
+static void *visit(void *argument)
+{
+	const char *name = argument;
+
+	for (int i = 0; i < VISITS; i++) {
+		struct person person = come_with(name, i % 3 == 0 ? &shout : &plain, 2000);
+		char ignored[4096];
+
+		for (int line = 0; line < 20; line++) {
+			say_text(&person, "a line of some length, so that a socket is full some time", 57);
+			if (line % 4 == 0)
+				room_flush(room);
+			if (i % 2 == 0)
+				(void)recv(person.peer, ignored, sizeof ignored, 0);
+			(void)serve(person.member);
+		}
+		room_flush(room);
+		if (i % 5 == 0)
+			(void)shutdown(person.peer, SHUT_RDWR);
+		(void)serve(person.member);
+		member_detach(person.member);
+		if (member_take_duty(person.member))
+			room_take_over_flush(room);
+		if (i % 7 == 0)
+			room_abandon(room, person.member);
+		else
+			room_leave(room, person.member, name, "normally");
+		forget(&person);
+	}
+	visitors_left--;
+	return NULL;
+}
+
+TEST(members_may_come_and_go_and_stall_while_others_speak)
+{
+	static char names[VISITORS][8];
+	pthread_t threads[VISITORS];
+	struct person idlers[IDLERS];
+	struct person watcher;
+	uint64_t skipped;
+	unsigned long long next = 1;
+
+	start(100000);
+	for (int i = 0; i < IDLERS; i++) { /* they never read */
+		idlers[i] = come_with("idler", &plain, 4000);
+		next++;
+	}
+	watcher = come("watcher"); /* sees each message once and in order */
+	next++;
+	visitors_left = VISITORS;
+	for (int i = 0; i < VISITORS; i++) {
+		(void)snprintf(names[i], sizeof names[i], "v%d", i);
+		CHECK_EQUAL(thread_start(&threads[i], 0, visit, names[i]), 0);
+	}
+	for (bool over = false; !over;) {
+		const char *text;
+
+		over = visitors_left == 0;
+		for (int i = 0; i < IDLERS; i++)
+			(void)serve(idlers[i].member);
+		if (member_take_duty(watcher.member))
+			room_take_over_flush(room);
+		text = read_through(&watcher, &skipped);
+		CHECK_EQUAL(skipped, 0);
+		for (; text[0] != '\0'; text = strchr(text, '\n') + 1)
+			CHECK_EQUAL(strtoull(text, NULL, 10), next++);
+	}
+	for (int i = 0; i < VISITORS; i++)
+		thread_join(threads[i]);
+	CHECK(next > VISITORS * VISITS * 21);
+	for (int i = 0; i < IDLERS; i++)
+		go(&idlers[i]);
+	go(&watcher);
 	stop();
 }

@@ -31,15 +31,15 @@ enum {
 struct call {
 	int socket;
 	enum dialect dialect;
-	bool line_came;          /* the first line tells the dialect    */
-	bool half_closed;        /* we have said that no more comes     */
-	bool quit;               /* "/quit" was sent                    */
-	bool refused;            /* as a bad name is                    */
-	bool send_failed;        /* no more can be sent                 */
-	long long started_at;    /* clock_ms()                          */
-	long long plain_at;      /* when silence means goTCP            */
-	long long leave_by;      /* when to stop being polite, 0: never */
-	long long read_at;       /* not to read before                  */
+	bool line_came;       /* the first line tells the dialect    */
+	bool half_closed;     /* we have said that no more comes     */
+	bool quit;            /* "/quit" was sent                    */
+	bool refused;         /* as a bad name is                    */
+	bool send_failed;     /* no more can be sent                 */
+	long long started_at; /* clock_ms()                          */
+	long long plain_at;   /* when silence means goTCP            */
+	long long leave_by;   /* when to stop being polite, 0: never */
+	long long read_at;    /* not to read before                  */
 	struct lines lines;
 	size_t sending_from; /* of connection->sending: what is to be sent */
 	size_t sending_to;
@@ -50,8 +50,8 @@ struct connection {
 	pthread_t thread;
 	int wake_descriptor;  /* eventfd */
 	int ended_descriptor; /* eventfd */
-	/* Whether the thread is in net_connect(). Sequentially consistent with the outbox's plan: either the thread sees the
-	 * plan to leave before it goes there, or the closing one sees that it is there. */
+	/* Whether the thread is in net_connect(). Sequentially consistent with the outbox's plan: either the thread
+	 * sees the plan to leave before it goes there, or the closing one sees that it is there. */
 	atomic_bool connecting;
 	/* The rest is owned by the thread; 'end' may be read once it has ended. */
 	enum connection_end end;
@@ -96,8 +96,7 @@ static void ready_plain(struct connection *connection)
 static bool is_own(const struct connection *connection, const struct heard *heard)
 {
 	/* A goTCP server takes any name, so ours may be longer than NAME_SIZE there; what it got is what we sent. */
-	const char *name =
-		connection->call.dialect == DIALECT_TCPCHAT ? connection->name : connection->settings.name;
+	const char *name = connection->call.dialect == DIALECT_TCPCHAT ? connection->name : connection->settings.name;
 
 	return strlen(name) == heard->name_size && memcmp(name, heard->name, heard->name_size) == 0;
 }
@@ -105,7 +104,7 @@ static bool is_own(const struct connection *connection, const struct heard *hear
 static bool is_code(const struct heard *heard, const char *code)
 {
 	return heard->kind == HEARD_ERROR && strlen(code) == heard->name_size &&
-		memcmp(code, heard->name, heard->name_size) == 0;
+	       memcmp(code, heard->name, heard->name_size) == 0;
 }
 
 /* The first line, before which the dialect could not be known; "! ..." is the server's refusal and leaves it open. */
@@ -230,7 +229,8 @@ static void call_fill(struct connection *connection)
 	call->sending_from = 0;
 	call->sending_to = 0;
 	if (call->dialect != DIALECT_UNKNOWN && !call->send_failed && !call->half_closed)
-		call->sending_to = outbox_take(connection->settings.outbox, connection->sending, SEND_SIZE, &call->quit);
+		call->sending_to =
+			outbox_take(connection->settings.outbox, connection->sending, SEND_SIZE, &call->quit);
 }
 
 /* Says that no more comes, when the plan is so and it is true. */
@@ -336,7 +336,7 @@ static void call_begin(struct connection *connection, int socket)
 	lines_init(&connection->call.lines, CONNECTION_LINE_SIZE_MAX);
 	net_tune(socket, DEAD_AFTER_S);
 	net_peer_address(socket, address);
-	connection->told_unreachable = false;
+	connection->told_unreachable = true; /* from now on the loss is told */
 	tell(connection, CONNECTION_MADE, address);
 }
 

@@ -1,13 +1,13 @@
 /*
- * The connection to the server, in a thread of its own: it connects, says who we are, sends what the outbox holds, hears
- * what the server says, and starts again when the server is gone.
+ * The connection to the server, in a thread of its own: it connects, says who we are, sends what the outbox holds,
+ * hears what the server says, and starts again when the server is gone.
  *
  * The first line from the server shows its dialect. A tcpchat server answers the name with its welcome; one that stays
- * silent is taken for a goTCP server after CONNECTION_PLAIN_AFTER_MS. No line is sent before the dialect is known, since a
- * goTCP server loses what comes together with the name.
+ * silent is taken for a goTCP server after CONNECTION_PLAIN_AFTER_MS. No line is sent before the dialect is known,
+ * since a goTCP server loses what comes together with the name.
  *
- * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client that
- * does not read.
+ * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client
+ * that does not read.
  *
  * Threads: the functions are called by the thread that created it, connection_wake() by any.
  */
@@ -29,7 +29,7 @@ enum {
 };
 
 enum connection_event {
-	CONNECTION_UNREACHABLE, /* 'detail' says why; told once until it is reached     */
+	CONNECTION_UNREACHABLE, /* 'detail' says why; told once, before the first call  */
 	CONNECTION_MADE,        /* 'detail' is the server's address                     */
 	CONNECTION_READY,       /* lines are sent from now on; 'detail' is our name     */
 	CONNECTION_LOST,        /* 'detail' says how                                    */
@@ -78,8 +78,8 @@ int connection_ended(const struct connection *connection);
 
 /*
  * After outbox_plan(OUTBOX_LEAVE), or when it has ended: waits for the thread, for two seconds at most, and frees the
- * connection. Returns false when the thread is within the system's name look-up or connect(), which nothing can wake; then
- * the connection stays, and the program should end by _exit().
+ * connection. Returns false when the thread is within the system's name look-up or connect(), which nothing can wake;
+ * then the connection stays, and the program should end by _exit().
  */
 bool connection_close(struct connection *connection, enum connection_end *end) MUST_CHECK;
 

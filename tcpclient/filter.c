@@ -93,8 +93,8 @@ static void on_event(void *context, enum connection_event event, const char *det
 	struct filter *filter = context;
 
 	if (event == CONNECTION_UNREACHABLE)
-		(void)fprintf(stderr, "tcpclient: cannot connect to %s port %s: %s\n", filter->place->host, filter->place->port,
-			detail);
+		(void)fprintf(stderr, "tcpclient: cannot connect to %s port %s: %s\n", filter->place->host,
+			filter->place->port, detail);
 	else if (event == CONNECTION_LOST)
 		(void)snprintf(filter->lost, sizeof filter->lost, "%s", detail);
 	else if (event == CONNECTION_CUT) {
@@ -224,7 +224,8 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	if (end == CONNECTION_NOT_REACHED || end == CONNECTION_REFUSED)
 		return EXIT_FAILURE;
 	if (missing > 0) {
-		(void)fprintf(stderr, "tcpclient: the connection ended before all was said (%s); lines without an echo: %zu\n",
+		(void)fprintf(stderr,
+			"tcpclient: the connection ended before all was said (%s); lines without an echo: %zu\n",
 			end == CONNECTION_LEFT ? "/quit" : filter->lost, missing);
 		filter->failed = true;
 	} else if (end != CONNECTION_LEFT && filter->something_was_read && !filter->input_ended) {
@@ -240,11 +241,8 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 int filter_run(const struct net_place *place, const char *name)
 {
 	struct filter filter = {.place = place, .outbox = outbox_create()};
-	struct connection_settings settings = {.place = *place,
-		.name = name,
-		.listener = &listener,
-		.context = &filter,
-		.outbox = filter.outbox};
+	struct connection_settings settings = {
+		.place = *place, .name = name, .listener = &listener, .context = &filter, .outbox = filter.outbox};
 	enum connection_end end = CONNECTION_LEFT;
 	int error;
 	int exit_code;

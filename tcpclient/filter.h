@@ -1,6 +1,6 @@
 /*
- * No person, but a pipe or a file: lines from standard input are sent, lines from the server go to standard output as they
- * came, and nothing else does.
+ * No person, but a pipe or a file: lines from standard input are sent, lines from the server go to standard output as
+ * they came, and nothing else does.
  *
  * Threads: the main one, before any other.
  */

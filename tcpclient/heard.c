@@ -82,8 +82,9 @@ static bool is_notice(const char *line, size_t size)
 	if (starts_with(line, size, "== The server(") && ends_with(line, size, " =="))
 		return true;
 	return starts_with(line, size, "User \"") &&
-		(ends_with(line, size, "\" just joined the chat!") || ends_with(line, size, "\" just left the chat (normally)") ||
-			ends_with(line, size, "\" just left the chat (connection lost)"));
+	       (ends_with(line, size, "\" just joined the chat!") ||
+		       ends_with(line, size, "\" just left the chat (normally)") ||
+		       ends_with(line, size, "\" just left the chat (connection lost)"));
 }
 
 struct heard heard_read(const char *line, size_t size, enum dialect dialect)
@@ -105,7 +106,8 @@ struct heard heard_read(const char *line, size_t size, enum dialect dialect)
 
 bool heard_tells_tcpchat(const struct heard *heard, const char *line, size_t size)
 {
-	return heard->kind == HEARD_WELCOME || heard->kind == HEARD_ERROR || starts_with(line, size, "* Welcome to tcpchat");
+	return heard->kind == HEARD_WELCOME || heard->kind == HEARD_ERROR ||
+	       starts_with(line, size, "* Welcome to tcpchat");
 }
 
 bool heard_is_echoed(const char *line, size_t size)

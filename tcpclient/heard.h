@@ -1,8 +1,8 @@
 /*
  * What a line from the server is: who speaks, and what about.
  *
- * A tcpchat server marks its own lines ("* ...", "! code: ..."); a goTCP server does not, and there a person may be named
- * "* x". So the dialect has to be known, and it is learned from the first line: see connection.h.
+ * A tcpchat server marks its own lines ("* ...", "! code: ..."); a goTCP server does not, and there a person may be
+ * named "* x". So the dialect has to be known, and it is learned from the first line: see connection.h.
  *
  * Threads: any; nothing here keeps state.
  */

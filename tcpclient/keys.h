@@ -1,15 +1,15 @@
 /*
  * Splits what a terminal sends into keys and pasted text.
  *
- * A key is given whole (an escape sequence, a character of several bytes), so that the line editor never has to wait for
- * the rest of one. Text between the marks of bracketed paste is given as one piece, whatever it holds.
+ * A key is given whole (an escape sequence, a character of several bytes), so that the line editor never has to wait
+ * for the rest of one. Text between the marks of bracketed paste is given as one piece, whatever it holds.
  *
  *         keys_feed(&keys, bytes, size);
  *         while ((kind = keys_next(&keys, &bytes, &size)) != KEYS_MORE)
  *                 ...
  *
- * It does no input or output, and knows no clock: when keys_waiting() and nothing came for a while, keys_give_up() makes
- * what is there a key (the Escape key, for one).
+ * It does no input or output, and knows no clock: when keys_waiting() and nothing came for a while, keys_give_up()
+ * makes what is there a key (the Escape key, for one).
  *
  * Threads: one at a time.
  */

@@ -1,14 +1,14 @@
 /*
- * The client's locks, outermost first; a thread may take only locks below those it holds. The screen's is held while the
- * terminal is written to, since that is what it orders.
+ * The client's locks, outermost first; a thread may take only locks below those it holds. The screen's is held while
+ * the terminal is written to, since that is what it orders.
  */
 #ifndef TCPCLIENT_LOCKS_H
 #define TCPCLIENT_LOCKS_H
 
 #include "common/sync.h"
 
-extern struct lock_class SCREEN_LOCK;                             /* the terminal and readline        */
-extern struct lock_class TALK_LOCK ACQUIRED_AFTER(SCREEN_LOCK);   /* where the server is, and whether */
-extern struct lock_class OUTBOX_LOCK ACQUIRED_AFTER(TALK_LOCK);   /* the lines that wait to be sent   */
+extern struct lock_class SCREEN_LOCK;                           /* the terminal and readline        */
+extern struct lock_class TALK_LOCK ACQUIRED_AFTER(SCREEN_LOCK); /* where the server is, and whether */
+extern struct lock_class OUTBOX_LOCK ACQUIRED_AFTER(TALK_LOCK); /* the lines that wait to be sent   */
 
 #endif

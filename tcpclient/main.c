@@ -56,7 +56,8 @@ static void print_help(void)
 	(void)printf("Usage: tcpclient [-username NAME] [HOST[:PORT]]\n"
 		     "Talks to a chat server; HOST is localhost and PORT 7777 unless given.\n\n");
 	options_print_help(table, stdout);
-	(void)printf("\nAt a terminal: type and press Enter; /help asks the server for its commands; !exit or Ctrl-D leaves.\n"
+	(void)printf("\nAt a terminal: type and press Enter; /help asks the server for its commands; !exit or Ctrl-D "
+		     "leaves.\n"
 		     "In a pipe: standard input is sent line by line, what the server says goes to standard output.\n"
 		     "Each option has a variable: CHAT_USERNAME, CHAT_COLOR, ... See tcpclient(1).\n");
 }
@@ -115,7 +116,7 @@ static bool is_person(void)
 	const char *terminal = getenv("TERM");
 
 	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && terminal != NULL && terminal[0] != '\0' &&
-		strcmp(terminal, "dumb") != 0;
+	       strcmp(terminal, "dumb") != 0;
 }
 
 /* A standard stream that was closed would become the first socket. */

@@ -66,8 +66,8 @@ void outbox_plan(struct outbox *outbox, enum outbox_plan plan);
 size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit);
 
 /*
- * An echo of ours came: forgets the oldest sent line with this text; or, if there is none and 'certain' says that the echo
- * can only be ours, the oldest.
+ * An echo of ours came: forgets the oldest sent line with this text; or, if there is none and 'certain' says that the
+ * echo can only be ours, the oldest.
  */
 void outbox_acknowledge(struct outbox *outbox, const char *text, size_t size, bool certain);
 

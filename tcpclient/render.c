@@ -7,13 +7,14 @@
 #include "common/sync.h"
 
 /*
- * Of the 256 colours those whose contrast is at least 4:1 on black and on white alike (WCAG 2.1, relative luminance), so
- * that nobody has to tell us about their background.
+ * Of the 256 colours those whose contrast is at least 4:1 on black and on white alike (WCAG 2.1, relative luminance),
+ * so that nobody has to tell us about their background.
  */
 static const char *const many_colors[] = {
-	"\033[38;5;130m", "\033[38;5;64m", "\033[38;5;28m", "\033[38;5;29m", "\033[38;5;30m", "\033[38;5;31m",
-	"\033[38;5;27m", "\033[38;5;62m", "\033[38;5;63m", "\033[38;5;99m", "\033[38;5;98m", "\033[38;5;129m",
-	"\033[38;5;164m", "\033[38;5;163m", "\033[38;5;162m", "\033[38;5;161m",
+	"\033[38;5;130m", "\033[38;5;64m", "\033[38;5;28m", "\033[38;5;29m",  /* orange, olive, greens */
+	"\033[38;5;30m", "\033[38;5;31m", "\033[38;5;27m", "\033[38;5;62m",   /* teals, blues          */
+	"\033[38;5;63m", "\033[38;5;99m", "\033[38;5;98m", "\033[38;5;129m",  /* violets               */
+	"\033[38;5;164m", "\033[38;5;163m", "\033[38;5;162m", "\033[38;5;161m", /* pinks                 */
 };
 
 /* Without yellow, which white swallows; red is for errors, and dark blue is lost on black. */

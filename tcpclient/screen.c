@@ -1,10 +1,10 @@
 /*
  * Readline as an editor only
  *
- * Readline never touches the terminal: its output goes nowhere (rl_outstream), its redisplay function only notes that there
- * is something to draw, it does not set the terminal's modes, and it reads from a buffer that is given to it (rl_getc_function)
- * and holds a whole key each time, so it never waits while the lock is held. What came from the network has no way into that
- * buffer.
+ * Readline never touches the terminal: its output goes nowhere (rl_outstream), its redisplay function only notes that
+ * there is something to draw, it does not set the terminal's modes, and it reads from a buffer that is given to it
+ * (rl_getc_function) and holds a whole key each time, so it never waits while the lock is held. What came from the
+ * network has no way into that buffer.
  *
  * Pasted text is not given to it as keys either: one line of it is inserted; several are sent only after a question.
  */
@@ -55,8 +55,8 @@ static struct {
 	size_t key_size GUARDED_BY(SCREEN_LOCK);
 	struct termios before; /* constant after screen_open() */
 	struct termios during; /* constant after screen_open() */
-	/* Whether the terminal is ours. Relaxed: a signal handler that comes between the change and the mark restores once
-	 * too often, which does no harm. */
+	/* Whether the terminal is ours. Relaxed: a signal handler that comes between the change and the mark restores
+	 * once too often, which does no harm. */
 	atomic_bool taken;
 } screen = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -99,7 +99,8 @@ static void write_all(const char *bytes, size_t size)
 static void take_terminal(void)
 {
 	atomic_store_explicit(&screen.taken, true, memory_order_relaxed);
-	(void)tcsetattr(STDIN_FILENO, TCSANOW, &screen.during); /* fails when the terminal is gone, which read() tells */
+	(void)tcsetattr(
+		STDIN_FILENO, TCSANOW, &screen.during); /* fails when the terminal is gone, which read() tells */
 	write_all(PASTE_ON, sizeof PASTE_ON - 1);
 }
 
@@ -418,8 +419,8 @@ static void insert(const char *text, size_t size) REQUIRES(SCREEN_LOCK)
 }
 
 /*
- * Several lines: what is typed before the cursor begins the first one, what is after it follows the last, as if it had been
- * typed. After a last LF it stays in the line.
+ * Several lines: what is typed before the cursor begins the first one, what is after it follows the last, as if it had
+ * been typed. After a last LF it stays in the line.
  */
 static void paste(const char *text, size_t size) REQUIRES(SCREEN_LOCK)
 {

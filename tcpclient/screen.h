@@ -1,8 +1,8 @@
 /*
  * The terminal: lines that came appear above the line that is being typed, which is never garbled.
  *
- * Readline edits the line and knows the keys; what is seen is drawn here (view.h), always in one write(). Readline keeps its
- * state in globals and a process has one terminal, so there is one screen.
+ * Readline edits the line and knows the keys; what is seen is drawn here (view.h), always in one write(). Readline
+ * keeps its state in globals and a process has one terminal, so there is one screen.
  *
  * Threads: any may print and set the prompt; the thread that opened it reads the keys.
  */

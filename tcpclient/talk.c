@@ -20,19 +20,19 @@ enum {
 	READ_SIZE = 4096,
 	TEXT_SIZE = 512,
 	ADDRESS_SIZE = NET_HOST_SIZE + NET_PORT_SIZE + 3,
-	PAUSE_MS = 15,  /* show what comes 60 times a second at most       */
+	PAUSE_MS = 15,     /* show what comes 60 times a second at most       */
 	STUCK_AFTER_S = 5, /* a terminal that takes nothing shall not hold us */
 };
 
 struct talk {
-	const char *wanted_name; /* constant */
+	const char *wanted_name;   /* constant */
 	enum render_colors colors; /* constant */
 	struct outbox *outbox;
 	struct connection *connection;
 	int signals; /* signalfd */
 	int exit_code;
 	bool over;
-	struct buffer shown; /* owned by the connection's thread: the lines of this batch */
+	struct buffer shown;  /* owned by the connection's thread: the lines of this batch */
 	char name[NAME_SIZE]; /* owned by the connection's thread: who we are              */
 
 	pthread_mutex_t mutex; /* TALK_LOCK */
@@ -152,7 +152,8 @@ static void on_unreachable(struct talk *talk, const char *why)
 
 	get_address(talk, address);
 	(void)snprintf(text, sizeof text,
-		"Error while connecting %s(protocol: tcp): %s. Is the server running? Trying again; what you type waits.",
+		"Error while connecting %s(protocol: tcp): %s. Is the server running? Trying again; what you type "
+		"waits.",
 		address, why);
 	add_own(talk, &talk->shown, RENDER_WARNING, text);
 }
@@ -163,7 +164,8 @@ static void on_lost(struct talk *talk, const char *why)
 	char address[ADDRESS_SIZE];
 
 	get_address(talk, address);
-	(void)snprintf(text, sizeof text, "The server(%s) is gone: %s. Connecting again; what you type waits.", address, why);
+	(void)snprintf(
+		text, sizeof text, "The server(%s) is gone: %s. Connecting again; what you type waits.", address, why);
 	add_own(talk, &talk->shown, RENDER_WARNING, text);
 	set_online(talk, false);
 	set_prompt(talk, "(offline)");
@@ -174,7 +176,8 @@ static void on_forgot(struct talk *talk, const char *count)
 	char text[TEXT_SIZE];
 
 	(void)snprintf(text, sizeof text,
-		"Your last lines (%s) may not have arrived, and this server cannot tell: send them again if they are missing.",
+		"Your last lines (%s) may not have arrived, and this server cannot tell: send them again if they are "
+		"missing.",
 		count);
 	add_own(talk, &talk->shown, RENDER_WARNING, text);
 }
@@ -257,14 +260,16 @@ static bool are_taken(struct talk *talk, const struct typed *typed)
 	char text[TEXT_SIZE];
 
 	if (typed->longest > OUTBOX_LINE_SIZE_MAX) {
-		(void)snprintf(text, sizeof text, "This is not sent: a line may have %d bytes, and here one has %zu. Make it shorter.",
+		(void)snprintf(text, sizeof text,
+			"This is not sent: a line may have %d bytes, and here one has %zu. Make it shorter.",
 			OUTBOX_LINE_SIZE_MAX, typed->longest);
 		say(talk, RENDER_WARNING, text);
 		return false;
 	}
 	if (!outbox_has_room(talk->outbox, typed->lines, typed->clean.size)) {
 		(void)snprintf(text, sizeof text,
-			"This is not sent: no more than %d lines can wait for the server. Try again when it has taken some.",
+			"This is not sent: no more than %d lines can wait for the server. Try again when it has taken "
+			"some.",
 			OUTBOX_LINES_MAX);
 		say(talk, RENDER_WARNING, text);
 		return false;
@@ -431,13 +436,17 @@ static int take_signals(void)
 static void say_goodbye(struct talk *talk, enum connection_end end)
 {
 	char address[ADDRESS_SIZE];
+	size_t waiting = outbox_state(talk->outbox).waiting;
 
 	screen_close();
 	if (end == CONNECTION_REFUSED) {
-		(void)fprintf(stderr, "tcpclient: the server refuses the name \"%s\"; choose another one with -username\n",
+		(void)fprintf(stderr,
+			"tcpclient: the server refuses the name \"%s\"; choose another one with -username\n",
 			talk->wanted_name);
 		return;
 	}
+	if (waiting > 0)
+		(void)printf("What waited for the server was not sent (lines: %zu).\n", waiting);
 	get_address(talk, address);
 	(void)printf("Terminating TCP connection with the server(%s)\n", address);
 	(void)fflush(stdout); /* a terminal that is gone needs no goodbye */
@@ -478,7 +487,8 @@ int talk_run(const struct net_place *place, const char *name, enum render_colors
 	mutex_init(&talk.mutex);
 	talk.outbox = outbox_create();
 	set_name(&talk, name);
-	(void)snprintf(address, sizeof address, strchr(place->host, ':') == NULL ? "%s:%s" : "[%s]:%s", place->host, place->port);
+	(void)snprintf(address, sizeof address, strchr(place->host, ':') == NULL ? "%s:%s" : "[%s]:%s", place->host,
+		place->port);
 	set_address(&talk, address);
 	error = talk_start(&talk, place);
 	if (error != 0) {

@@ -1,10 +1,10 @@
 /*
  * Wrapping
  *
- * The rows are written without line ends between them, so that they are one line for the terminal: it wraps exactly where
- * we think it does, and when it is resized it wraps anew and view_erase() can tell where the first row is. A row that is
- * full leaves most terminals' cursor hanging at its end; only the last row may be full when all is written, and then a
- * line end is written too and the cursor stands on a row of its own.
+ * The rows are written without line ends between them, so that they are one line for the terminal: it wraps exactly
+ * where we think it does, and when it is resized it wraps anew and view_erase() can tell where the first row is. A row
+ * that is full leaves most terminals' cursor hanging at its end; only the last row may be full when all is written, and
+ * then a line end is written too and the cursor stands on a row of its own.
  */
 #include "tcpclient/view.h"
 
@@ -180,7 +180,8 @@ struct view view_draw(struct buffer *out, const struct view_input *input)
 	if (end.column == 0 && end.row > 0 && end.row <= pen.last)
 		buffer_add_text(out, "\n");
 	if (cursor.row == end.row && cursor.column == end.column && end.row <= pen.last)
-		return view; /* it stands there already, even where the terminal thinks otherwise of a character's width */
+		return view; /* it stands there already, even where the terminal thinks otherwise of a character's width
+			      */
 	move_up(out, view.rows - 1 - view.cursor_row);
 	buffer_add_text(out, "\r");
 	if (view.cursor_column > 0)
@@ -195,5 +196,9 @@ void view_erase(struct buffer *out, const struct view *view, size_t width, size_
 	if (width != width_now && width_now > 0)
 		row = (view->cursor_row * width + view->cursor_column) / width_now;
 	move_up(out, row);
-	buffer_add_text(out, "\r\033[J");
+	/* Its own row, then all below it: erasing from the top of the screen to its end would make some terminals keep
+	 * what was there in their history. */
+	buffer_add_text(out, "\r\033[K");
+	if (view->rows > 1 || width != width_now)
+		buffer_add_text(out, "\0337\033[B\033[J\0338");
 }

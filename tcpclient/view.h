@@ -1,6 +1,6 @@
 /*
- * Draws the line that is being typed: the prompt, the text, and the cursor, on as many rows as they need but no more than
- * fit. If there are more, the rows around the cursor are shown.
+ * Draws the line that is being typed: the prompt, the text, and the cursor, on as many rows as they need but no more
+ * than fit. If there are more, the rows around the cursor are shown.
  *
  * Threads: any; nothing here keeps state.
  */
@@ -22,8 +22,8 @@ struct view_input {
 
 /* Where the terminal's cursor was left. */
 struct view {
-	size_t rows;          /* that were drawn                  */
-	size_t cursor_row;    /* counted from the first one drawn */
+	size_t rows;       /* that were drawn                  */
+	size_t cursor_row; /* counted from the first one drawn */
 	size_t cursor_column;
 };
 
@@ -31,8 +31,8 @@ struct view {
 struct view view_draw(struct buffer *out, const struct view_input *input);
 
 /*
- * Adds what brings the cursor to the first row of 'view' and erases everything from there. 'width' is the screen's when it
- * was drawn, 'width_now' what it is now: a terminal that was resized has wrapped the rows anew.
+ * Adds what brings the cursor to the first row of 'view' and erases everything from there. 'width' is the screen's when
+ * it was drawn, 'width_now' what it is now: a terminal that was resized has wrapped the rows anew.
  */
 void view_erase(struct buffer *out, const struct view *view, size_t width, size_t width_now);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -138,5 +139,6 @@ void server_run(struct server *server, const sigset_t *wait_mask, bool (*stop_re
 {
 	while (!stop_requested())
 		accept_once(server, wait_mask);
+	(void)pthread_sigmask(SIG_SETMASK, wait_mask, NULL); /* a second signal shall not wait */
 	server_stop(server);
 }

@@ -224,6 +224,7 @@ TEST(marks_belong_to_a_letter_and_are_few)
 	IS_NO_NAME("a\xE2\x83\x9D");          /* an enclosing circle  */
 	MAKES_NAME("x\xCC\xB2\xCC\xB3\xCC\xB6\xCC\xB8" "y", "x\xCC\xB6\xCC\xB8\xCC\xB2\xCC\xB3" "y");
 	IS_NO_NAME("x\xCC\xB2\xCC\xB2\xCC\xB2\xCC\xB2\xCC\xB2");
+	IS_NAME("क्रिस्टीना");   /* five in all, but one or two on a letter */
 }
 
 TEST(keys_know_no_case)

@@ -1,7 +1,10 @@
 #include "common/sync.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/check.h"
 
@@ -197,6 +200,63 @@ TEST(a_thread_for_which_there_is_no_room_is_told)
 	int error = thread_start(&thread, (size_t)1 << 50, look_at_itself, NULL);
 
 	CHECK(error == -EAGAIN || error == -ENOMEM);
+}
+
+enum { DEEP_SIZE = 100 * 1024, STACK_SIZE = 512 * 1024 };
+
+/* How many pages of the calling thread's stack are in memory. */
+static size_t stack_pages(void)
+{
+	static unsigned char pages[8 * STACK_SIZE / 4096 + 1];
+	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+	pthread_attr_t attributes;
+	size_t size;
+	void *lowest;
+	size_t count = 0;
+
+	CHECK(pthread_getattr_np(pthread_self(), &attributes) == 0);
+	CHECK(pthread_attr_getstack(&attributes, &lowest, &size) == 0);
+	CHECK(pthread_attr_destroy(&attributes) == 0);
+	CHECK((uintptr_t)lowest % page_size == 0 && size / page_size < sizeof pages);
+	CHECK(mincore(lowest, size, pages) == 0);
+	for (size_t i = 0; i < size / page_size; i++)
+		count += pages[i] & 1;
+	return count;
+}
+
+static __attribute__((noinline)) int go_deep(void)
+{
+	volatile char deep[DEEP_SIZE];
+
+	for (size_t i = 0; i < sizeof deep; i++)
+		deep[i] = (char)i;
+	return deep[DEEP_SIZE / 2];
+}
+
+static void *go_deep_once(void *argument)
+{
+	volatile int here[100];
+	size_t deep_pages;
+
+	(void)argument;
+	for (int i = 0; i < 100; i++)
+		here[i] = i + go_deep() * 0;
+	deep_pages = stack_pages();
+	thread_trim_stack();
+	CHECK(stack_pages() <= deep_pages);
+	CHECK(stack_pages() * (size_t)sysconf(_SC_PAGESIZE) < DEEP_SIZE);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQUAL(here[i], i);
+	(void)go_deep(); /* the pages come back when they are needed */
+	return NULL;
+}
+
+TEST(a_trimmed_stack_gives_back_what_lies_below)
+{
+	pthread_t thread;
+
+	CHECK_EQUAL(thread_start(&thread, STACK_SIZE, go_deep_once, NULL), 0);
+	thread_join(thread);
 }
 
 TEST(the_clocks_go_forward)

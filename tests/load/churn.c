@@ -3,7 +3,8 @@
  *
  * Each churner is a slot. Who is in it has a name of its own ("c012g00034": slot 12, the 34th), but the lines of a slot
  * are numbered through, so that the members check all of a slot's lines as those of one talker. A churner leaves when
- * it has read its own last line, which proves that the room has it.
+ * it has read its own last line, which proves that the room has it. Nobody comes while the slowest member is a window
+ * behind.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 enum {
 	CHURN_BUFFER_SIZE = 64 * 1024,
 	CHURN_EVENTS = 64,
+	CHURN_PASS_MS = 5, /* how long an empty slot may wait when nothing happens */
 	CHURN_NAME_SIZE = 32,
 	CHURN_DIGITS_AT = 1,
 	CHURN_DIGITS = 3,
@@ -40,8 +42,9 @@ struct churn {
 	struct crowd *crowd;
 	const struct options *options;
 	int epoll;
-	size_t present;  /* how many slots have somebody */
-	uint64_t visits; /* how many came and left       */
+	size_t present;      /* how many slots have somebody */
+	uint64_t visits;     /* how many came and left       */
+	uint64_t line_count; /* how many lines all of them said */
 	struct churner *churners;
 	char *buffer;
 	char *speech; /* a name and lines */
@@ -71,6 +74,7 @@ static void churn_write_speech(struct churn *churn, struct churner *churner, siz
 	size_t line_size = (size_t)churn->options->line_size;
 
 	*size = (size_t)snprintf(churn->speech, CHURN_NAME_SIZE + 1, "%s\n", churner->name);
+	churn->line_count += (uint64_t)churn->options->churner_lines;
 	for (long i = 0; i < churn->options->churner_lines; i++) {
 		wire_write_line(churn->speech + *size, line_size, churner->line_count++, 0);
 		*size += line_size;
@@ -155,19 +159,25 @@ static void churn_receive(struct churn *churn, struct churner *churner)
 		churn_leave(churn, churner);
 }
 
-/* One look at all churners; who has left is replaced while 'replace' holds. */
-static void churn_pass(struct churn *churn, bool replace)
+/* Lets somebody come into each slot that is empty. */
+static void churn_fill(struct churn *churn)
+{
+	for (long i = 0; i < churn->options->churners && !verdict_failed(); i++) {
+		if (churn->line_count - crowd_slowest(churn->crowd) >= churn->crowd->window_lines)
+			return;
+		if (churn->churners[i].fd < 0)
+			churn_enter(churn, &churn->churners[i]);
+	}
+}
+
+/* One look at all churners. */
+static void churn_pass(struct churn *churn)
 {
 	struct epoll_event events[CHURN_EVENTS];
-	int count = epoll_wait(churn->epoll, events, CHURN_EVENTS, 50);
+	int count = epoll_wait(churn->epoll, events, CHURN_EVENTS, CHURN_PASS_MS);
 
-	for (int i = 0; i < count; i++) {
-		struct churner *churner = events[i].data.ptr;
-
-		churn_receive(churn, churner);
-		if (churner->fd < 0 && replace)
-			churn_enter(churn, churner);
-	}
+	for (int i = 0; i < count; i++)
+		churn_receive(churn, events[i].data.ptr);
 }
 
 static void churn_open(struct churn *churn)
@@ -204,25 +214,18 @@ static double churn_go(struct churn *churn)
 	uint64_t end_ns = start_ns + (uint64_t)churn->options->seconds * 1000000000ULL;
 	uint64_t limit_ns = end_ns + (uint64_t)churn->options->timeout_s * 1000000000ULL;
 
-	for (long i = 0; i < churn->options->churners && !verdict_failed(); i++)
-		churn_enter(churn, &churn->churners[i]);
-	while (churn->present > 0 && !verdict_failed()) {
+	while (!verdict_failed()) {
 		uint64_t now_ns = net_now_ns();
 
+		if (now_ns < end_ns)
+			churn_fill(churn);
+		else if (churn->present == 0)
+			break;
 		if (now_ns > limit_ns)
 			verdict_fault("time ran out: %zu churners never got their last line", churn->present);
-		churn_pass(churn, now_ns < end_ns);
+		churn_pass(churn);
 	}
 	return (double)(net_now_ns() - start_ns) / 1e9;
-}
-
-static uint64_t churn_line_count(const struct churn *churn)
-{
-	uint64_t sum = 0;
-
-	for (long i = 0; i < churn->options->churners; i++)
-		sum += churn->churners[i].line_count;
-	return sum;
 }
 
 static void churn_settle(struct crowd *crowd, uint64_t line_count)
@@ -247,10 +250,10 @@ void churn_run(const struct options *options, struct report *report)
 	crowd_join(&crowd);
 	(void)crowd_announce(&crowd);
 	seconds = churn_go(&churn);
-	churn_settle(&crowd, churn_line_count(&churn));
+	churn_settle(&crowd, churn.line_count);
 	report_add(report, "joins_per_s", (double)churn.visits / seconds);
 	report_add(report, "joins", (double)churn.visits);
-	report_add(report, "lines", (double)churn_line_count(&churn));
+	report_add(report, "lines", (double)churn.line_count);
 	report_add(report, "foreign_lines", (double)crowd_foreign_lines(&crowd));
 	report_add(report, "members", (double)options->members);
 	churn_close(&churn);

@@ -10,7 +10,7 @@
 #include "tests/load/verdict.h"
 #include "tests/load/wire.h"
 
-enum { SENDERS_FILLS = 8 }; /* the window is filled up when an eighth of it is free */
+enum { SENDERS_FILLS = 4 }; /* the window is filled up when a quarter of it is free */
 
 static void senders_open_outlet(struct senders *senders, size_t index)
 {

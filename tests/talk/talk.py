@@ -175,10 +175,11 @@ class Server:
     journal      None leaves the option out
     descriptors  the hard and soft limit of descriptors, or a pair (soft, hard)
     preload      a library for LD_PRELOAD
+    log          a descriptor to write the log to, instead of collecting it
     """
 
     def __init__(self, *arguments, listen=("127.0.0.1:0",), journal="memory", environment=None, descriptors=None,
-                 preload=None):
+                 preload=None, log=None):
         command = [program("TCPSERVER")]
         for place in listen:
             command += ["--listen", place]
@@ -203,12 +204,12 @@ class Server:
             env=clean_environment(changes),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if log is None else log,
             preexec_fn=before_start,
         )
         self.pid = self.process.pid
         self.output = Lines(self.process.stdout)
-        self.log = Lines(self.process.stderr)
+        self.log = Lines(self.process.stderr if log is None else ())
         try:
             found = self.output.wait(
                 r"^\[O\] The server is now listening from (.+):(\d+)\(protocol: tcp\)$", max(1, len(listen)))
@@ -225,11 +226,11 @@ class Server:
 
     def __exit__(self, kind, error, trace):
         try:
+            for client in self.clients:  # first, or the server gives them a moment to read its last words
+                client.close()
             if kind is None and not self.checked:
                 self.stop()
         finally:
-            for client in self.clients:
-                client.close()
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
@@ -334,6 +335,7 @@ class Client:
         self.buffer = bytearray()
         self.outgoing = b""
         self.ended = False
+        self.was_reset = False
         host, port = self.socket.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -419,16 +421,27 @@ class Client:
         assert match, f"expected the welcome of {pattern}, got {shorten(line)!r}"
         return match.group(1)
 
+    def expect_lost(self):
+        """The connection is to break, with whatever was still to come."""
+        with contextlib.suppress(ConnectionError):
+            while self._receive():
+                pass
+        self.buffer.clear()
+
     def expect_end(self):
         """The server has to close now, cleanly and without another byte."""
         while not self.ended:
             self._receive()
         assert not self.buffer, f"the end was expected, but this came before: {bytes(self.buffer[:500])!r}"
 
-    def rest(self):
+    def rest(self, reset_allowed=False):
         """All lines until the server closes."""
         while not self.ended:
-            self._receive()
+            try:
+                self._receive()
+            except ConnectionResetError:
+                assert reset_allowed, f"the connection was reset; before that came {bytes(self.buffer[-300:])!r}"
+                self.ended = True
         assert self.buffer.endswith(b"\n") or not self.buffer, f"the last line has no end: {self.buffer[-200:]!r}"
         lines = self.buffer.decode().split("\n")[:-1]
         self.buffer.clear()

@@ -1,0 +1,190 @@
+#include "tcpclient/outbox.h"
+
+#include <string.h>
+
+#include "tests/check.h"
+
+static char taken[OUTBOX_BYTES_MAX + OUTBOX_LINES_MAX + 1];
+
+static void put(struct outbox *outbox, const char *line)
+{
+	CHECK(outbox_put(outbox, line, strlen(line)));
+}
+
+static void expect(struct outbox *outbox, const char *wanted)
+{
+	bool quit = false;
+	size_t size = outbox_take(outbox, taken, sizeof taken, &quit);
+
+	CHECK_BYTES(taken, size, wanted, strlen(wanted));
+}
+
+static void check_counts(struct outbox *outbox, size_t waiting, size_t sent)
+{
+	struct outbox_state state = outbox_state(outbox);
+
+	CHECK_EQUAL(state.waiting, waiting);
+	CHECK_EQUAL(state.sent, sent);
+}
+
+TEST(lines_come_out_in_order_and_once)
+{
+	struct outbox *outbox = outbox_create();
+
+	put(outbox, "one");
+	put(outbox, "");
+	put(outbox, "two");
+	check_counts(outbox, 3, 0);
+	expect(outbox, "one\n\ntwo\n");
+	expect(outbox, "");
+	check_counts(outbox, 0, 3);
+	outbox_destroy(outbox);
+}
+
+TEST(an_echo_forgets_its_line)
+{
+	struct outbox *outbox = outbox_create();
+
+	put(outbox, "one");
+	put(outbox, "two");
+	put(outbox, "three");
+	expect(outbox, "one\ntwo\nthree\n");
+	outbox_acknowledge(outbox, "two", 3, true);
+	outbox_acknowledge(outbox, "nobody said that", 16, false);
+	check_counts(outbox, 0, 2);
+	outbox_acknowledge(outbox, "changed by the server", 21, true);
+	check_counts(outbox, 0, 1);
+	CHECK_EQUAL(outbox_lost(outbox, true), 1);
+	expect(outbox, "three\n");
+	outbox_refused(outbox);
+	outbox_refused(outbox);
+	check_counts(outbox, 0, 0);
+	outbox_destroy(outbox);
+}
+
+TEST(lost_lines_come_before_those_that_wait)
+{
+	struct outbox *outbox = outbox_create();
+
+	put(outbox, "one");
+	put(outbox, "/who");
+	put(outbox, "two");
+	expect(outbox, "one\n/who\ntwo\n");
+	put(outbox, "three");
+	CHECK_EQUAL(outbox_lost(outbox, true), 2);
+	put(outbox, "four");
+	expect(outbox, "one\ntwo\nthree\nfour\n");
+	CHECK_EQUAL(outbox_lost(outbox, true), 4);
+	CHECK_EQUAL(outbox_lost(outbox, true), 0);
+	put(outbox, "five");
+	expect(outbox, "one\ntwo\nthree\nfour\nfive\n");
+	outbox_destroy(outbox);
+}
+
+TEST(lost_lines_are_forgotten_when_they_must_not_be_said_twice)
+{
+	struct outbox *outbox = outbox_create();
+
+	put(outbox, "one");
+	expect(outbox, "one\n");
+	put(outbox, "two");
+	CHECK_EQUAL(outbox_lost(outbox, false), 1);
+	expect(outbox, "two\n");
+	outbox_destroy(outbox);
+}
+
+TEST(no_more_lines_than_the_bound_are_taken)
+{
+	struct outbox *outbox = outbox_create();
+
+	for (int i = 0; i < OUTBOX_LINES_MAX; i++)
+		put(outbox, "x");
+	CHECK(!outbox_has_room(outbox, 1, 1));
+	CHECK(!outbox_put(outbox, "x", 1));
+	CHECK_EQUAL(outbox_state(outbox).waiting, OUTBOX_LINES_MAX);
+	outbox_destroy(outbox);
+}
+
+TEST(no_more_bytes_than_the_bound_are_taken_even_after_they_were_sent)
+{
+	static char line[OUTBOX_LINE_SIZE_MAX + 1];
+	struct outbox *outbox = outbox_create();
+	bool quit = false;
+	int count = 0;
+
+	memset(line, 'x', sizeof line);
+	CHECK(!outbox_put(outbox, line, sizeof line));
+	while (outbox_put(outbox, line, OUTBOX_LINE_SIZE_MAX))
+		count++;
+	CHECK_EQUAL(count, OUTBOX_BYTES_MAX / OUTBOX_LINE_SIZE_MAX);
+	CHECK(outbox_take(outbox, taken, sizeof taken, &quit) > 0);
+	CHECK(!outbox_put(outbox, line, OUTBOX_LINE_SIZE_MAX));
+	outbox_acknowledge(outbox, line, OUTBOX_LINE_SIZE_MAX, false);
+	CHECK(outbox_put(outbox, line, OUTBOX_LINE_SIZE_MAX));
+	outbox_destroy(outbox);
+}
+
+TEST(whole_lines_are_taken_as_many_as_fit)
+{
+	static char line[OUTBOX_LINE_SIZE_MAX];
+	static char room[OUTBOX_LINE_SIZE_MAX + 1];
+	struct outbox *outbox = outbox_create();
+	bool quit = false;
+
+	memset(line, 'x', sizeof line);
+	CHECK(outbox_put(outbox, line, sizeof line));
+	put(outbox, "y");
+	CHECK_EQUAL(outbox_take(outbox, room, sizeof room, &quit), sizeof room);
+	CHECK_EQUAL(outbox_take(outbox, room, sizeof room, &quit), 2);
+	outbox_destroy(outbox);
+}
+
+TEST(quit_is_noticed)
+{
+	struct outbox *outbox = outbox_create();
+	bool quit = false;
+
+	put(outbox, "//quit");
+	put(outbox, "/quitter");
+	(void)outbox_take(outbox, taken, sizeof taken, &quit);
+	CHECK(!quit);
+	put(outbox, "/quit");
+	(void)outbox_take(outbox, taken, sizeof taken, &quit);
+	CHECK(quit);
+	outbox_destroy(outbox);
+}
+
+TEST(a_plan_is_not_taken_back)
+{
+	struct outbox *outbox = outbox_create();
+
+	CHECK_EQUAL(outbox_state(outbox).plan, OUTBOX_GO_ON);
+	outbox_plan(outbox, OUTBOX_LEAVE);
+	outbox_plan(outbox, OUTBOX_FINISH);
+	CHECK_EQUAL(outbox_state(outbox).plan, OUTBOX_LEAVE);
+	outbox_destroy(outbox);
+}
+
+static void *acknowledge(void *argument)
+{
+	outbox_acknowledge(argument, "x", 1, true);
+	return NULL;
+}
+
+TEST(who_waits_for_room_is_woken)
+{
+	struct outbox *outbox = outbox_create();
+	bool quit = false;
+	pthread_t thread;
+
+	for (int i = 0; i < OUTBOX_LINES_MAX; i++)
+		put(outbox, "x");
+	(void)outbox_take(outbox, taken, sizeof taken, &quit);
+	CHECK(thread_start(&thread, 0, acknowledge, outbox) == 0);
+	CHECK(outbox_wait(outbox));
+	thread_join(thread);
+	put(outbox, "x");
+	outbox_stop(outbox);
+	CHECK(!outbox_wait(outbox));
+	outbox_destroy(outbox);
+}

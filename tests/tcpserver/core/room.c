@@ -1,0 +1,691 @@
+#include "tcpserver/core/room.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tcpserver/core/journal.h"
+#include "tcpserver/core/member.h"
+#include "tcpserver/journals/memory.h"
+
+#include "tests/check.h"
+
+enum { LAG_MEMORY = 64 * 1024, BUFFER_SIZE = 8192, TEXT_SIZE_MOST = 1 << 20 };
+
+/* "3 + ann" for joined, "4 ann says hi", "5 - ann left": the number shows what is lost or twice. */
+static size_t encode(const struct message *message, char *out, size_t size)
+{
+	static const char *const signs[] = {[MESSAGE_TEXT] = "says", [MESSAGE_JOINED] = "+", [MESSAGE_LEFT] = "-"};
+	char head[300];
+	size_t head_size = (size_t)snprintf(head, sizeof head, "%llu %s %s ", (unsigned long long)message->seq,
+		message->participant, signs[message->kind]);
+	size_t needed = head_size + message->text_size + 1;
+
+	if (needed > size)
+		return needed;
+	memcpy(out, head, head_size);
+	if (message->text_size > 0)
+		memcpy(out + head_size, message->text, message->text_size);
+	out[needed - 1] = '\n';
+	return needed;
+}
+
+static size_t encode_shout(const struct message *message, char *out, size_t size)
+{
+	if (size >= 1)
+		out[0] = message->kind == MESSAGE_TEXT ? '!' : '.';
+	return 1;
+}
+
+static const struct format plain = {.name = "plain", .encode = encode};
+static const struct format shout = {.name = "shout", .encode = encode_shout};
+
+static struct journal *journal;
+static struct room *room;
+
+/* Somebody in the room, whose thread is this one: what it is sent is read from 'peer'. */
+struct person {
+	const char *name;
+	int socket;
+	int peer;
+	struct member *member;
+};
+
+static void start(size_t kept)
+{
+	member_prepare_process();
+	journal = memory_journal_create(kept);
+	CHECK(journal != NULL);
+	room = room_open("lobby", journal);
+	CHECK(room != NULL);
+}
+
+static void stop(void)
+{
+	room_close(room);
+	journal->ops->destroy(journal);
+}
+
+static struct person come_with(const char *name, const struct format *format, size_t lag_memory)
+{
+	struct person person = {.name = name};
+	int pair[2];
+	int size = BUFFER_SIZE;
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+	CHECK(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
+	person.socket = pair[0];
+	person.peer = pair[1];
+	person.member = member_create(person.socket, format, lag_memory);
+	CHECK(person.member != NULL);
+	CHECK_EQUAL(room_join(room, person.member, name), 0);
+	return person;
+}
+
+static struct person come(const char *name)
+{
+	return come_with(name, &plain, LAG_MEMORY);
+}
+
+static void forget(struct person *person)
+{
+	member_release(person->member);
+	(void)close(person->socket);
+	(void)close(person->peer);
+}
+
+static void go(struct person *person)
+{
+	member_detach(person->member);
+	if (member_take_duty(person->member)) /* given in the last moment */
+		room_take_over_flush(room);
+	room_leave(room, person->member, person->name, "normally");
+	forget(person);
+}
+
+static void say_text(struct person *person, const char *text, size_t size)
+{
+	CHECK_EQUAL(room_say(room, person->member, person->name, text, size), 0);
+}
+
+static void say(struct person *person, const char *text)
+{
+	say_text(person, text, strlen(text));
+	room_flush(room);
+}
+
+/* What the person was sent since the last look; valid until the next one. */
+static const char *seen(struct person *person)
+{
+	static char text[TEXT_SIZE_MOST];
+	size_t size = 0;
+	ssize_t got;
+
+	while ((got = recv(person->peer, text + size, sizeof text - 1 - size, 0)) > 0)
+		size += (size_t)got;
+	text[size] = '\0';
+	return text;
+}
+
+TEST(everybody_sees_what_is_said_and_its_author_too)
+{
+	struct person ann;
+	struct person bob;
+
+	start(100);
+	ann = come("ann");
+	bob = come("bob");
+	say(&ann, "hi");
+	say(&bob, "");
+	CHECK_TEXT(seen(&ann), "2 bob + \n3 ann says hi\n4 bob says \n");
+	CHECK_TEXT(seen(&bob), "3 ann says hi\n4 bob says \n");
+	go(&ann);
+	go(&bob);
+	stop();
+}
+
+TEST(who_comes_sees_what_follows_and_not_its_own_coming)
+{
+	struct person ann;
+	struct person bob;
+
+	start(100);
+	ann = come("ann");
+	say(&ann, "before");
+	bob = come("bob");
+	say(&ann, "after");
+	CHECK_TEXT(seen(&bob), "4 ann says after\n");
+	go(&ann);
+	go(&bob);
+	stop();
+}
+
+TEST(who_goes_is_told_to_the_others)
+{
+	struct person ann;
+	struct person bob;
+
+	start(100);
+	ann = come("ann");
+	bob = come("bob");
+	go(&bob);
+	CHECK_TEXT(seen(&ann), "2 bob + \n3 bob - normally\n");
+	member_detach(ann.member);
+	room_abandon(room, ann.member);
+	forget(&ann);
+	stop();
+}
+
+TEST(who_goes_before_the_flush_is_not_sent_to)
+{
+	struct person ann;
+	struct person bob;
+
+	start(100);
+	ann = come("ann");
+	bob = come("bob");
+	say_text(&ann, "hi", 2);
+	member_detach(bob.member);
+	room_flush(room);
+	CHECK_TEXT(seen(&bob), "");
+	room_leave(room, bob.member, "bob", "connection lost");
+	CHECK_TEXT(seen(&ann), "2 bob + \n3 ann says hi\n4 bob - connection lost\n");
+	forget(&bob);
+	go(&ann);
+	stop();
+}
+
+TEST(each_format_has_its_own_bytes)
+{
+	struct person ann;
+	struct person bob;
+	struct person carl;
+
+	start(100);
+	ann = come("ann");
+	bob = come_with("bob", &shout, LAG_MEMORY);
+	say(&ann, "hi");
+	carl = come_with("carl", &shout, LAG_MEMORY);
+	say(&bob, "ho");
+	CHECK_TEXT(seen(&ann), "2 bob + \n3 ann says hi\n4 carl + \n5 bob says ho\n");
+	CHECK_TEXT(seen(&bob), "!.!");
+	CHECK_TEXT(seen(&carl), "!");
+	go(&bob);
+	go(&carl);
+	bob = come_with("bob", &shout, LAG_MEMORY); /* the format is begun again */
+	say(&ann, "hi");
+	CHECK_TEXT(seen(&bob), "!");
+	go(&bob);
+	go(&ann);
+	stop();
+}
+
+TEST(private_words_come_between_records)
+{
+	struct person ann;
+
+	start(100);
+	ann = come("ann");
+	say_text(&ann, "one", 3);
+	member_tell(ann.member, "* hello\n", 8);
+	CHECK(!member_is_answered(ann.member));
+	CHECK_EQUAL(member_send(ann.member), MEMBER_EVEN);
+	CHECK(member_is_answered(ann.member));
+	CHECK_TEXT(seen(&ann), "* hello\n2 ann says one\n");
+	go(&ann);
+	stop();
+}
+
+/* Reads all that 'person' is sent, its own thread sending when there is room; valid until the next call. */
+static char *read_through(struct person *person, uint64_t *skipped)
+{
+	static char text[4 * TEXT_SIZE_MOST];
+	size_t size = 0;
+	enum member_state state;
+
+	*skipped = 0;
+	do {
+		const char *part;
+		uint64_t now_skipped = 0;
+
+		state = member_send(person->member);
+		if (state == MEMBER_WANTS_PAGE) {
+			(void)!room_give_page(room, person->member, &now_skipped);
+			*skipped += now_skipped;
+		}
+		part = seen(person);
+		CHECK(size + strlen(part) < sizeof text);
+		(void)strcpy(text + size, part);
+		size += strlen(part);
+	} while (state != MEMBER_EVEN);
+	return text;
+}
+
+/* Whether 'text' has the records first, first + 1, ... last, each once and whole; and nothing else. */
+static void check_records(const char *text, unsigned long long record, unsigned long long last, size_t text_size)
+{
+	for (; record <= last; record++) {
+		char head[64];
+		size_t head_size = (size_t)snprintf(head, sizeof head, "%llu ann says ", record);
+
+		if (strncmp(text, head, head_size) != 0)
+			FAIL("record %llu is not there, but \"%.60s\"", record, text);
+		text += head_size + strspn(text + head_size, "x");
+		if (*text++ != '\n')
+			FAIL("record %llu is not whole", record);
+		CHECK(text_size == 0 || text[-2] == 'x');
+	}
+	CHECK_TEXT(text, "");
+}
+
+TEST(a_member_that_does_not_read_holds_up_nobody_and_misses_nothing)
+{
+	static char line[300];
+	struct person ann;
+	struct person slow;
+	uint64_t skipped;
+	char *text;
+
+	start(10000);
+	memset(line, 'x', sizeof line);
+	ann = come("ann");
+	slow = come("slow");
+	for (int i = 0; i < 2000; i++) {
+		say_text(&ann, line, sizeof line);
+		room_flush(room);
+		if (i % 10 == 0)
+			CHECK(seen(&ann)[0] != '\0');
+		CHECK_EQUAL(member_send(ann.member), MEMBER_EVEN);
+	}
+	text = read_through(&slow, &skipped);
+	CHECK_EQUAL(skipped, 0);
+	check_records(text, 3, 2002, sizeof line);
+	say(&ann, "x"); /* it reads the log again, like the others */
+	CHECK_TEXT(seen(&slow), "2003 ann says x\n");
+	go(&slow);
+	go(&ann);
+	stop();
+}
+
+/* Some private words come while the slow one is behind: they are whole, and between records. */
+TEST(a_slow_member_gets_private_words_whole)
+{
+	static char line[300];
+	struct person ann;
+	struct person slow;
+	uint64_t skipped;
+	char *text;
+	char *place;
+	int count = 0;
+
+	start(10000);
+	memset(line, 'x', sizeof line);
+	ann = come("ann");
+	slow = come("slow");
+	for (int i = 0; i < 1000; i++) {
+		say_text(&ann, line, sizeof line);
+		room_flush(room);
+		(void)seen(&ann);
+		CHECK_EQUAL(member_send(ann.member), MEMBER_EVEN);
+		if (i % 20 == 0)
+			member_tell(slow.member, "* private\n", 10);
+	}
+	text = read_through(&slow, &skipped);
+	while ((place = strstr(text, "* private\n")) != NULL) {
+		CHECK(place == text || place[-1] == '\n');
+		memmove(place, place + 10, strlen(place + 10) + 1);
+		count++;
+	}
+	CHECK_EQUAL(count, 50);
+	CHECK_EQUAL(skipped, 0);
+	check_records(text, 3, 1002, sizeof line);
+	go(&slow);
+	go(&ann);
+	stop();
+}
+
+TEST(what_the_journal_has_forgotten_is_counted_as_skipped)
+{
+	static char line[300];
+	struct person ann;
+	struct person slow;
+	uint64_t skipped;
+	char *text;
+	char *rest;
+	unsigned long long first;
+	unsigned long long last_before = 2;
+
+	start(100);
+	memset(line, 'x', sizeof line);
+	ann = come("ann");
+	slow = come("slow");
+	for (int i = 0; i < 2000; i++) {
+		say_text(&ann, line, sizeof line);
+		room_flush(room);
+		(void)seen(&ann);
+		CHECK_EQUAL(member_send(ann.member), MEMBER_EVEN);
+	}
+	text = read_through(&slow, &skipped);
+	CHECK(skipped > 0);
+	for (rest = text; strtoull(rest, NULL, 10) == last_before + 1; rest = strchr(rest, '\n') + 1)
+		last_before++;
+	first = strtoull(rest, NULL, 10);
+	CHECK_EQUAL(first - last_before - 1, skipped);
+	check_records(rest, first, 2002, sizeof line);
+	go(&slow);
+	go(&ann);
+	stop();
+}
+
+TEST(a_connection_that_broke_is_told_to_its_own_thread)
+{
+	struct person ann;
+	struct person bob;
+
+	start(100);
+	ann = come("ann");
+	bob = come("bob");
+	(void)shutdown(bob.peer, SHUT_RDWR);
+	say(&ann, "hi");
+	say(&ann, "ho");
+	CHECK_EQUAL(member_send(bob.member), MEMBER_FAILED);
+	CHECK(member_may_speak(bob.member));
+	CHECK_TEXT(seen(&ann), "2 bob + \n3 ann says hi\n4 ann says ho\n");
+	go(&bob);
+	go(&ann);
+	stop();
+}
+
+TEST(who_leaves_own_lines_unread_is_not_listened_to)
+{
+	static char line[1000];
+	struct person ann;
+	int count = 0;
+
+	start(100000);
+	memset(line, 'x', sizeof line);
+	ann = come("ann");
+	while (member_may_speak(ann.member)) {
+		CHECK(count++ < 2 * WINDOW_SIZE / (int)sizeof line);
+		member_took(ann.member, sizeof line);
+		say_text(&ann, line, sizeof line);
+		room_flush(room);
+	}
+	for (int i = 0; !member_may_speak(ann.member); i++) {
+		CHECK(i < 1000);
+		(void)seen(&ann);
+		(void)!member_send(ann.member);
+	}
+	go(&ann);
+	stop();
+}
+
+TEST(who_leaves_answers_unread_is_not_listened_to)
+{
+	static char answer[1000];
+	struct person ann;
+
+	start(100);
+	ann = come("ann");
+	for (size_t size = 0; size < OUTBOX_LIMIT + BUFFER_SIZE; size += sizeof answer)
+		member_tell(ann.member, answer, sizeof answer);
+	CHECK(!member_may_speak(ann.member));
+	while (member_send(ann.member) == MEMBER_FULL) {
+		char ignored[4096];
+
+		CHECK(recv(ann.peer, ignored, sizeof ignored, 0) > 0);
+	}
+	CHECK(member_may_speak(ann.member));
+	go(&ann);
+	stop();
+}
+
+/* ---- Threads. ---- */
+
+enum { SPEAKERS = 4, LINES = 500, SPOKEN_SIZE = 128 * 1024 };
+
+struct speaker {
+	pthread_t thread;
+	struct member *member;
+	int peer;
+	char *text;
+	size_t size;
+	char name[8];
+};
+
+static bool ends_with(const char *text, size_t size, const char *end)
+{
+	return size >= strlen(end) && memcmp(text + size - strlen(end), end, strlen(end)) == 0;
+}
+
+static void speak(struct speaker *speaker)
+{
+	uint64_t unused;
+	int said = 0;
+
+	do {
+		char line[32];
+		ssize_t got;
+		enum member_state state;
+
+		if (said < LINES) {
+			(void)snprintf(line, sizeof line, "line %d", said++);
+			CHECK_EQUAL(room_say(room, speaker->member, speaker->name, line, strlen(line)), 0);
+			room_flush(room);
+		}
+		if (member_take_duty(speaker->member))
+			room_take_over_flush(room);
+		state = member_send(speaker->member);
+		if (state == MEMBER_WANTS_PAGE)
+			(void)!room_give_page(room, speaker->member, &unused);
+		got = recv(speaker->peer, speaker->text + speaker->size, SPOKEN_SIZE - speaker->size, 0);
+		if (got > 0)
+			speaker->size += (size_t)got;
+		else if (said == LINES)
+			(void)member_wait(speaker->member, 0, 1); /* a flush by others brings more, without a wake-up */
+	} while (!ends_with(speaker->text, speaker->size, " says end\n"));
+}
+
+/* A thread creates its member, so that wake-ups go to it. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_moved;
+static int joined;
+
+static void *join_and_speak(void *argument)
+{
+	struct speaker *speaker = argument;
+	int pair[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+	speaker->peer = pair[1];
+	speaker->member = member_create(pair[0], &plain, LAG_MEMORY);
+	CHECK(speaker->member != NULL);
+	CHECK_EQUAL(room_join(room, speaker->member, speaker->name), 0);
+	mutex_lock(&gate);
+	joined++;
+	condition_broadcast(&gate_moved);
+	while (joined < SPEAKERS)
+		condition_wait(&gate_moved, &gate);
+	mutex_unlock(&gate);
+	speak(speaker);
+	member_detach(speaker->member);
+	if (member_take_duty(speaker->member))
+		room_take_over_flush(room);
+	room_abandon(room, speaker->member);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	member_release(speaker->member);
+	return NULL;
+}
+
+/* The texts from the first record that all of them have. */
+static const char *from_record(const char *text, unsigned long long seq)
+{
+	while (strtoull(text, NULL, 10) != seq) {
+		text = strchr(text, '\n');
+		CHECK(text != NULL);
+		text++;
+	}
+	return text;
+}
+
+TEST(all_members_see_the_same_lines_in_the_same_order)
+{
+	static struct speaker speakers[SPEAKERS];
+	struct person last;
+	uint64_t skipped;
+	char *all;
+	const char *rest;
+	unsigned long long total = SPEAKERS * (LINES + 1) + 1;
+
+	start(100000);
+	condition_init(&gate_moved);
+	last = come("last"); /* reads everything, and says when it is the end */
+	for (int i = 0; i < SPEAKERS; i++) {
+		speakers[i].text = calloc(1, SPOKEN_SIZE + 1);
+		CHECK(speakers[i].text != NULL);
+		(void)snprintf(speakers[i].name, sizeof speakers[i].name, "s%d", i);
+		CHECK_EQUAL(thread_start(&speakers[i].thread, 0, join_and_speak, &speakers[i]), 0);
+	}
+	all = calloc(1, 2 * SPOKEN_SIZE);
+	CHECK(all != NULL);
+	for (unsigned long long count = 1; count < total;) {
+		char *part;
+
+		if (member_take_duty(last.member))
+			room_take_over_flush(room);
+		part = read_through(&last, &skipped);
+		CHECK_EQUAL(skipped, 0);
+		for (const char *end = part; (end = strchr(end, '\n')) != NULL; end++)
+			count++;
+		(void)strcat(all, part);
+		if (part[0] == '\0')
+			(void)member_wait(last.member, 0, 1); /* as in speak() */
+	}
+	say(&last, "end");
+	for (int i = 0; i < SPEAKERS; i++) {
+		if (member_take_duty(last.member))
+			room_take_over_flush(room);
+		thread_join(speakers[i].thread);
+	}
+	if (member_take_duty(last.member))
+		room_take_over_flush(room);
+	(void)strcat(all, seen(&last));
+	rest = all;
+	for (int i = 0; i < SPEAKERS; i++) {
+		unsigned long long first = strtoull(speakers[i].text, NULL, 10);
+
+		CHECK_TEXT(speakers[i].text, from_record(all, first));
+		free(speakers[i].text);
+	}
+	for (unsigned long long seq = 2; seq <= total; seq++) { /* none is missing */
+		rest = from_record(rest, seq);
+		rest = strchr(rest, '\n') + 1;
+	}
+	free(all);
+	member_detach(last.member);
+	room_abandon(room, last.member);
+	forget(&last);
+	stop();
+}
+
+/* ---- Coming and going while others speak. ---- */
+
+enum { VISITORS = 4, VISITS = 40, IDLERS = 50 };
+
+static atomic_int visitors_left;
+
+/* Serves the member as its thread does: sends, turns pages, takes the flush over. Returns how it stands. */
+static enum member_state serve(struct member *member)
+{
+	uint64_t unused;
+	enum member_state state;
+
+	if (member_take_duty(member))
+		room_take_over_flush(room);
+	state = member_send(member);
+	if (state == MEMBER_WANTS_PAGE)
+		(void)!room_give_page(room, member, &unused);
+	return state;
+}
+
+/* Comes, says some lines, reads everything or nothing of what is said, and goes; again and again. */
+static void *visit(void *argument)
+{
+	const char *name = argument;
+
+	for (int i = 0; i < VISITS; i++) {
+		struct person person = come_with(name, i % 3 == 0 ? &shout : &plain, 2000);
+		char ignored[4096];
+
+		for (int line = 0; line < 20; line++) {
+			say_text(&person, "a line of some length, so that a socket is full some time", 57);
+			if (line % 4 == 0)
+				room_flush(room);
+			if (i % 2 == 0)
+				(void)recv(person.peer, ignored, sizeof ignored, 0);
+			(void)serve(person.member);
+		}
+		room_flush(room);
+		if (i % 5 == 0)
+			(void)shutdown(person.peer, SHUT_RDWR);
+		(void)serve(person.member);
+		member_detach(person.member);
+		if (member_take_duty(person.member))
+			room_take_over_flush(room);
+		if (i % 7 == 0)
+			room_abandon(room, person.member);
+		else
+			room_leave(room, person.member, name, "normally");
+		forget(&person);
+	}
+	visitors_left--;
+	return NULL;
+}
+
+TEST(members_may_come_and_go_and_stall_while_others_speak)
+{
+	static char names[VISITORS][8];
+	pthread_t threads[VISITORS];
+	struct person idlers[IDLERS];
+	struct person watcher;
+	uint64_t skipped;
+	unsigned long long next = 1;
+
+	start(100000);
+	for (int i = 0; i < IDLERS; i++) { /* they never read */
+		idlers[i] = come_with("idler", &plain, 4000);
+		next++;
+	}
+	watcher = come("watcher"); /* sees each message once and in order */
+	next++;
+	visitors_left = VISITORS;
+	for (int i = 0; i < VISITORS; i++) {
+		(void)snprintf(names[i], sizeof names[i], "v%d", i);
+		CHECK_EQUAL(thread_start(&threads[i], 0, visit, names[i]), 0);
+	}
+	for (bool over = false; !over;) {
+		const char *text;
+
+		over = visitors_left == 0;
+		for (int i = 0; i < IDLERS; i++)
+			(void)serve(idlers[i].member);
+		if (member_take_duty(watcher.member))
+			room_take_over_flush(room);
+		text = read_through(&watcher, &skipped);
+		CHECK_EQUAL(skipped, 0);
+		for (; text[0] != '\0'; text = strchr(text, '\n') + 1)
+			CHECK_EQUAL(strtoull(text, NULL, 10), next++);
+	}
+	for (int i = 0; i < VISITORS; i++)
+		thread_join(threads[i]);
+	CHECK(next > VISITORS * VISITS * 21);
+	for (int i = 0; i < IDLERS; i++)
+		go(&idlers[i]);
+	go(&watcher);
+	stop();
+}

@@ -1,0 +1,370 @@
+#include "tcpserver/core/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "tcpserver/core/command.h"
+#include "tcpserver/core/door.h"
+#include "tcpserver/core/journal.h"
+#include "tcpserver/core/member.h"
+#include "tcpserver/core/message.h"
+#include "tcpserver/core/room.h"
+#include "tcpserver/core/talk.h"
+#include "tcpserver/journals/memory.h"
+
+#include "tests/check.h"
+
+enum { TOLD_SIZE = 512 * 1024 };
+
+/* A door for tests: what happens in the conversation is written in C, what the client is told is kept here. */
+static char told[TOLD_SIZE];
+static void (*conversation)(struct session *session);
+
+static void serve(struct session *session)
+{
+	conversation(session);
+	session_finish(session, SESSION_LEFT);
+}
+
+static void tell(struct session *session, enum telling telling, const char *code, const char *text)
+{
+	size_t size = strlen(told);
+
+	(void)session;
+	(void)snprintf(told + size, sizeof told - size, "%s%s%s%s\n", telling == TELL_ERROR ? "! " : "* ",
+		telling == TELL_ERROR ? code : "", telling == TELL_ERROR ? ": " : "", text);
+}
+
+static void turn_away(int socket, const char *why)
+{
+	(void)socket;
+	(void)why;
+}
+
+static void farewell(struct session *session)
+{
+	tell(session, TELL_NOTICE, NULL, "farewell");
+}
+
+static size_t encode(const struct message *message, char *out, size_t size)
+{
+	size_t needed = message->participant_size + message->text_size + 3;
+
+	if (needed > size)
+		return needed;
+	out[0] = message->kind == MESSAGE_TEXT ? '<' : message->kind == MESSAGE_JOINED ? '+' : '-';
+	memcpy(out + 1, message->participant, message->participant_size);
+	out[message->participant_size + 1] = ' ';
+	if (message->text_size > 0)
+		memcpy(out + message->participant_size + 2, message->text, message->text_size);
+	out[needed - 1] = '\n';
+	return needed;
+}
+
+static const struct format format = {.name = "test", .encode = encode};
+static const struct door door = {
+	.name = "test", .format = &format, .serve = serve, .tell = tell, .turn_away = turn_away, .farewell = farewell};
+
+static struct talk talk;
+static struct journal *journal;
+
+/* The client: reads until the server closes. */
+static char got[TOLD_SIZE];
+
+static void *read_all(void *argument)
+{
+	int socket = *(const int *)argument;
+	size_t size = 0;
+	ssize_t part;
+
+	while ((part = recv(socket, got + size, sizeof got - 1 - size, 0)) > 0)
+		size += (size_t)part;
+	got[size] = '\0';
+	return NULL;
+}
+
+/* Runs a conversation to its end; returns what the client got from the room. */
+static const char *run(void (*talk_about)(struct session *session))
+{
+	struct session *session;
+	pthread_t client;
+	int pair[2];
+
+	conversation = talk_about;
+	told[0] = '\0';
+	log_start(LOG_ERROR, LOG_TEXT);
+	member_prepare_process();
+	journal = memory_journal_create(1000);
+	CHECK(journal != NULL);
+	client_list_init(&talk.clients);
+	talk.lobby = room_open("lobby", journal);
+	CHECK(talk.lobby != NULL);
+	talk.door = &door;
+	talk.max_clients = 10;
+	talk.max_line = 65535;
+	talk.lag_memory = 1 << 20;
+	talk.name_timeout_ms = 60000;
+	talk.peer_timeout_s = 60;
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	CHECK(shutdown(pair[1], SHUT_WR) == 0); /* the client says no more, so that nobody waits for it */
+	CHECK_EQUAL(thread_start(&client, 0, read_all, &pair[1]), 0);
+	session = session_create(&talk, pair[0]);
+	CHECK(session != NULL);
+	CHECK(client_list_add(&talk.clients, &session->client, 10));
+	session_run(session);
+	client_list_remove(&talk.clients, &session->client);
+	session_destroy(session);
+	(void)close(pair[0]);
+	thread_join(client);
+	(void)close(pair[1]);
+	room_close(talk.lobby);
+	client_list_fini(&talk.clients);
+	journal->ops->destroy(journal);
+	return got;
+}
+
+static void name_is(struct session *session, const char *name)
+{
+	CHECK(session_register(session, name, strlen(name)));
+	CHECK_TEXT(session->client.name, name);
+	told[0] = '\0';
+}
+
+static void line(struct session *session, const char *text)
+{
+	session_line(session, text, strlen(text));
+}
+
+static void check_told(const char *expected)
+{
+	CHECK_TEXT(told, expected);
+	told[0] = '\0';
+}
+
+/* ---- The name. ---- */
+
+static void register_twice(struct session *session)
+{
+	CHECK(!session_has_name(session));
+	CHECK(!session_register(session, "b*b", 3));
+	CHECK(!session_register(session, "", 0));
+	CHECK(!session_has_name(session));
+	check_told("");
+	CHECK(session_register(session, "  bob\t", 6));
+	CHECK(session_has_name(session));
+	check_told("* Welcome bob - tcpchat/1. You are in lobby. /help lists the commands, /quit leaves.\n");
+}
+
+TEST(a_client_is_welcome_by_its_name)
+{
+	CHECK_TEXT(run(register_twice), "");
+}
+
+static void register_taken(struct session *session)
+{
+	struct client *other = calloc(1, sizeof *other);
+
+	CHECK(other != NULL && client_list_add(&talk.clients, other, 10));
+	CHECK_EQUAL(client_list_register(&talk.clients, other, "BOB"), 0);
+	CHECK(session_register(session, "bob", 3));
+	CHECK(strncmp(session->client.name, "bob#", 4) == 0);
+	CHECK_CONTAINS(told, session->client.name);
+	client_list_unregister(&talk.clients, other);
+	client_list_remove(&talk.clients, other);
+	free(other);
+}
+
+TEST(a_client_whose_name_is_taken_is_told_its_new_one)
+{
+	(void)run(register_taken);
+}
+
+static void register_guest(struct session *session)
+{
+	session_register_guest(session);
+	CHECK(session_has_name(session));
+	CHECK(strncmp(session->client.name, "guest#", 6) == 0 && strlen(session->client.name) == 12);
+}
+
+TEST(a_guest_gets_a_name)
+{
+	(void)run(register_guest);
+}
+
+/* ---- Lines. ---- */
+
+static void say_things(struct session *session)
+{
+	name_is(session, "bob");
+	line(session, "hello");
+	line(session, "");
+	line(session, "//who knows?");
+	line(session, "///x");
+	line(session, " /who");
+	line(session, "!exit now");
+	line(session, "a\x1b[31mb\xFF" "c\td\x7F");
+	session_line(session, "a\0b", 3);
+	check_told("");
+	CHECK(!session_ended(session));
+}
+
+TEST(a_line_is_a_message)
+{
+	CHECK_TEXT(run(say_things), "<bob hello\n<bob \n<bob /who knows?\n<bob //x\n<bob  /who\n<bob !exit now\n"
+				    "<bob a[31mb\xEF\xBF\xBD" "c\td\n<bob ab\n");
+}
+
+/* Cleaning comes before looking: a removed byte hides no command. */
+static void hide_a_command(struct session *session)
+{
+	name_is(session, "bob");
+	session_line(session, "\x01/who", 5);
+	check_told("* 1 here: bob\n");
+	session_line(session, "!ex\0it", 6);
+	CHECK(session_ended(session));
+}
+
+TEST(a_command_with_control_characters_is_a_command)
+{
+	CHECK_TEXT(run(hide_a_command), "");
+}
+
+static void ask(struct session *session)
+{
+	name_is(session, "bob");
+	line(session, "/who");
+	check_told("* 1 here: bob\n");
+	line(session, "/who  ");
+	check_told("* 1 here: bob\n");
+	line(session, "/who\tis there");
+	check_told("* 1 here: bob\n");
+	line(session, "/help");
+	for (const struct command *command = commands; command->name != NULL; command++) {
+		char expected[200];
+
+		(void)snprintf(expected, sizeof expected, "* /%s", command->name);
+		CHECK_CONTAINS(told, expected);
+		CHECK_CONTAINS(told, command->help);
+	}
+}
+
+TEST(commands_are_answered)
+{
+	CHECK_TEXT(run(ask), "");
+}
+
+static void ask_nonsense(struct session *session)
+{
+	char long_command[2000];
+
+	name_is(session, "bob");
+	line(session, "/frobnicate");
+	check_told("! unknown-command: there is no command /frobnicate; /help lists the commands, //frobnicate says it as text\n");
+	line(session, "/");
+	CHECK_CONTAINS(told, "! unknown-command: ");
+	told[0] = '\0';
+	line(session, "/WHO");
+	CHECK_CONTAINS(told, "! unknown-command: there is no command /WHO;");
+	told[0] = '\0';
+	line(session, "/%s%n");
+	CHECK_CONTAINS(told, "/%s%n;");
+	told[0] = '\0';
+	memset(long_command, 'x', sizeof long_command);
+	long_command[0] = '/';
+	for (size_t size = 1022; size <= 1026; size++) {
+		session_line(session, long_command, size);
+		CHECK_CONTAINS(told, size <= 1024 ? "! unknown-command: " : "! command-too-long: ");
+		told[0] = '\0';
+	}
+	session_line(session, long_command, sizeof long_command);
+	CHECK_CONTAINS(told, "! command-too-long: ");
+	line(session, "/李李李李李李李李李李李李李李李李");
+	CHECK_CONTAINS(told, "/李李李李李李李李李李李李李; "); /* cut between characters */
+	CHECK(!session_ended(session));
+}
+
+TEST(an_unknown_command_is_told)
+{
+	CHECK_TEXT(run(ask_nonsense), "");
+}
+
+static void say_and_quit(struct session *session)
+{
+	name_is(session, "bob");
+	line(session, "bye");
+	line(session, "/quit");
+	CHECK(session_ended(session));
+	check_told("* Goodbye bob.\n");
+}
+
+static void exit_loudly(struct session *session)
+{
+	name_is(session, "bob");
+	line(session, "!ExIt");
+	CHECK(session_ended(session));
+	check_told("* Goodbye bob.\n");
+}
+
+TEST(quit_and_exit_say_goodbye_after_the_last_line)
+{
+	CHECK_TEXT(run(say_and_quit), "<bob bye\n");
+	CHECK_TEXT(run(exit_loudly), "");
+}
+
+static void say_long(struct session *session)
+{
+	static char text[65535];
+
+	name_is(session, "bob");
+	memset(text, 'x', sizeof text);
+	session_line(session, text, sizeof text);
+	memset(text, '\xFF', sizeof text); /* grows to three times its size */
+	session_line(session, text, sizeof text);
+}
+
+TEST(a_line_of_the_greatest_size_passes)
+{
+	const char *place = run(say_long) + strlen("<bob ");
+
+	CHECK_EQUAL(strspn(place, "x"), 65535);
+	place += 65535;
+	CHECK(strncmp(place, "\n<bob ", 6) == 0);
+	CHECK_EQUAL(strlen(place), 6 + 3 * 65535 + 1);
+}
+
+/* ---- Ends. ---- */
+
+static void end_twice(struct session *session)
+{
+	session_break(session, ECONNRESET);
+	CHECK(session->end == SESSION_LOST && session->lost_errno == ECONNRESET);
+	session_finish(session, SESSION_LEFT);
+	CHECK(session->end == SESSION_LOST);
+}
+
+TEST(the_first_end_of_a_session_counts)
+{
+	(void)run(end_twice);
+}
+
+static void notice_much(struct session *session)
+{
+	static char text[5000];
+
+	memset(text, 'n', sizeof text - 1);
+	session_notice(session, "%s", text);
+	CHECK_EQUAL(strlen(told), 2 + sizeof text - 1 + 1);
+	told[0] = '\0';
+	session_error(session, "code", "%d%%", 5);
+	check_told("! code: 5%\n");
+}
+
+TEST(a_notice_may_be_long)
+{
+	(void)run(notice_much);
+}

@@ -140,6 +140,12 @@ static unsigned random_tag(void)
 	return number;
 }
 
+/* Names that look like the server's own words when they stand before a text. */
+static bool is_reserved(const char *key)
+{
+	return strcmp(key, "chat server") == 0 || strcmp(key, "server") == 0;
+}
+
 /* Puts the client into the tree under 'key', which it takes. Returns 0, -EEXIST when somebody has it, or -ENOMEM. */
 static int client_list_claim(struct client_list *list, struct client *client, char *key) REQUIRES(CLIENT_LIST_LOCK);
 static int client_list_claim(struct client_list *list, struct client *client, char *key)
@@ -164,6 +170,8 @@ static int client_list_try_name(struct client_list *list, struct client *client,
 	int error;
 
 	(void)name_key(name, key);
+	if (is_reserved(key))
+		return -EEXIST;
 	copy = strdup(key);
 	if (copy == NULL)
 		return -ENOMEM;
@@ -281,6 +289,8 @@ static int client_list_try_rename(
 	int error = 0;
 
 	(void)name_key(name, key);
+	if (is_reserved(key))
+		return -EEXIST;
 	copy = strdup(key);
 	if (copy == NULL)
 		return -ENOMEM;

@@ -32,7 +32,7 @@ struct talker {
 
 /* ---- How messages look. ---- */
 
-/* What stands before, between and after the name and the text. */
+/* What stands before, between and after the name and the text; where nothing is between, the name is left out. */
 struct parts {
 	const char *before;
 	const char *between;
@@ -46,7 +46,7 @@ static const struct parts message_parts[MESSAGE_KINDS] = {
 	[MESSAGE_LEFT] = {"User \"", "\" just left the chat (", ")\n"},
 	[MESSAGE_NICK] = {"User \"", "\" is now \"", "\"\n"},
 	[MESSAGE_TOPIC] = {"User \"", "\" set the topic: ", "\n"},
-	[MESSAGE_ROOM_CLOSED] = {"chat server: chat room is closing (", ")", "\n"},
+	[MESSAGE_ROOM_CLOSED] = {"chat server: chat room is closing", NULL, "\n"},
 };
 
 static size_t add(char *out, size_t place, const char *bytes, size_t size)
@@ -59,16 +59,19 @@ static size_t line_encode(const struct message *message, char *out, size_t size)
 {
 	const struct parts *parts = &message_parts[message->kind];
 	size_t before = strlen(parts->before);
-	size_t between = strlen(parts->between);
+	size_t name = parts->between == NULL ? 0 : message->participant_size;
+	size_t between = parts->between == NULL ? 0 : strlen(parts->between);
 	size_t after = strlen(parts->after);
-	size_t needed = before + message->participant_size + between + message->text_size + after;
+	size_t needed = before + name + between + message->text_size + after;
 	size_t place = 0;
 
 	if (needed > size)
 		return needed;
 	place = add(out, place, parts->before, before);
-	place = add(out, place, message->participant, message->participant_size);
-	place = add(out, place, parts->between, between);
+	if (parts->between != NULL) {
+		place = add(out, place, message->participant, name);
+		place = add(out, place, parts->between, between);
+	}
 	place = add(out, place, message->text, message->text_size);
 	(void)add(out, place, parts->after, after);
 	return needed;

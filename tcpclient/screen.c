@@ -486,8 +486,31 @@ static bool is_bound(const char *key, size_t size)
 	return function != NULL && type != ISKMAP;
 }
 
+/* Whether a key is the beginning of longer ones, as Ctrl-X is. */
+static bool is_prefix(const char *key, size_t size)
+{
+	int type = ISFUNC;
+
+	return rl_function_of_keyseq_len(key, size, NULL, &type) != NULL && type == ISKMAP;
+}
+
+/*
+ * Ends a search in the history, with the line it has found, before a key that is more than a character: readline 8.2
+ * reads through a NULL pointer when such a key ends the search in callback mode. Returns whether the key has done its
+ * work.
+ */
+static bool end_search(const char *key, size_t size)
+{
+	if (!RL_ISSTATE(RL_STATE_ISEARCH) || (key[0] != '\033' && !is_prefix(key, size)))
+		return false;
+	rl_callback_sigcleanup();
+	return size == 1 && key[0] == '\033';
+}
+
 static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK)
 {
+	if (end_search(key, size))
+		return SCREEN_MORE;
 	screen.key = key;
 	screen.key_size = size;
 	while (screen.key_size > 0 && !screen.line_came && !screen.end_came)

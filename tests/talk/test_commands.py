@@ -103,13 +103,24 @@ def test_a_slash_alone_is_an_unknown_command():
         bob.expect(re.compile("! unknown-command: .+"))
 
 
-def test_a_very_long_command_is_refused():
+def test_a_command_of_1024_bytes_is_looked_at_and_one_of_1025_is_refused():
     with Server() as server:
         bob = server.join("bob")
-        bob.say("/" + "x" * 60000)
-        bob.expect(re.compile("! [a-z-]+: .{1,300}"))
+        bob.say("/x" + "y" * 1022)
+        bob.expect(re.compile("! unknown-command: there is no command /xy+; .{1,200}"))
+        for size in (1025, 65535):
+            bob.say("/" + "x" * (size - 1))
+            bob.expect(re.compile("! command-too-long: a command may have 1024 bytes; .{1,200}"))
         bob.say("after")
         bob.expect("bob: after")
+
+
+def test_a_command_is_answered_after_the_echo_of_the_lines_before_it():
+    with Server() as server:
+        bob = server.join("bob")
+        for i in range(50):
+            bob.raw(b"one\n/who\ntwo\n/nonsense\nthree\n")
+            bob.expect("bob: one", "* 1 here: bob", "bob: two", re.compile("! unknown-command: .+"), "bob: three")
 
 
 def test_commands_are_case_sensitive_or_not_but_never_text():

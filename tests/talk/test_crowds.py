@@ -196,6 +196,7 @@ def test_two_signals_in_one_moment_end_the_server():
 def test_names_are_free_again_after_a_crowd_has_gone():
     count = scaled(200)
     with Server() as server:
+        server.join("observer")
         threads = server.threads()
         for _ in range(3):
             crowd = server.join_crowd(count)  # fails when one of them does not get its name

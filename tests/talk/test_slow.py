@@ -135,6 +135,28 @@ def test_one_who_only_writes_and_never_reads_harms_nobody():
             pass
 
 
+def test_what_one_sends_who_does_not_read_is_delivered_when_it_reads_on():
+    with Server("--lag-memory", "64K", journal="memory:1000") as server:
+        bob = server.join("bob", receive_buffer=SMALL)
+        ann = server.join("ann")
+        bob.expect('User "ann" just joined the chat!')
+        bob.outgoing = b"".join(LINE % i for i in range(LINES // 3))
+        bob.socket.setblocking(False)
+        try:
+            while bob.outgoing:  # until the server does not listen any more
+                bob.outgoing = bob.outgoing[bob.socket.send(bob.outgoing[:65536]):]
+        except BlockingIOError:
+            pass
+        assert len(bob.outgoing) > MIB, "the server has taken nearly all of it"
+        ann.say("is anybody here?")
+        while ann.line() != "ann: is anybody here?":
+            pass
+        wanted = LINES // 3 + 1
+        pump([bob], lambda client: client.buffer.count(b"\n") >= wanted if client.buffer.endswith(b"x\n") else False)
+        lines = bob.buffer.decode().splitlines()
+        assert numbers(lines, "bob") == list(range(LINES // 3)) and "ann: is anybody here?" in lines
+
+
 def flood_without_reading(flood):
     """Somebody sends what makes the server answer, and reads no answer; ann talks meanwhile."""
     with Server() as server:

@@ -26,6 +26,7 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
+#include "common/text.h"
 #include "tcpclient/buffer.h"
 #include "tcpclient/keys.h"
 #include "tcpclient/locks.h"
@@ -370,6 +371,9 @@ static int start_readline(void)
 	(void)rl_variable_bind("bell-style", "none"); /* it would ring on standard error */
 	(void)rl_bind_key('\t', rl_insert);
 	(void)rl_bind_key('L' & 0x1F, clear_screen);
+	/* Alt-Enter would switch to the keys of vi. */
+	(void)rl_unbind_key_in_map('J' & 0x1F, emacs_meta_keymap);
+	(void)rl_unbind_key_in_map('M' & 0x1F, emacs_meta_keymap);
 	using_history();
 	stifle_history(HISTORY_LINES_MAX);
 	rl_callback_handler_install("> ", take_line);
@@ -387,14 +391,18 @@ static size_t count_lines(const char *text, size_t size)
 	return lines;
 }
 
-/* Adds pasted text with the line ends of all systems made LF (terminals send CR), and without NUL. */
+/* Adds pasted text made clean, with the line ends of all systems made LF (terminals send CR). */
 static void add_pasted(struct buffer *out, const char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		if (text[i] == '\r' && i + 1 < size && text[i + 1] == '\n')
+	size_t start = 0;
+
+	for (size_t i = 0; i <= size; i++) {
+		if (i < size && text[i] != '\r' && text[i] != '\n')
 			continue;
-		if (text[i] != '\0')
-			buffer_add(out, text[i] == '\r' ? "\n" : text + i, 1);
+		buffer_add_clean(out, text + start, i - start);
+		start = i + 1;
+		if (i < size && (text[i] == '\n' || i + 1 == size || text[i + 1] != '\n'))
+			buffer_add_text(out, "\n");
 	}
 }
 
@@ -511,6 +519,10 @@ static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK
 {
 	if (end_search(key, size))
 		return SCREEN_MORE;
+	if ((unsigned char)key[0] >= 0x80 && !text_is_clean(key, size)) {
+		key = "\xEF\xBF\xBD"; /* readline's vi mode runs in circles in a line that is not UTF-8 */
+		size = 3;
+	}
 	screen.key = key;
 	screen.key_size = size;
 	while (screen.key_size > 0 && !screen.line_came && !screen.end_came)

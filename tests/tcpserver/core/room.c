@@ -342,8 +342,8 @@ TEST(many_private_words_come_in_order)
 
 	start(100);
 	ann = come("ann");
-	for (int turn = 0; turn < 20; turn++) {
-		for (int i = 0; i < 500; i++) {
+	for (int turn = 0; turn < 10; turn++) {
+		for (int i = 0; i < 4000; i++) {
 			char word[16];
 
 			(void)snprintf(word, sizeof word, "%u\n", told++);

@@ -412,7 +412,7 @@ static void ask(void) REQUIRES(SCREEN_LOCK)
 	size_t count = count_lines(screen.block.bytes, screen.block.size);
 
 	buffer_clear(&screen.question);
-	buffer_add_format(&screen.question, "Send as %zu lines? [y/N] ", count);
+	buffer_add_format(&screen.question, "Send as %zu line%s? [y/N] ", count, count == 1 ? "" : "s");
 	buffer_add(&screen.question, "", 1);
 }
 
@@ -435,6 +435,9 @@ static void paste(const char *text, size_t size) REQUIRES(SCREEN_LOCK)
 	struct buffer pasted = {0};
 
 	add_pasted(&pasted, text, size);
+	/* One whole line is usually meant as text: Enter is still to come. */
+	if (count_lines(pasted.bytes, pasted.size) == 1 && pasted.bytes[pasted.size - 1] == '\n')
+		pasted.size--;
 	if (pasted.size == 0 || memchr(pasted.bytes, '\n', pasted.size) == NULL) {
 		insert(pasted.bytes, pasted.size);
 	} else {
@@ -515,6 +518,21 @@ static bool end_search(const char *key, size_t size)
 	return size == 1 && key[0] == '\033';
 }
 
+/*
+ * Before Enter on a line that was taken from the history: readline 8.2 would go back through the line's undo list,
+ * which it may have freed with another line's. Without a list it leaves the line alone; the little memory of the list
+ * is lost.
+ */
+static void forget_undo(const char *key)
+{
+	if (key[0] != '\r' && key[0] != '\n')
+		return;
+	if (RL_ISSTATE(RL_STATE_ISEARCH) && key[0] == '\r')
+		rl_callback_sigcleanup();
+	if (!RL_ISSTATE(RL_STATE_ISEARCH) && current_history() != NULL)
+		rl_undo_list = NULL;
+}
+
 static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK)
 {
 	if (end_search(key, size))
@@ -523,6 +541,7 @@ static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK
 		key = "\xEF\xBF\xBD"; /* readline's vi mode runs in circles in a line that is not UTF-8 */
 		size = 3;
 	}
+	forget_undo(key);
 	screen.key = key;
 	screen.key_size = size;
 	while (screen.key_size > 0 && !screen.line_came && !screen.end_came)

@@ -4,7 +4,6 @@ set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-# assert() states what only our own bug could break; it stays on in release.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
 
 find_package(Threads REQUIRED)
@@ -13,7 +12,8 @@ add_library(tcpchat_flags INTERFACE)
 target_include_directories(tcpchat_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(tcpchat_flags INTERFACE _GNU_SOURCE TCPCHAT_VERSION="${PROJECT_VERSION}")
 target_link_libraries(tcpchat_flags INTERFACE Threads::Threads)
-target_compile_options(tcpchat_flags INTERFACE
+# assert() states what only our own bug could break; it stays on in every build.
+target_compile_options(tcpchat_flags INTERFACE -UNDEBUG
 	-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes
 	-Wvla -Wformat=2 -Wundef -Wpointer-arith -Wcast-qual -Wwrite-strings -fno-common -fstack-protector-strong)
 target_link_options(tcpchat_flags INTERFACE -pie -Wl,-z,relro,-z,now)

@@ -26,6 +26,7 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
+#include "common/text.h"
 #include "tcpclient/buffer.h"
 #include "tcpclient/keys.h"
 #include "tcpclient/locks.h"
@@ -370,6 +371,9 @@ static int start_readline(void)
 	(void)rl_variable_bind("bell-style", "none"); /* it would ring on standard error */
 	(void)rl_bind_key('\t', rl_insert);
 	(void)rl_bind_key('L' & 0x1F, clear_screen);
+	/* Alt-Enter would switch to the keys of vi. */
+	(void)rl_unbind_key_in_map('J' & 0x1F, emacs_meta_keymap);
+	(void)rl_unbind_key_in_map('M' & 0x1F, emacs_meta_keymap);
 	using_history();
 	stifle_history(HISTORY_LINES_MAX);
 	rl_callback_handler_install("> ", take_line);
@@ -387,14 +391,18 @@ static size_t count_lines(const char *text, size_t size)
 	return lines;
 }
 
-/* Adds pasted text with the line ends of all systems made LF (terminals send CR), and without NUL. */
+/* Adds pasted text made clean, with the line ends of all systems made LF (terminals send CR). */
 static void add_pasted(struct buffer *out, const char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		if (text[i] == '\r' && i + 1 < size && text[i + 1] == '\n')
+	size_t start = 0;
+
+	for (size_t i = 0; i <= size; i++) {
+		if (i < size && text[i] != '\r' && text[i] != '\n')
 			continue;
-		if (text[i] != '\0')
-			buffer_add(out, text[i] == '\r' ? "\n" : text + i, 1);
+		buffer_add_clean(out, text + start, i - start);
+		start = i + 1;
+		if (i < size && (text[i] == '\n' || i + 1 == size || text[i + 1] != '\n'))
+			buffer_add_text(out, "\n");
 	}
 }
 
@@ -404,7 +412,7 @@ static void ask(void) REQUIRES(SCREEN_LOCK)
 	size_t count = count_lines(screen.block.bytes, screen.block.size);
 
 	buffer_clear(&screen.question);
-	buffer_add_format(&screen.question, "Send as %zu lines? [y/N] ", count);
+	buffer_add_format(&screen.question, "Send as %zu line%s? [y/N] ", count, count == 1 ? "" : "s");
 	buffer_add(&screen.question, "", 1);
 }
 
@@ -427,6 +435,9 @@ static void paste(const char *text, size_t size) REQUIRES(SCREEN_LOCK)
 	struct buffer pasted = {0};
 
 	add_pasted(&pasted, text, size);
+	/* One whole line is usually meant as text: Enter is still to come. */
+	if (count_lines(pasted.bytes, pasted.size) == 1 && pasted.bytes[pasted.size - 1] == '\n')
+		pasted.size--;
 	if (pasted.size == 0 || memchr(pasted.bytes, '\n', pasted.size) == NULL) {
 		insert(pasted.bytes, pasted.size);
 	} else {
@@ -486,8 +497,51 @@ static bool is_bound(const char *key, size_t size)
 	return function != NULL && type != ISKMAP;
 }
 
+/* Whether a key is the beginning of longer ones, as Ctrl-X is. */
+static bool is_prefix(const char *key, size_t size)
+{
+	int type = ISFUNC;
+
+	return rl_function_of_keyseq_len(key, size, NULL, &type) != NULL && type == ISKMAP;
+}
+
+/*
+ * Ends a search in the history, with the line it has found, before a key that is more than a character: readline 8.2
+ * reads through a NULL pointer when such a key ends the search in callback mode. Returns whether the key has done its
+ * work.
+ */
+static bool end_search(const char *key, size_t size)
+{
+	if (!RL_ISSTATE(RL_STATE_ISEARCH) || (key[0] != '\033' && !is_prefix(key, size)))
+		return false;
+	rl_callback_sigcleanup();
+	return size == 1 && key[0] == '\033';
+}
+
+/*
+ * Before Enter on a line that was taken from the history: readline 8.2 would go back through the line's undo list,
+ * which it may have freed with another line's. Without a list it leaves the line alone; the little memory of the list
+ * is lost.
+ */
+static void forget_undo(const char *key)
+{
+	if (key[0] != '\r' && key[0] != '\n')
+		return;
+	if (RL_ISSTATE(RL_STATE_ISEARCH) && key[0] == '\r')
+		rl_callback_sigcleanup();
+	if (!RL_ISSTATE(RL_STATE_ISEARCH) && current_history() != NULL)
+		rl_undo_list = NULL;
+}
+
 static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK)
 {
+	if (end_search(key, size))
+		return SCREEN_MORE;
+	if ((unsigned char)key[0] >= 0x80 && !text_is_clean(key, size)) {
+		key = "\xEF\xBF\xBD"; /* readline's vi mode runs in circles in a line that is not UTF-8 */
+		size = 3;
+	}
+	forget_undo(key);
 	screen.key = key;
 	screen.key_size = size;
 	while (screen.key_size > 0 && !screen.line_came && !screen.end_came)

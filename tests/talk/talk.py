@@ -16,7 +16,6 @@ Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan)
 import contextlib
 import ctypes
 import faulthandler
-import json
 import os
 import re
 import resource
@@ -315,9 +314,6 @@ class Server:
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def log_objects(self):
-        return [json.loads(line) for line in self.log.lines]
 
 
 class Client:

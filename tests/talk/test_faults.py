@@ -8,7 +8,7 @@ import signal
 import threading
 
 from faults import FaultyServer
-from talk import BUILD_KIND, DEADLINE, GREETING, Server, main, pump, wait_for
+from talk import BUILD_KIND, GREETING, Server, main, pump, wait_for
 
 
 def chat(server, prefix="", rounds=20, size=300):
@@ -182,11 +182,11 @@ def test_one_whose_send_fails_has_lost_the_connection_and_the_others_go_on():
 def test_a_reset_in_the_middle_of_a_line_says_nothing():
     with Server() as server:
         ann = server.join("ann")
-        for _ in range(20):
-            bob = server.join("bob")
+        for i in range(20):
+            bob = server.join(f"bob{i}")
             bob.raw(b"this is half a li")
             bob.reset()
-            ann.expect('User "bob" just joined the chat!', 'User "bob" just left the chat (connection lost)')
+            ann.expect(f'User "bob{i}" just joined the chat!', f'User "bob{i}" just left the chat (connection lost)')
 
 
 def test_a_reset_before_and_within_the_name_is_nobody():
@@ -218,16 +218,16 @@ def test_a_peer_that_closes_while_it_is_written_to_does_not_end_the_server():
     with Server() as server:
         ann = server.join("ann")
         for i in range(30):  # each write to one of them may find a socket that is reset: EPIPE, and SIGPIPE if not ignored
-            bob = server.join("bob")
+            bob = server.join(f"bob{i}")
             ann.raw(b"x" * 1000 + b"\n")
             bob.reset()
             ann.raw(b"y\n" * 20)
-            ann.expect('User "bob" just joined the chat!')
+            ann.expect(f'User "bob{i}" just joined the chat!')
             left = 0
             lines = 0
             while not left or lines < 21:
                 line = ann.line()
-                left += line.startswith('User "bob" just left the chat (')
+                left += line.startswith(f'User "bob{i}" just left the chat (')
                 lines += line.startswith("ann: ")
         server.assert_lives()
 

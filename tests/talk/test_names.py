@@ -3,7 +3,7 @@
 import re
 import time
 
-from talk import BAD_NAME, GREETING, TAG, Server, main
+from talk import BAD_NAME, GREETING, TAG, Server, main, wait_for
 
 
 def refused(name):
@@ -179,7 +179,13 @@ def test_a_name_is_free_again_when_its_owner_has_left():
         bob.expect("* Goodbye bob.")
         bob.expect_end()
         ann.expect('User "bob" just left the chat (normally)')
-        server.join("bob")
+
+        def bob_is_free():  # the notice may come a moment before that
+            client = server.connect()
+            client.say("bob")
+            return client.expect_welcome(re.compile(f"bob(?:{TAG})?")) == "bob"
+
+        wait_for(bob_is_free, "the name is free")
 
 
 def test_a_person_is_asked_for_the_name_after_300_ms_of_silence():

@@ -1,10 +1,16 @@
 """Options, their variables, the environment file; what the server says about itself and about what it cannot do."""
 
+import contextlib
+import os
 import re
 import resource
+import shutil
 import socket
+import subprocess
 
-from talk import DEADLINE, MAX_LINE, Server, main, run_server, skip, temporary_file, too_long, wait_for
+from talk import (
+    DEADLINE, MAX_LINE, Server, clean_environment, main, program, run_server, skip, temporary_file, too_long, wait_for,
+)
 
 # For each option: values that are refused, and a part of what the message says is allowed.
 WRONG = {
@@ -234,6 +240,25 @@ def test_an_address_that_is_not_ours_is_explained():
     code, _, errors = run_server("--listen", "192.0.2.1:7777")
     assert code not in (0, 2) and code < 128, code
     assert "192.0.2.1:7777" in errors, errors
+
+
+def test_a_port_that_is_not_permitted_is_explained():
+    limit = 1024
+    with contextlib.suppress(OSError):
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+            limit = int(file.read())
+    if limit <= 1:
+        skip("everybody may listen on any port here")
+    command = [program("TCPSERVER"), "--listen", "127.0.0.1:1"]
+    if os.geteuid() == 0:
+        # Without the capability even root is nobody special; no other user might be able to read the program.
+        if shutil.which("setpriv") is None:
+            skip("there is no setpriv to give up rights with")
+        command = ["setpriv", "--bounding-set=-net_bind_service", *command]
+    done = subprocess.run(command, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=DEADLINE)
+    assert done.returncode not in (0, 2) and done.returncode < 128, (done.returncode, done.stderr)
+    assert "127.0.0.1:1:" in done.stderr and "--listen" in done.stderr and "root" in done.stderr, done.stderr
 
 
 def test_a_port_is_free_again_as_soon_as_the_server_has_ended():

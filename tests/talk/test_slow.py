@@ -1,6 +1,7 @@
 """Those who read slowly or not at all: nobody else notices, the server's memory stays bounded, and they stay."""
 
 import re
+import socket
 
 from talk import BUILD_KIND, Server, main, pump, skip
 
@@ -133,6 +134,30 @@ def test_one_who_only_writes_and_never_reads_harms_nobody():
         ann.say("quiet at last")
         while ann.line() != 'User "shouter" just left the chat (connection lost)':
             pass
+
+
+def test_what_one_sends_who_does_not_read_is_delivered_when_it_reads_on():
+    with Server("--lag-memory", "64K", journal="memory:1000") as server:
+        bob = server.join("bob", receive_buffer=SMALL)
+        ann = server.join("ann")
+        bob.expect('User "ann" just joined the chat!')
+        count = 10000
+        bob.outgoing = b"".join(LINE % i for i in range(count))
+        bob.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
+        bob.socket.setblocking(False)
+        try:
+            while bob.outgoing:  # until the server does not listen any more
+                bob.outgoing = bob.outgoing[bob.socket.send(bob.outgoing[:65536]):]
+        except BlockingIOError:
+            pass
+        assert len(bob.outgoing) > MIB, "the server has taken nearly all of it"
+        ann.say("is anybody here?")
+        while ann.line() != "ann: is anybody here?":
+            pass
+        last = b"bob: " + LINE % (count - 1)
+        pump([bob], lambda client: client.buffer.endswith(last))
+        lines = bob.buffer.decode().splitlines()
+        assert numbers(lines, "bob") == list(range(count)) and len(lines) == count + 1
 
 
 def flood_without_reading(flood):

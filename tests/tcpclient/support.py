@@ -186,11 +186,20 @@ class Terminal:
             print("\n".join(self.rows()))
             print("--- the client's standard error:")
             print((self.path / "errors").read_text(errors="replace"))
+        if not (self.path / "code").exists():
+            self.kill()
         self.tmux("kill-server")
         reports = (self.path / "errors").read_text(errors="replace") if (self.path / "errors").exists() else ""
         self.folder.cleanup()
         if kind is None:
             assert not SANITIZER_REPORT.search(reports), reports
+
+    def kill(self):
+        """Ends a client that the test has no more questions for; nothing may be left of it."""
+        try:
+            os.kill(self.pid(), signal.SIGKILL)
+        except (AssertionError, ProcessLookupError):
+            pass
 
     def pid(self):
         wait_for(lambda: (self.path / "pid").exists() and (self.path / "pid").read_text().endswith("\n"), "the pid")

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import random
 import re
 import signal
 import socket
@@ -288,7 +289,7 @@ def test_a_paste_of_one_line_is_typed_text():
         peer = greet(server, terminal)
         terminal.type("<>")
         terminal.keys("Left")
-        terminal.paste("日本 \x1b[31m\tx")
+        terminal.paste("日本 \x1b[31m\tx\n")
         terminal.keys("Enter")
         peer.expect("<日本 [31m\tx>")
 
@@ -341,6 +342,60 @@ def test_history_brings_lines_back():
         terminal.wait(r"i-search\)`seco': second")
         terminal.keys("Enter")
         peer.expect("second")
+
+
+def test_a_search_is_ended_by_any_key():
+    """readline 8.2 in callback mode reads through NULL when a key of several bytes ends a search in the history."""
+    with Fake() as server, bob(server) as terminal:
+        peer = greet(server, terminal)
+        terminal.keys("found", "Enter")
+        peer.expect("found")
+        for keys in (("C-x", "e"), ("C-x", "*"), ("Left", "Right"), ("M-f",), ("Escape",)):
+            terminal.keys("C-r", "fou")
+            terminal.wait(r"i-search\)`fou': found")
+            terminal.keys(*keys)
+            terminal.wait_prompt(typed="found")
+            terminal.keys("End", "Enter")
+            peer.expect("found")
+
+
+def random_key(chance):
+    """A key as it comes from a keyboard; not those that leave or suspend."""
+    kind = chance.random()
+    if kind < 0.35:
+        return chance.choice(["a", "b c", "日", "😀", "é", "x" * 30, " ", "/who", "e\u0301"]).encode()
+    if kind < 0.60:
+        return bytes([chance.choice([code for code in range(1, 32) if code not in (0x04, 0x1A, 0x1B)])])
+    if kind < 0.75:
+        return b"\x1b" + chance.choice([b"[A", b"[B", b"[C", b"[D", b"[H", b"[F", b"[3~", b"OP", b"[15~", b"[1;5C", b""])
+    if kind < 0.85:
+        return b"\x1b" + bytes([chance.choice([code for code in range(32, 127) if code not in b"[O"])])
+    if kind < 0.90:
+        return b"\x18" + chance.choice([b"\x15", b"(", b")", b"e", b"\x18", b"\x7f", b"\x07", b"*", b"\x12"])
+    if kind < 0.93:
+        return b"\x1b[200~" + chance.choice([b"one", b"one\rtwo", b"\r", b"x" * 200, b"\xff\n"]) + b"\x1b[201~"
+    return chance.choice([b"\xff", b"\xe6", b"\x7f", b"\r"])
+
+
+def test_random_keys_do_no_harm():
+    # what readline itself loses while a history is edited wildly is not looked for
+    options = os.environ.get("ASAN_OPTIONS", "").replace("detect_leaks=1", "detect_leaks=0")
+    for seed in range(4):
+        chance = random.Random(seed)
+        with Fake() as server, bob(server, environment={"ASAN_OPTIONS": options}) as terminal:
+            peer = greet(server, terminal)
+            for number in range(80):
+                keys = b"".join(random_key(chance) for _ in range(15))
+                terminal.tmux("send-keys", "-H", *(f"{byte:02x}" for byte in keys))
+                peer.say(f"ann: {number}")
+                if number % 8 == 0:
+                    terminal.tmux("resize-window", "-x", str(chance.choice([1, 2, 20, 80, 200])), "-y", "24")
+            terminal.resize(80)
+            terminal.keys("C-c", "C-c", "C-c", "marker", "Enter")
+            while peer.line() != "marker":
+                pass
+            terminal.keys("C-c", "C-d")
+            leaves(terminal, peer)
 
 
 def test_keys_that_mean_nothing_leave_nothing():

@@ -254,7 +254,10 @@ TEST(private_words_come_between_records)
 	stop();
 }
 
-/* Reads all that 'person' is sent, its own thread sending when there is room; valid until the next call. */
+/*
+ * Reads all that 'person' is sent, its own thread sending when there is room; valid until the next call. Where messages
+ * are not to be had any more, it is told.
+ */
 static char *read_through(struct person *person, uint64_t *skipped)
 {
 	static char text[4 * TEXT_SIZE_MOST];
@@ -270,6 +273,8 @@ static char *read_through(struct person *person, uint64_t *skipped)
 		if (state == OUTLET_WANTS_PAGE) {
 			(void)!room_give_page(room, person->member, &now_skipped);
 			*skipped += now_skipped;
+			if (now_skipped > 0)
+				outlet_tell(person->outlet, "* skipped\n", 10);
 		}
 		part = seen(person);
 		CHECK(size + strlen(part) < sizeof text);
@@ -280,7 +285,7 @@ static char *read_through(struct person *person, uint64_t *skipped)
 }
 
 /* Whether 'text' has the records first, first + 1, ... last, each once and whole; and nothing else. */
-static void check_records(const char *text, unsigned long long record, unsigned long long last, size_t text_size)
+static void check_records(const char *text, unsigned long long record, unsigned long long last, size_t size)
 {
 	for (; record <= last; record++) {
 		char head[64];
@@ -288,36 +293,52 @@ static void check_records(const char *text, unsigned long long record, unsigned 
 
 		if (strncmp(text, head, head_size) != 0)
 			FAIL("record %llu is not there, but \"%.60s\"", record, text);
-		text += head_size + strspn(text + head_size, "x");
-		if (*text++ != '\n')
+		text += head_size;
+		if (strspn(text, "x") != size || text[size] != '\n')
 			FAIL("record %llu is not whole", record);
-		CHECK(text_size == 0 || text[-2] == 'x');
+		text += size + 1;
 	}
 	CHECK_TEXT(text, "");
 }
 
+enum { LINE_SIZE = 300, LONG_LINE_SIZE = 10000, BATCH = 37 };
+
+/*
+ * Says 'count' lines, many to a flush, so that a socket is full in the middle of one. The author reads all of them.
+ * Returns how often the author was sent something.
+ */
+static int say_lines(struct person *author, int count, size_t size)
+{
+	static char line[LONG_LINE_SIZE];
+	uint64_t skipped;
+	int sent = 0;
+
+	memset(line, 'x', sizeof line);
+	for (int i = 1; i <= count; i++) {
+		say_text(author, line, size);
+		if (i % BATCH != 0 && i != count)
+			continue;
+		room_flush(room);
+		sent += read_through(author, &skipped)[0] != '\0';
+		CHECK_EQUAL(skipped, 0);
+	}
+	return sent;
+}
+
 TEST(a_member_that_does_not_read_holds_up_nobody_and_misses_nothing)
 {
-	static char line[300];
 	struct person ann;
 	struct person slow;
 	uint64_t skipped;
 	char *text;
 
 	start(10000);
-	memset(line, 'x', sizeof line);
 	ann = come("ann");
 	slow = come("slow");
-	for (int i = 0; i < 2000; i++) {
-		say_text(&ann, line, sizeof line);
-		room_flush(room);
-		if (i % 10 == 0)
-			CHECK(seen(&ann)[0] != '\0');
-		CHECK_EQUAL(outlet_send(ann.outlet), OUTLET_EVEN);
-	}
+	CHECK_EQUAL(say_lines(&ann, 2000, LINE_SIZE), (2000 + BATCH - 1) / BATCH);
 	text = read_through(&slow, &skipped);
 	CHECK_EQUAL(skipped, 0);
-	check_records(text, 3, 2002, sizeof line);
+	check_records(text, 3, 2002, LINE_SIZE);
 	say(&ann, "x"); /* it reads the log again, like the others */
 	CHECK_TEXT(seen(&slow), "2003 ann says x\n");
 	go(&slow);
@@ -325,38 +346,96 @@ TEST(a_member_that_does_not_read_holds_up_nobody_and_misses_nothing)
 	stop();
 }
 
-/* Some private words come while the slow one is behind: they are whole, and between records. */
-TEST(a_slow_member_gets_private_words_whole)
+TEST(many_private_words_come_in_order)
 {
-	static char line[300];
+	static char text[TEXT_SIZE_MOST];
+	struct person ann;
+	uint64_t skipped;
+	const char *place = text;
+	unsigned told = 0;
+
+	start(100);
+	ann = come("ann");
+	for (int turn = 0; turn < 10; turn++) {
+		for (int i = 0; i < 4000; i++) {
+			char word[16];
+
+			(void)snprintf(word, sizeof word, "%u\n", told++);
+			outlet_tell(ann.outlet, word, strlen(word));
+		}
+		(void)!outlet_send(ann.outlet);
+		if (turn % 3 == 0)
+			(void)strcat(text, seen(&ann)); /* a part: the next words come behind the rest */
+	}
+	(void)strcat(text, read_through(&ann, &skipped));
+	for (unsigned i = 0; i < told; i++, place = strchr(place, '\n') + 1)
+		CHECK_EQUAL(strtoul(place, NULL, 10), i);
+	CHECK_TEXT(place, "");
+	go(&ann);
+	stop();
+}
+
+/* Takes the private words out of 'text', and checks that there are 'count' and that each stands between lines. */
+static void check_private(char *text, int count)
+{
+	char *place = text;
+
+	for (; (place = strstr(place, "* private\n")) != NULL; count--) {
+		CHECK(place == text || place[-1] == '\n');
+		memmove(place, place + 10, strlen(place + 10) + 1);
+	}
+	CHECK_EQUAL(count, 0);
+}
+
+/* The socket was full in the middle of a line; the member stays in the log. */
+TEST(private_words_wait_for_the_rest_of_a_line)
+{
+	static char text[TEXT_SIZE_MOST];
 	struct person ann;
 	struct person slow;
 	uint64_t skipped;
-	char *text;
-	char *place;
-	int count = 0;
+	ssize_t got;
 
-	start(10000);
-	memset(line, 'x', sizeof line);
+	start(100);
 	ann = come("ann");
 	slow = come("slow");
-	for (int i = 0; i < 1000; i++) {
-		say_text(&ann, line, sizeof line);
-		room_flush(room);
-		(void)seen(&ann);
-		CHECK_EQUAL(outlet_send(ann.outlet), OUTLET_EVEN);
-		if (i % 20 == 0)
-			outlet_tell(slow.outlet, "* private\n", 10);
+	for (size_t room_made = 7000; room_made <= 10000; room_made += 500) {
+		(void)say_lines(&ann, 4, LONG_LINE_SIZE);
+		outlet_tell(slow.outlet, "* private\n", 10);
+		got = recv(slow.peer, text, room_made, 0);
+		CHECK(got > 0);
+		(void)!outlet_send(slow.outlet);
+		(void)strcpy(text + got, read_through(&slow, &skipped));
+		CHECK_EQUAL(skipped, 0);
+		check_private(text, 1);
+		check_records(text, strtoull(text, NULL, 10), strtoull(text, NULL, 10) + 3, LONG_LINE_SIZE);
+	}
+	go(&slow);
+	go(&ann);
+	stop();
+}
+
+/* The same, but the member is so far behind that it leaves the log for the journal, with the rest of the line. */
+TEST(a_member_that_leaves_the_log_gets_lines_and_private_words_whole)
+{
+	struct person ann;
+	struct person slow;
+	uint64_t skipped;
+	unsigned said = 0;
+	char *text;
+
+	start(10000);
+	ann = come("ann");
+	slow = come("slow");
+	for (int i = 0; i < 50; i++) {
+		(void)say_lines(&ann, 4 + i % 4, LONG_LINE_SIZE);
+		said += 4 + (unsigned)i % 4;
+		outlet_tell(slow.outlet, "* private\n", 10);
 	}
 	text = read_through(&slow, &skipped);
-	while ((place = strstr(text, "* private\n")) != NULL) {
-		CHECK(place == text || place[-1] == '\n');
-		memmove(place, place + 10, strlen(place + 10) + 1);
-		count++;
-	}
-	CHECK_EQUAL(count, 50);
 	CHECK_EQUAL(skipped, 0);
-	check_records(text, 3, 1002, sizeof line);
+	check_private(text, 50);
+	check_records(text, 3, 2 + said, LONG_LINE_SIZE);
 	go(&slow);
 	go(&ann);
 	stop();
@@ -364,32 +443,28 @@ TEST(a_slow_member_gets_private_words_whole)
 
 TEST(what_the_journal_has_forgotten_is_counted_as_skipped)
 {
-	static char line[300];
 	struct person ann;
 	struct person slow;
 	uint64_t skipped;
 	char *text;
 	char *rest;
 	unsigned long long first;
-	unsigned long long last_before = 2;
+	unsigned long long last_before;
 
 	start(100);
-	memset(line, 'x', sizeof line);
 	ann = come("ann");
 	slow = come("slow");
-	for (int i = 0; i < 2000; i++) {
-		say_text(&ann, line, sizeof line);
-		room_flush(room);
-		(void)seen(&ann);
-		CHECK_EQUAL(outlet_send(ann.outlet), OUTLET_EVEN);
-	}
+	(void)say_lines(&ann, 2000, LINE_SIZE);
 	text = read_through(&slow, &skipped);
 	CHECK(skipped > 0);
-	for (rest = text; strtoull(rest, NULL, 10) == last_before + 1; rest = strchr(rest, '\n') + 1)
-		last_before++;
+	rest = strstr(text, "* skipped\n"); /* told between the last before and the first after */
+	CHECK(rest != NULL && rest > text && rest[-1] == '\n');
+	*rest = '\0';
+	rest += strlen("* skipped\n");
 	first = strtoull(rest, NULL, 10);
-	CHECK_EQUAL(first - last_before - 1, skipped);
-	check_records(rest, first, 2002, sizeof line);
+	last_before = first - skipped - 1;
+	check_records(text, 3, last_before, LINE_SIZE);
+	check_records(rest, first, 2002, LINE_SIZE);
 	go(&slow);
 	go(&ann);
 	stop();
@@ -397,17 +472,21 @@ TEST(what_the_journal_has_forgotten_is_counted_as_skipped)
 
 TEST(a_connection_that_broke_is_told_to_its_own_thread)
 {
+	static const char answer[1000];
 	struct person ann;
 	struct person bob;
 
 	start(100);
 	ann = come("ann");
 	bob = come("bob");
+	for (int i = 0; i < 2 * OUTBOX_LIMIT / (int)sizeof answer; i++)
+		outlet_tell(bob.outlet, answer, sizeof answer);
+	CHECK(!outlet_may_speak(bob.outlet));
 	(void)shutdown(bob.peer, SHUT_RDWR);
 	say(&ann, "hi");
 	say(&ann, "ho");
 	CHECK_EQUAL(outlet_send(bob.outlet), OUTLET_FAILED);
-	CHECK(outlet_may_speak(bob.outlet));
+	CHECK(outlet_may_speak(bob.outlet)); /* what it sent before still counts */
 	CHECK_TEXT(seen(&ann), "2 bob + \n3 ann says hi\n4 ann says ho\n");
 	go(&bob);
 	go(&ann);

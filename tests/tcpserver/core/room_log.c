@@ -246,6 +246,51 @@ TEST(a_cursor_knows_its_record_at_every_byte)
 	CHECK_EQUAL(segment_count, 0);
 }
 
+/* Appends records of one size until there are three segments or more, and reads each byte and each end. */
+static void fill_with(size_t size)
+{
+	static char text[SEGMENT_SIZE_LEAST + 100];
+	struct cursor cursor;
+	size_t count = 3 + 2 * SEGMENT_SIZE_LEAST / size;
+
+	room_log_init(&log_, &format, 1);
+	cursor = end_cursor();
+	for (size_t seq = 1; seq <= count; seq++) {
+		memset(text, (int)('A' + seq % 26), size);
+		append_text(seq, (int64_t)seq * 2 * SECOND_NS, text, size);
+	}
+	for (size_t seq = 1; seq <= count; seq++) {
+		const char *bytes;
+		uint64_t found;
+
+		CHECK(cursor_range(&cursor, &bytes) >= size);
+		memset(text, (int)('A' + seq % 26), size);
+		CHECK_BYTES(bytes, size, text, size);
+		CHECK_EQUAL(cursor_record_rest(&cursor, &found), 0);
+		CHECK_EQUAL(found, seq);
+		if (size > 1) {
+			cursor_advance(&cursor, 1);
+			CHECK_EQUAL(cursor_record_rest(&cursor, &found), size - 1);
+			CHECK_EQUAL(found, seq + 1);
+			cursor_advance(&cursor, size - 1);
+		} else {
+			cursor_advance(&cursor, 1);
+		}
+	}
+	cursor_leave(&cursor);
+	room_log_fini(&log_);
+}
+
+TEST(a_segment_may_be_filled_to_its_last_byte)
+{
+	for (size_t size = 1; size <= 60; size++)
+		fill_with(size);
+	for (size_t size = SEGMENT_SIZE_LEAST / 2 - 20; size <= SEGMENT_SIZE_LEAST / 2 + 4; size++)
+		fill_with(size);
+	for (size_t size = SEGMENT_SIZE_LEAST - 20; size <= SEGMENT_SIZE_LEAST + 20; size++)
+		fill_with(size);
+}
+
 TEST(a_record_of_the_open_segment_is_found_by_its_number)
 {
 	struct cursor cursor;

@@ -1,0 +1,178 @@
+"""What is written is true: the commands of the README run, the options are those that there are, the links lead somewhere."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "talk"))
+
+import talk  # noqa: E402
+
+README = os.path.join(ROOT, "README.md")
+PATH_OF_BUILD = "build/release/"
+
+# Who runs a command of the README: a test of another file, by its name, or BY_HAND, below.
+BY_HAND = "here"
+RUN_BY = {
+    "./run": "deploy/test_run.py test_one_run_starts_a_server_and_stops_it",
+    "./check": "deploy/test_check.py test_every_preset_counts",
+    "./run server": "deploy/test_run.py test_server_and_client_pass_their_arguments_on",
+    "./run client ann": "deploy/test_run.py test_server_and_client_pass_their_arguments_on",
+    "./run demo": "docs/test_docs.py test_the_demo_has_a_server_and_three_people",
+    "cmake --workflow --preset release": "deploy/test_run.py test_a_failed_build_is_shown",
+    "./dockerbuild.sh server": "deploy/test_docker.py test_the_containers_talk",
+    "./dockerbuild.sh client": "deploy/test_dockerbuild.py test_a_name_is_asked_for",
+    "./dockerbuild.ps1 server": "deploy/test_powershell.py test_both_scripts_run_the_same_docker_commands",
+    "build/release/tcpserver/tcpserver": BY_HAND,
+    "build/release/tcpclient/tcpclient -username ann": BY_HAND,
+    "tcpclient -username ann chat.example.org": BY_HAND,
+    'echo "build failed" | tcpclient -username bot': BY_HAND,
+    "tcpclient -username log < /dev/null > chat.log": BY_HAND,
+    "telnet localhost 7777": BY_HAND,
+}
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def commands():
+    """The commands of the README, without what explains them."""
+    lines = [line[4:] for line in read(README).splitlines() if line.startswith("    ")]
+    return [re.split(r"\s{2,}#|\s+#", line)[0].strip() for line in lines]
+
+
+def options_of(program):
+    help_text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    return set("--" + name for name in re.findall(r"^  --?([a-z-]+)", help_text, re.MULTILINE))
+
+
+def man_options(page):
+    items = re.findall(r"^\.It Fl .*", read(page), re.MULTILINE)
+    return {"--" + name for item in items for name in re.findall(r"(?:Fl|,) --?([a-z-]+)", item.replace("Fl ", "Fl -"))}
+
+
+def test_each_command_of_the_readme_is_run_by_a_test():
+    found = commands()
+    assert len(found) > 10, "the README has lost its commands"
+    for command in found:
+        assert command in RUN_BY, f"no test runs: {command}"
+    for who in set(RUN_BY.values()) - {BY_HAND}:
+        file, name = who.split()
+        assert f"def {name}(" in read(f"tests/{file}"), f"there is no test {who}"
+
+
+SCRIPT = """
+set -e
+ip link set lo up
+cd "$HERE"
+exec 3> >(cat > server.log)
+tcpserver > port.txt 2>&3 & server=$!
+until grep -q listening port.txt; do kill -0 $server; read -rt 0.02 <> <(:) || :; done
+tcpclient -username log 127.0.0.1 < /dev/null > chat.log & log=$!
+until grep -q Welcome chat.log; do kill -0 $log; read -rt 0.02 <> <(:) || :; done
+echo "build failed" | tcpclient -username bot
+tcpclient -username ann localhost <<< hello > ann.txt
+{ read -r asked; read -r welcome; } < <(exec 9<>/dev/tcp/localhost/7777; head -n 1 <&9; echo tel >&9; head -n 1 <&9)
+[[ $asked == *"type your name"* && $welcome == *"Welcome tel "* ]]
+kill -TERM $server
+wait $server
+wait $log
+"""
+
+
+def test_the_commands_by_hand_do_what_the_readme_says():
+    """In a network of its own, so that the default port is free."""
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode != 0:
+        talk.skip("network namespaces are not permitted")
+    binaries = [os.path.dirname(os.environ[name]) for name in ("TCPSERVER", "TCPCLIENT")]
+    environment = talk.clean_environment()
+    environment["PATH"] = ":".join(binaries + [environment["PATH"]])
+    with tempfile.TemporaryDirectory() as here:
+        environment["HERE"] = here
+        done = subprocess.run(["unshare", "--net", "bash", "-c", SCRIPT], capture_output=True, text=True, check=False,
+                              timeout=talk.DEADLINE, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        with open(os.path.join(here, "chat.log"), encoding="utf-8") as file:
+            log = file.read()
+    assert "bot: build failed" in log and "ann: hello" in log, log
+    assert "Goodbye. ==" in log, log
+
+
+def checkout_with_binaries(folder):
+    """What ./run needs, with these programs as the built ones, and nothing to install or to build."""
+    for name in ("run", "deploy"):
+        source = os.path.join(ROOT, name)
+        (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, os.path.join(folder, name))
+    for name in ("TCPSERVER", "TCPCLIENT"):
+        place = os.path.join(folder, PATH_OF_BUILD, name.lower())
+        os.makedirs(place)
+        os.symlink(os.environ[name], os.path.join(place, name.lower()))
+    tools = os.path.join(folder, "tools")
+    os.makedirs(tools)
+    for name, output in (("cmake", ""), ("dpkg-query", "installed")):
+        with open(os.path.join(tools, name), "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\necho {output}\n")
+        os.chmod(os.path.join(tools, name), 0o755)
+    return tools
+
+
+def test_the_demo_has_a_server_and_three_people():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = talk.clean_environment()
+    with tempfile.TemporaryDirectory() as folder:
+        tools = checkout_with_binaries(folder)
+        environment.update(PATH=tools + ":" + environment["PATH"], TMUX_TMPDIR=folder, TCPCHAT_PORT=str(port),
+                           LC_ALL="C.UTF-8", HOME=folder, XDG_STATE_HOME=folder)
+        environment.pop("TMUX", None)
+
+        def tmux(*words):
+            return subprocess.run(["tmux", "-L", "outer", "-f", "/dev/null", *words], env=environment, text=True,
+                                  capture_output=True, check=False).stdout
+
+        def shown(*words):
+            screen = tmux("capture-pane", "-p")
+            return all(word in screen for word in words)
+
+        tmux("new-session", "-d", "-x", "160", "-y", "50", os.path.join(folder, "run") + " demo")
+        try:
+            talk.wait_for(lambda: shown("You(ann)>", "You(bob)>", "You(carol)>"), "three prompts")
+            tmux("send-keys", "hello from the last pane", "Enter")
+            talk.wait_for(lambda: tmux("capture-pane", "-p").count(": hello from the last pane") == 3, "three echoes")
+        finally:
+            for name in os.listdir(os.path.join(folder, f"tmux-{os.getuid()}")):
+                subprocess.run(["tmux", "-L", name, "kill-server"], env=environment, capture_output=True, check=False)
+
+
+def test_the_readme_and_the_manuals_have_the_options_that_there_are():
+    server = options_of(os.environ["TCPSERVER"])
+    client = options_of(os.environ["TCPCLIENT"])
+    table = set(re.findall(r"^\| `(--[a-z-]+)", read(README), re.MULTILINE))
+    assert table == server - {"--help", "--version"}, table ^ server
+    assert man_options("docs/man/tcpserver.8") == server, man_options("docs/man/tcpserver.8") ^ server
+    assert man_options("docs/man/tcpclient.1") == client, man_options("docs/man/tcpclient.1") ^ client
+
+
+def test_the_manuals_are_well_formed():
+    for page in ("docs/man/tcpserver.8", "docs/man/tcpclient.1"):
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "error", os.path.join(ROOT, page)], capture_output=True,
+                              text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_links_lead_somewhere():
+    for page in ("README.md", "docs/ARCHITECTURE.md", "docs/PROTOCOL.md", "docs/PERFORMANCE.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", read(page)):
+            target = os.path.join(ROOT, os.path.dirname(page), link)
+            assert os.path.exists(target), f"{page}: {link}"
+
+
+if __name__ == "__main__":
+    talk.main()

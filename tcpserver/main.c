@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -32,6 +33,7 @@ static struct {
 	long long max_line;
 	long long max_rooms;
 	int rooms;
+	const char *admin_password_file;
 	long long name_timeout_s;
 	long long peer_timeout_s;
 	long long lag_memory;
@@ -51,6 +53,8 @@ static struct {
 	.log_level = LOG_INFO,
 	.log_format = LOG_TEXT,
 };
+
+static char admin_password[200]; /* constant after the start */
 
 static const char *check_listen(const char *value)
 {
@@ -104,6 +108,8 @@ static const struct option options[] = {
 		.choices = rooms_words, .help = "open (default): anybody may make rooms; closed: nobody"},
 	{.name = "max-rooms", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_rooms, .least = 1,
 		.most = 10000000, .help = "rooms at a time (default 100000)"},
+	{.name = "admin-password-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.admin_password_file,
+		.help = "a file with the password of administrators, which others may not read"},
 	{.name = "name-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.name_timeout_s,
 		.least = 1, .most = 86400, .help = "how long a client has to send its name (default 60)"},
 	{.name = "peer-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.peer_timeout_s,
@@ -278,6 +284,29 @@ static void announce(const struct server *server)
 		log_event(LOG_WARNING, "what people say is logged", "why", "--log-level debug", NULL);
 }
 
+/* Reads the first line of the file into 'password'. Returns whether there is one that nobody else may read. */
+static bool read_password(const char *path, char *password, int size)
+{
+	FILE *file = fopen(path, "re");
+	struct stat status;
+	const char *fault = NULL;
+
+	if (file == NULL || fstat(fileno(file), &status) != 0)
+		fault = strerror(errno);
+	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		fault = "others may read or write it; chmod 600 it";
+	else if (fgets(password, size, file) == NULL || password[strcspn(password, "\r\n")] == '\0' || password[0] == '\n')
+		fault = "its first line has to be the password, of at most 198 bytes";
+	if (file != NULL)
+		(void)fclose(file); /* only read */
+	if (fault != NULL) {
+		(void)fprintf(stderr, "tcpserver: --admin-password-file %s: %s\n", path, fault);
+		return false;
+	}
+	password[strcspn(password, "\r\n")] = '\0';
+	return true;
+}
+
 static void fill_talk(struct talk *talk)
 {
 	talk->door = &line_door;
@@ -301,6 +330,8 @@ static int run(struct server *server, struct journal *journal)
 		return EXIT_FAILURE;
 	}
 	fill_talk(&server->talk);
+	if (settings.admin_password_file != NULL)
+		server->talk.admin_password = admin_password;
 	announce(server);
 	server_run(server, &wait_mask, stop_requested);
 	talk_fini(&server->talk);
@@ -317,6 +348,9 @@ int main(int argc, char **argv)
 
 	read_options(argc, argv);
 	log_start((enum log_level)settings.log_level, (enum log_format)settings.log_format);
+	if (settings.admin_password_file != NULL &&
+		!read_password(settings.admin_password_file, admin_password, sizeof admin_password))
+		return EXIT_FAILURE;
 	if (!open_listeners(&server))
 		return EXIT_FAILURE;
 	(void)parse_journal(settings.journal, &kept); /* looked at by check_journal() */

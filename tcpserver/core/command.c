@@ -13,6 +13,7 @@ enum {
 };
 
 const struct command commands[] = {
+	{"admin", "PASSWORD", "makes you an administrator, who may close any room", command_admin},
 	{"delete-room", "ROOM", "closes a room that you made", command_delete_room},
 	{"dm", "USER TEXT", "says TEXT to USER alone; /w does, too", command_dm},
 	{"events", "", "answers in JSON from now on, one object a line", command_events},

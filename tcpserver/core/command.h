@@ -40,6 +40,7 @@ bool command_needs_text(struct session *session, const char *command, const char
 void command_no_such_room(struct session *session, const char *name);
 void command_no_such_user(struct session *session, const char *name);
 
+void command_admin(struct session *session, const char *arguments);
 void command_delete_room(struct session *session, const char *arguments);
 void command_dm(struct session *session, const char *arguments);
 void command_events(struct session *session, const char *arguments);

@@ -16,9 +16,11 @@ void command_delete_room(struct session *session, const char *arguments)
 		command_no_such_room(session, name);
 		return;
 	}
-	if (room_attributes(room)->creator_number != session->stranger.number)
-		session_error(session, "not-allowed", "only who made %s may close it; ask %s", name,
-			room_attributes(room)->creator[0] == '\0' ? "nobody, it always stays" : room_attributes(room)->creator);
+	if (room_attributes(room)->persistent)
+		session_error(session, "not-allowed", "%s always stays; nobody may close it", name);
+	else if (room_attributes(room)->creator_number != session->stranger.number && !session->is_administrator)
+		session_error(session, "not-allowed", "only who made %s, or an administrator, may close it; ask %s", name,
+			room_attributes(room)->creator);
 	else
 		session_close_room(session, room);
 	room_release(room);

@@ -34,7 +34,10 @@ void command_dm(struct session *session, const char *arguments)
 		command_no_such_user(session, wanted);
 		return;
 	}
+	session_flush(session); /* what was said before is seen before */
 	direct.text = arguments;
+	if (outlet == session->outlet)
+		direct.request_id = session->request_id;
 	if (client_list_is_ignored_by(clients, &session->client, found)) {
 		session_error(session, "ignored", "%s does not want to hear from you alone; say it in a room", found);
 	} else if (!tell_other(outlet, door, &direct)) {
@@ -42,6 +45,8 @@ void command_dm(struct session *session, const char *arguments)
 	} else if (outlet != session->outlet) {
 		direct.request_id = session->request_id;
 		session_tell(session, &direct);
+	} else {
+		session->request_answered = true;
 	}
 	outlet_release(outlet);
 }

@@ -43,6 +43,7 @@ void session_tell(struct session *session, const struct telling *telling)
 	size_t size;
 	char *words;
 
+	session->request_answered = true;
 	if (session->unflushed != NULL) /* what the client said before is seen before the answer */
 		(void)session_deliver(session);
 	words = session->door->words(telling, &size);
@@ -292,14 +293,6 @@ static void session_no_memory(struct session *session)
 	session_error(session, "no-memory", "the server has no memory for this now; try again later");
 }
 
-static void session_refuse_room(struct session *session, const struct room *room, enum rooms_result result)
-{
-	if (result == ROOMS_FULL)
-		session_error(session, "room-full", "%s has as many members as it may; try another room", room_label(room));
-	else if (result != ROOMS_GONE)
-		session_no_memory(session);
-}
-
 /* Has the room know of the member, which is among its people already. */
 static int session_join(struct session *session, struct member *member)
 {
@@ -327,14 +320,14 @@ static enum session_step session_enter(struct session *session, struct room *roo
 		*entered = member;
 		return SESSION_WENT;
 	}
-	if (result != ROOMS_DONE)
-		session_refuse_room(session, room, result);
+	if (result == ROOMS_NO_MEMORY)
+		session_no_memory(session);
 	member_leave(member, false);
 	member_release(member);
-	return result == ROOMS_GONE ? SESSION_GONE : SESSION_STAYED;
+	return result == ROOMS_GONE ? SESSION_GONE : result == ROOMS_FULL ? SESSION_FULL : SESSION_STAYED;
 }
 
-static bool session_has_room_for_place(struct session *session)
+bool session_may_go(struct session *session)
 {
 	if (session->places == NULL)
 		session->places = calloc(SESSION_PLACES_MAX, sizeof(struct member *));
@@ -355,7 +348,7 @@ enum session_step session_go(struct session *session, struct room *room)
 	struct member *member;
 	enum session_step step = SESSION_STAYED;
 
-	if (session_has_room_for_place(session))
+	if (session_may_go(session))
 		step = session_enter(session, room, &member);
 	if (step != SESSION_WENT)
 		rooms_forget_empty(&session->talk->rooms, room);
@@ -373,7 +366,7 @@ void session_leave(struct session *session, struct member *place, const char *ho
 {
 	struct room *room = room_acquire(place->room);
 
-	strangers_withdraw(&session->talk->strangers, &session->stranger);
+	strangers_withdraw(&session->talk->strangers, &session->stranger, room);
 	session_flush(session);
 	session_remove_place(session, place);
 	member_leave(place, !session_ended(session));
@@ -537,6 +530,7 @@ void session_close_room(struct session *session, struct room *room)
 	}
 	session_notice(session, "%s is closed", room_label(room));
 	rooms_remove(&session->talk->rooms, room);
+	session_leave_shut_rooms(session); /* what the client says next shall not go there */
 }
 
 void session_rename(struct session *session, const char *name)

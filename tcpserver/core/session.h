@@ -45,7 +45,10 @@ struct session {
 	struct member *place;   /* where plain text goes; NULL before the client has a name            */
 	struct room *unflushed; /* the room that something was said in last; its flush is to come        */
 	const char *request_id; /* of the request in hand: JSON, or NULL                                 */
+	bool request_answered;  /* something was told to the client since it came                        */
 	int socket;
+	bool is_administrator;
+	int password_tries; /* wrong ones */
 	enum session_end end;
 	int lost_errno; /* why the connection broke           */
 	char *input;    /* what session_receive() returned last */
@@ -97,10 +100,13 @@ struct member *session_place(struct session *session, const char *room);
 /* How session_go() went. */
 enum session_step {
 	SESSION_WENT,
-	SESSION_STAYED, /* the client was told why */
-	SESSION_GONE,   /* the room is over        */
+	SESSION_STAYED, /* the client was told why                */
+	SESSION_FULL,   /* the room takes no more members         */
+	SESSION_GONE,   /* the room is over                       */
 };
 
+/* Whether the client may be in one more room; if not it is told. */
+bool session_may_go(struct session *session);
 /* Goes into the room, whose reference it takes; through a door without many rooms it leaves the one where it was. */
 enum session_step session_go(struct session *session, struct room *room);
 /* Leaves the room of 'place'; the others are told 'how'. */

@@ -120,11 +120,11 @@ struct room *strangers_match_or_wait(struct strangers *strangers, struct strange
 	return found;
 }
 
-void strangers_withdraw(struct strangers *strangers, struct stranger *stranger)
+void strangers_withdraw(struct strangers *strangers, struct stranger *stranger, const struct room *room)
 {
 	strangers_lock(strangers);
 	for (struct stranger **place = &strangers->first; *place != NULL; place = &(*place)->next) {
-		if (*place == stranger) {
+		if (*place == stranger && stranger->waits_in == room) {
 			strangers_unlink(strangers, place);
 			break;
 		}

@@ -48,7 +48,7 @@ void strangers_wait(struct strangers *strangers, struct stranger *stranger, stru
 /* As strangers_match(), and if nobody fitting waits, as strangers_wait(), in one step: of two who look at the same time, one
  * finds the other. */
 struct room *strangers_match_or_wait(struct strangers *strangers, struct stranger *stranger, struct room *room) MUST_CHECK;
-/* The stranger waits no longer, if it did. */
-void strangers_withdraw(struct strangers *strangers, struct stranger *stranger);
+/* The stranger waits no longer in 'room', if it did. */
+void strangers_withdraw(struct strangers *strangers, struct stranger *stranger, const struct room *room);
 
 #endif

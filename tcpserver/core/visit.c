@@ -35,6 +35,8 @@ static bool visit_enter(struct session *session, struct room *room)
 	}
 	if (step == SESSION_WENT)
 		visit_tell_where(session, session->place->room);
+	else if (step == SESSION_FULL)
+		session_error(session, "room-full", "the room has as many members as it may; try another one");
 	return step != SESSION_GONE;
 }
 
@@ -81,6 +83,8 @@ void visit_room(struct session *session, const char *text)
 {
 	char name[NAME_SIZE];
 
+	if (name_make(text, strlen(text), name)) /* the form in which it would be made, or rooms_find() might never find it */
+		text = name;
 	for (;;) { /* a room may come or go between the look and the step */
 		struct room *room = rooms_find(&session->talk->rooms, text);
 		enum rooms_result result = ROOMS_DONE;
@@ -135,15 +139,18 @@ static bool visit_is_paired(struct session *session)
 	return false;
 }
 
-/* Goes to the room of a stranger, whose reference it takes. Returns false when the stranger has gone. */
+/* Goes to the room of a stranger, whose reference it takes. Returns false when the stranger has gone, or has company. */
 static bool visit_meet(struct session *session, struct room *room)
 {
-	enum session_step step = session_go(session, room);
+	enum session_step step = session_go(session, room_acquire(room));
 
 	if (step == SESSION_WENT)
 		session_notice(session, "You met a stranger in room %s. Say hello; /leave ends it.",
 			room_label(session->place->room));
-	return step != SESSION_GONE;
+	else if (step == SESSION_STAYED)
+		rooms_remove(&session->talk->rooms, room); /* or the stranger, who is on no list now, would wait in vain */
+	room_release(room);
+	return step != SESSION_GONE && step != SESSION_FULL;
 }
 
 /* Goes to a new pair room. Returns whether the client is in it. */
@@ -184,12 +191,14 @@ void visit_stranger(struct session *session)
 
 	if (visit_is_paired(session))
 		return;
+	if (!session_may_go(session))
+		return;
 	do {
 		room = strangers_match(strangers, &session->stranger);
 		if (room != NULL)
 			continue;
 		if (!visit_pair_room(session))
-			return;
+			break;
 		room = strangers_match_or_wait(strangers, &session->stranger, session->place->room);
 		if (room == NULL) {
 			visit_tell_waiting(session);
@@ -197,4 +206,5 @@ void visit_stranger(struct session *session)
 		}
 		session_leave(session, session->place, NULL); /* somebody began to wait in the meantime */
 	} while (!visit_meet(session, room));
+	session_go_home(session);
 }

@@ -296,10 +296,13 @@ void event_request(struct session *session, const char *line, size_t size)
 	char *id = id_of(request);
 
 	session->request_id = id;
+	session->request_answered = false;
 	if (request == NULL)
 		bad_request(session, "the line begins with { but is no JSON object");
 	else
 		run_request(session, request);
+	if (id != NULL && !session->request_answered) /* what it did shows in a room, or not at all */
+		session_tell(session, &(struct telling){.kind = TELL_NOTICE, .code = "done", .request_id = id});
 	session->request_id = NULL;
 	free(id);
 	json_decref(request);

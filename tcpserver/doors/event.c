@@ -1,24 +1,14 @@
 #include "tcpserver/doors/event.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/text.h"
 #include "tcpserver/core/command.h"
-#include "tcpserver/core/member.h"
 #include "tcpserver/core/message.h"
-#include "tcpserver/core/room.h"
 #include "tcpserver/core/session.h"
-#include "tcpserver/core/talk.h"
 #include "tcpserver/doors/json_writer.h"
 #include "tcpserver/doors/line.h"
-
-enum {
-	DEPTH_MAX = 8,     /* of a request; the parser calls itself for each, on a small stack */
-	ID_SIZE_MAX = 100, /* bytes of a request's id, as JSON                                  */
-	FIELDS_MAX = 2,
-};
+#include "tcpserver/doors/request.h"
 
 /* ---- How messages look. ---- */
 
@@ -118,192 +108,37 @@ const struct door event_door = {
 
 /* ---- Requests. ---- */
 
-/* A request that is a command with its arguments in fields; a field that ends with '?' may be left out. */
-struct op {
-	const char *name;
-	const char *command;
-	const char *fields[FIELDS_MAX];
-};
-
-static const struct op ops[] = {
-	{"delete_room", "delete-room", {"room"}},
-	{"dm", "dm", {"to", "text"}},
-	{"help", "help", {NULL}},
-	{"ignore", "ignore", {"user"}},
-	{"invite", "invite", {"user"}},
-	{"join", "join", {"room?"}},
-	{"leave", "leave", {"room?"}},
-	{"new_room", "new-room", {"room?"}},
-	{"nick", "nick", {"name"}},
-	{"ping", "ping", {"text?"}},
-	{"quit", "quit", {NULL}},
-	{"rooms", "rooms", {NULL}},
-	{"switch", "switch", {"room"}},
-	{"topic", "topic", {"text?"}},
-	{"who", "who", {"room?"}},
-	{NULL, NULL, {NULL}},
-};
-
-static void bad_request(struct session *session, const char *what)
+static void say_text(struct session *session, const struct request *request)
 {
-	session_error(session, "bad-request", "%s; see the requests in PROTOCOL.md", what);
-}
+	struct member *place = session_place(session, request->room == NULL ? "" : request->room);
+	enum message_kind kind = request->action ? MESSAGE_ACTION : MESSAGE_TEXT;
 
-/* A string of the request, made safe, in new memory; NULL without one, or without memory. */
-static char *field(const json_t *request, const char *name)
-{
-	const json_t *value = json_object_get(request, name);
-	const char *text = json_string_value(value);
-	size_t size = json_string_length(value);
-	char *clean;
-
-	if (text == NULL)
-		return NULL;
-	clean = malloc(TEXT_CLEAN_SIZE(size) + 1);
-	if (clean != NULL)
-		clean[text_clean(text, size, clean)] = '\0';
-	return clean;
-}
-
-/* Names go in quotes, so that they may hold spaces; the last field of a command is text. */
-static char *quoted(char *name, bool is_name)
-{
-	char *text;
-
-	if (!is_name || name == NULL)
-		return name;
-	if (strchr(name, '"') != NULL || asprintf(&text, "\"%s\"", name) < 0)
-		text = NULL;
-	free(name);
-	return text;
-}
-
-/* Puts the fields together as a command's arguments, in new memory; NULL when one is missing. */
-static char *arguments_of(const json_t *request, const struct op *op)
-{
-	char *arguments = strdup("");
-
-	for (size_t i = 0; i < FIELDS_MAX && op->fields[i] != NULL && arguments != NULL; i++) {
-		size_t length = strcspn(op->fields[i], "?");
-		bool needed = op->fields[i][length] == '\0';
-		char name[16];
-		char *value;
-		char *longer = NULL;
-
-		(void)snprintf(name, sizeof name, "%.*s", (int)length, op->fields[i]);
-		value = quoted(field(request, name), strcmp(name, "text") != 0 && strcmp(name, "name") != 0);
-		if (value == NULL && !needed)
-			continue;
-		if (value != NULL && asprintf(&longer, "%s%s%s", arguments, i == 0 ? "" : " ", value) < 0)
-			longer = NULL;
-		free(value);
-		free(arguments);
-		arguments = longer;
-	}
-	return arguments;
-}
-
-static void run_op(struct session *session, const json_t *request, const struct op *op)
-{
-	char *arguments = arguments_of(request, op);
-
-	if (arguments == NULL)
-		bad_request(session, "a field of the request is missing, or no string, or has a quote in it");
+	if (place == NULL)
+		session_error(session, "not-in-room", "you are not in %s; join it first", request->room);
 	else
-		command_find(op->command)->run(session, arguments);
-	free(arguments);
+		session_say(session, place, kind, request->text, strlen(request->text));
 }
 
-/* {"op":"send","room":"lobby","text":"..."}; with "action":true as /me. */
-static void run_send(struct session *session, const json_t *request)
+static void run_request(struct session *session, const struct request *request)
 {
-	char *room = field(request, "room");
-	char *text = field(request, "text");
-	struct member *place = session_place(session, room == NULL ? "" : room);
-	enum message_kind kind = json_is_true(json_object_get(request, "action")) ? MESSAGE_ACTION : MESSAGE_TEXT;
-
-	if (text == NULL)
-		bad_request(session, "the request has no string \"text\"");
-	else if (place == NULL)
-		session_error(session, "not-in-room", "you are not in %s; join it first", room);
-	else if (strlen(text) > session->talk->max_line)
-		session_error(session, "line-too-long", "a text may have %zu bytes; send it in parts", session->talk->max_line);
+	if (request->wrong != NULL)
+		session_error(session, "bad-request", "%s; see the requests in PROTOCOL.md", request->wrong);
+	else if (request->command != NULL)
+		command_find(request->command)->run(session, request->arguments);
 	else
-		session_say(session, place, kind, text, strlen(text));
-	free(text);
-	free(room);
-}
-
-static void run_request(struct session *session, const json_t *request)
-{
-	const char *name = json_string_value(json_object_get(request, "op"));
-
-	if (name == NULL) {
-		bad_request(session, "the request has no string \"op\"");
-		return;
-	}
-	if (strcmp(name, "send") == 0) {
-		run_send(session, request);
-		return;
-	}
-	for (const struct op *op = ops; op->name != NULL; op++) {
-		if (strcmp(op->name, name) == 0) {
-			run_op(session, request, op);
-			return;
-		}
-	}
-	bad_request(session, "there is no such \"op\"");
-}
-
-/* Whether the brackets of 'line' are nested no deeper than a request needs. */
-static bool is_shallow(const char *line, size_t size)
-{
-	size_t depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < size && depth <= DEPTH_MAX; i++) {
-		if (in_string && line[i] == '\\')
-			i++;
-		else if (line[i] == '"')
-			in_string = !in_string;
-		else if (!in_string && (line[i] == '{' || line[i] == '['))
-			depth++;
-		else if (!in_string && depth > 0 && (line[i] == '}' || line[i] == ']'))
-			depth--;
-	}
-	return depth <= DEPTH_MAX;
-}
-
-/* The id as JSON, in new memory; NULL when there is none, or it is neither a string nor a number, or too long. */
-static char *id_of(const json_t *request)
-{
-	const json_t *id = json_object_get(request, "id");
-	char *text;
-
-	if (!json_is_string(id) && !json_is_integer(id))
-		return NULL;
-	text = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
-	if (text != NULL && strlen(text) > ID_SIZE_MAX) {
-		free(text);
-		text = NULL;
-	}
-	return text;
+		say_text(session, request);
 }
 
 void event_request(struct session *session, const char *line, size_t size)
 {
-	json_t *request = is_shallow(line, size) ? json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
-	char *id = id_of(request);
+	struct request request;
 
-	session->request_id = id;
+	request_read(&request, line, size);
+	session->request_id = request.id;
 	session->request_answered = false;
-	if (request == NULL)
-		bad_request(session, "the line begins with { but is no JSON object");
-	else
-		run_request(session, request);
-	if (id != NULL && !session->request_answered) /* what it did shows in a room, or not at all */
-		session_tell(session, &(struct telling){.kind = TELL_NOTICE, .code = "done", .request_id = id});
+	run_request(session, &request);
+	if (request.id != NULL && !session->request_answered) /* what it did shows in a room, or not at all */
+		session_tell(session, &(struct telling){.kind = TELL_NOTICE, .code = "done", .request_id = request.id});
 	session->request_id = NULL;
-	free(id);
-	json_decref(request);
+	request_fini(&request);
 }

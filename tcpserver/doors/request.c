@@ -17,6 +17,7 @@ struct op {
 };
 
 static const struct op ops[] = {
+	{"admin", "admin", {"password"}},
 	{"delete_room", "delete-room", {"room"}},
 	{"dm", "dm", {"to", "text"}},
 	{"help", "help", {"command?"}},

@@ -196,6 +196,14 @@ void member_page_skip(struct member *member, uint64_t seq)
 
 /* ---- Leaving. ---- */
 
+void member_close_log(struct member *member)
+{
+	outlet_lock(member->outlet);
+	if (member->cursor.segment != NULL)
+		(void)member_leave_log(member); /* without memory the rest of the log is sent, too */
+	outlet_unlock(member->outlet);
+}
+
 /* Moves what the cursor has not read to the outbox; without memory the connection fails. */
 static void member_finish_log(struct member *member) REQUIRES(OUTLET_LOCK);
 static void member_finish_log(struct member *member)

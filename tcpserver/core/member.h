@@ -84,6 +84,8 @@ uint64_t member_page_start(struct member *member) EXCLUDES(OUTLET_LOCK);
 bool member_page_add(struct member *member, const struct message *message) EXCLUDES(OUTLET_LOCK);
 /* Messages before 'seq' are not to be had any more. */
 void member_page_skip(struct member *member, uint64_t seq) EXCLUDES(OUTLET_LOCK);
+/* Reads no more of the log: after the rest of a record that was begun only the outbox is sent. */
+void member_close_log(struct member *member) EXCLUDES(OUTLET_LOCK);
 /* Sees nothing more; what waits in the log is put into the outbox as far as it is at hand and 'finish' says so. */
 void member_leave(struct member *member, bool finish) EXCLUDES(OUTLET_LOCK);
 

@@ -397,6 +397,7 @@ void outlet_detach(struct outlet *outlet)
 {
 	outlet_lock(outlet);
 	outlet->attached = false;
+	outlet->behind = false; /* nothing is sent any more: outlet_wait() does not wait for room */
 	free(outlet->outbox.bytes);
 	outlet->outbox = (struct outbox){.bytes = NULL};
 	outlet_unlock(outlet);

@@ -611,17 +611,38 @@ void session_destroy(struct session *session)
 	free(session);
 }
 
-/* The last words of the server: everything that was published, then the farewell. */
+/* Sends what there is, as long as the client takes it before the deadline. */
+static void session_drain_until(
+	struct session *session, enum outlet_state (*send)(struct session *session), long long deadline_ms)
+{
+	enum outlet_state state = send(session);
+
+	while (state != OUTLET_EVEN && state != OUTLET_FAILED && clock_ms() < deadline_ms) {
+		(void)outlet_wait(session->outlet, 0, left_ms(deadline_ms)); /* the loop looks at what there is */
+		state = send(session);
+	}
+}
+
+static enum outlet_state session_send_last(struct session *session)
+{
+	enum outlet_state state = outlet_send(session->outlet);
+
+	return state == OUTLET_WANTS_PAGE ? OUTLET_EVEN : state; /* no more pages */
+}
+
+/* The last words of the server: what was published, as far as the client takes it in time, then the farewell. */
 static void session_drain_stopping(struct session *session)
 {
 	long long deadline_ms = clock_ms() + FAREWELL_MS;
 	char address[NET_ADDRESS_SIZE];
 	struct telling farewell = {.kind = TELL_FAREWELL, .text = address};
 
+	session_drain_until(session, session_deliver, deadline_ms - FAREWELL_MS / 2);
+	for (size_t i = 0; i < session->place_count; i++)
+		member_close_log(session->places[i]); /* others may still speak: nothing may follow the farewell */
 	net_own_address(session->socket, address);
 	session_tell(session, &farewell);
-	while (session_deliver(session) != OUTLET_EVEN && clock_ms() < deadline_ms)
-		(void)outlet_wait(session->outlet, 0, left_ms(deadline_ms)); /* the loop looks at what there is */
+	session_drain_until(session, session_send_last, deadline_ms);
 }
 
 /* The client said its last line; it still gets its echo, and the answers to its commands. */

@@ -398,6 +398,14 @@ void member_page_skip(struct member *member, uint64_t seq)
 	member_unlock(member);
 }
 
+void member_close_log(struct member *member)
+{
+	member_lock(member);
+	if (member->cursor.segment != NULL)
+		member_leave_log(member);
+	member_unlock(member);
+}
+
 bool member_is_answered(struct member *member)
 {
 	bool answered;
@@ -457,6 +465,7 @@ void member_detach(struct member *member)
 {
 	member_lock(member);
 	member->attached = false;
+	member->behind = false; /* nothing is sent any more: member_wait() does not wait for room */
 	member->log = NULL;
 	if (member->cursor.segment != NULL)
 		cursor_leave(&member->cursor);

@@ -112,6 +112,8 @@ uint64_t member_page_start(struct member *member) EXCLUDES(MEMBER_LOCK);
 bool member_page_add(struct member *member, const struct message *message) EXCLUDES(MEMBER_LOCK);
 /* Messages before 'seq' are not to be had any more. */
 void member_page_skip(struct member *member, uint64_t seq) EXCLUDES(MEMBER_LOCK);
+/* The member reads no more of the log: after the rest of a record that was begun only the outbox is sent. */
+void member_close_log(struct member *member) EXCLUDES(MEMBER_LOCK);
 /* Whether the outbox is empty and the member has been sent the echo of all its own lines. */
 bool member_is_answered(struct member *member) EXCLUDES(MEMBER_LOCK);
 /* 'size' bytes of lines were taken from the client. */

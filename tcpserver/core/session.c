@@ -352,14 +352,34 @@ void session_destroy(struct session *session)
 	free(session);
 }
 
-/* The last words of the server: everything that was published, then the farewell. */
+/* Sends what there is, as long as the client takes it before the deadline. */
+static void session_drain_until(
+	struct session *session, enum member_state (*send)(struct session *session), long long deadline_ms)
+{
+	enum member_state state = send(session);
+
+	while (state != MEMBER_EVEN && state != MEMBER_FAILED && clock_ms() < deadline_ms) {
+		(void)member_wait(session->member, 0, left_ms(deadline_ms)); /* the loop looks at what there is */
+		state = send(session);
+	}
+}
+
+static enum member_state session_send_last(struct session *session)
+{
+	enum member_state state = member_send(session->member);
+
+	return state == MEMBER_WANTS_PAGE ? MEMBER_EVEN : state; /* no more pages */
+}
+
+/* The last words of the server: what was published, as far as the client takes it in time, then the farewell. */
 static void session_drain_stopping(struct session *session)
 {
 	long long deadline_ms = clock_ms() + FAREWELL_MS;
 
+	session_drain_until(session, session_deliver, deadline_ms - FAREWELL_MS / 2);
+	member_close_log(session->member); /* others may still speak: nothing may follow the farewell */
 	session->door->farewell(session);
-	while (session_deliver(session) != MEMBER_EVEN && clock_ms() < deadline_ms)
-		(void)member_wait(session->member, 0, left_ms(deadline_ms)); /* the loop looks at what there is */
+	session_drain_until(session, session_send_last, deadline_ms);
 }
 
 /* The client said its last line; it still gets its echo, and the answers to its commands. */

@@ -215,7 +215,6 @@ def test_one_who_does_not_read_for_longer_than_the_peer_timeout_stays():
 
 
 def test_one_who_was_slow_and_quits_does_not_keep_the_server_busy():
-    """While the server waited for such a client to close its side, it once asked again and again."""
     with Server("--lag-memory", "64K", journal="memory:100") as server:
         crowd = [server.join(f"slow{i}", receive_buffer=SMALL) for i in range(20)]
         _, fast, _ = talk_at(server)

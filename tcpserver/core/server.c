@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/net.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/session.h"
 
@@ -34,7 +35,10 @@ static void *run_client(void *argument)
 
 static void turn_away(const struct talk *talk, int socket, const char *why)
 {
-	log_event(LOG_WARNING, "turned away", "why", why, NULL);
+	char address[NET_ADDRESS_SIZE];
+
+	net_peer_address(socket, address);
+	log_event(LOG_WARNING, "turned away", "from", address, "why", why, NULL);
 	talk->door->turn_away(socket, why);
 	(void)close(socket); /* nothing can be done about an error */
 }

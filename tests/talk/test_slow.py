@@ -3,7 +3,7 @@
 import re
 import socket
 
-from talk import BUILD_KIND, Server, main, pump, skip
+from talk import BUILD_KIND, Server, main, pump, skip, wait_for
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -212,6 +212,22 @@ def test_one_who_does_not_read_for_longer_than_the_peer_timeout_stays():
         lines = read_on(slow, fast)
         assert lines == ['User "fast" just joined the chat!', 'User "other" just joined the chat!', *whole,
                          "fast: the end"]
+
+
+def test_one_who_was_slow_and_quits_does_not_keep_the_server_busy():
+    with Server("--lag-memory", "64K", journal="memory:100") as server:
+        crowd = [server.join(f"slow{i}", receive_buffer=SMALL) for i in range(20)]
+        _, fast, _ = talk_at(server)
+        threads = server.threads()
+        for client in crowd:
+            client.say("/quit")  # and it does not close its own side
+        pump(crowd, lambda client: client.ended)
+        before = server.cpu_seconds()
+        wait_for(lambda: server.threads() <= threads - len(crowd), "those who quit are gone")
+        used = server.cpu_seconds() - before
+        assert BUILD_KIND != "plain" or used < 0.3, f"{used} s of processor time for 20 who quit"
+        assert all(b"\n* Goodbye slow" in client.buffer for client in crowd)
+        fast.expect(*[re.compile(r'User "slow\d+" just left the chat \(normally\)')] * 20)
 
 
 def test_shutting_down_does_not_wait_for_one_who_does_not_read():

@@ -20,10 +20,14 @@ enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000 };
 enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 static const char *const color_names[] = {"auto", "always", "never", NULL};
 
+enum theme_choice { THEME_AUTO, THEME_LIGHT, THEME_DARK, THEME_MONO };
+static const char *const theme_names[] = {"auto", "light", "dark", "mono", NULL};
+
 static struct {
 	const char *name;
 	const char *env_file; /* read by options_parse() itself */
 	int color;
+	int theme;
 	int version;
 	int help;
 } settings;
@@ -41,6 +45,12 @@ static const struct option table[] = {
 		.kind = OPTION_CHOICE,
 		.value = &settings.color,
 		.choices = color_names},
+	{.name = "theme",
+		.argument = "THEME",
+		.help = "auto (any background), light, dark, or mono (no colours, but bold)",
+		.kind = OPTION_CHOICE,
+		.value = &settings.theme,
+		.choices = theme_names},
 	{.name = "env-file",
 		.argument = "FILE",
 		.help = "read CHAT_... variables from FILE",
@@ -98,16 +108,24 @@ static bool is_one_of(const char *text, const char *const *parts)
 	return false;
 }
 
-static enum render_colors choose_colors(void)
+static bool has_256_colors(void)
 {
 	static const char *const rich[] = {"256", "direct", "kitty", "alacritty", "foot", "ghostty", NULL};
 	const char *terminal = getenv("TERM");
 
-	if (settings.color == COLOR_NEVER || (settings.color == COLOR_AUTO && is_set("NO_COLOR")))
+	return is_set("COLORTERM") || (terminal != NULL && is_one_of(terminal, rich));
+}
+
+static enum render_colors choose_colors(void)
+{
+	static const enum render_colors few[] = {RENDER_8_COLORS, RENDER_8_LIGHT, RENDER_8_DARK, RENDER_MONO};
+	static const enum render_colors many[] = {RENDER_256_COLORS, RENDER_256_LIGHT, RENDER_256_DARK, RENDER_MONO};
+
+	if (settings.color == COLOR_NEVER)
 		return RENDER_NO_COLORS;
-	if (is_set("COLORTERM") || (terminal != NULL && is_one_of(terminal, rich)))
-		return RENDER_256_COLORS;
-	return RENDER_8_COLORS;
+	if (settings.color == COLOR_AUTO && is_set("NO_COLOR"))
+		return settings.theme == THEME_MONO ? RENDER_MONO : RENDER_NO_COLORS;
+	return has_256_colors() ? many[settings.theme] : few[settings.theme];
 }
 
 /* Whether a person sits there, at a terminal on which the cursor can be moved. */

@@ -12,10 +12,16 @@
 #include "tcpclient/buffer.h"
 #include "tcpclient/heard.h"
 
+/* What the terminal can do and what it stands on: without DARK or LIGHT, any background. */
 enum render_colors {
 	RENDER_NO_COLORS,
+	RENDER_MONO, /* bold and underlined */
 	RENDER_8_COLORS,
+	RENDER_8_DARK,
+	RENDER_8_LIGHT,
 	RENDER_256_COLORS,
+	RENDER_256_DARK,
+	RENDER_256_LIGHT,
 };
 
 /* What a line of our own says. */
@@ -39,7 +45,7 @@ void render_own(
 /* Adds what the person is asked with: "You(bob)> ", with 'state' in front, unless it is "". */
 void render_prompt(struct buffer *out, enum render_colors colors, const char *state, const char *own_name);
 
-/* The colour that switches to a name's own, always the same one: "\033[...m", or "" without colours. */
+/* What switches to a name's own colour, always the same one: "\033[...m", or "" without colours. */
 const char *render_name_color(enum render_colors colors, const char *name, size_t size);
 
 #endif

@@ -370,8 +370,8 @@ void session_leave(struct session *session, struct member *place, const char *ho
 	session_flush(session);
 	session_remove_place(session, place);
 	member_leave(place, !session_ended(session));
+	rooms_exit(&session->talk->rooms, place); /* first, so that nobody who was told finds it there still */
 	room_leave(room, place, session->client.name, how);
-	rooms_exit(&session->talk->rooms, place);
 	member_release(place);
 	if (room_attributes(room)->ends_with_member)
 		rooms_remove(&session->talk->rooms, room);

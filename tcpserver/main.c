@@ -39,7 +39,8 @@ static struct {
 	long long lag_memory;
 	int log_level;
 	int log_format;
-	const char *env_file;
+	const char *config;   /* read by options_parse() itself */
+	const char *env_file; /* this, too                      */
 	int version;
 	int help;
 } settings = {
@@ -109,7 +110,7 @@ static const struct option options[] = {
 	{.name = "max-rooms", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_rooms, .least = 1,
 		.most = 10000000, .help = "rooms at a time (default 100000)"},
 	{.name = "admin-password-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.admin_password_file,
-		.help = "a file with the password of administrators, which others may not read"},
+		.names_file = true, .help = "a file with the password of administrators, which others may not read"},
 	{.name = "name-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.name_timeout_s,
 		.least = 1, .most = 86400, .help = "how long a client has to send its name (default 60)"},
 	{.name = "peer-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.peer_timeout_s,
@@ -121,10 +122,13 @@ static const struct option options[] = {
 		.choices = log_level_names, .help = "error, warning, info (default) or debug, which logs what people say"},
 	{.name = "log-format", .argument = "FORMAT", .kind = OPTION_CHOICE, .value = &settings.log_format,
 		.choices = log_format_names, .help = "text (default) or json"},
-	{.name = "env-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file,
+	{.name = "config", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.config, .names_file = true,
+		.help = "a file of lines \"name = value\", with the names of these options"},
+	{.name = "env-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file, .names_file = true,
 		.help = "a file of NAME=VALUE lines to take as environment"},
-	{.name = "version", .kind = OPTION_FLAG, .value = &settings.version, .help = "print the version and exit"},
-	{.name = "help", .kind = OPTION_FLAG, .value = &settings.help, .help = "print this and exit"},
+	{.name = "version", .kind = OPTION_FLAG, .value = &settings.version, .answers = true,
+		.help = "print the version and exit"},
+	{.name = "help", .kind = OPTION_FLAG, .value = &settings.help, .answers = true, .help = "print this and exit"},
 	{.name = NULL},
 };
 
@@ -295,7 +299,8 @@ static bool read_password(const char *path, char *password, int size)
 		fault = strerror(errno);
 	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
 		fault = "others may read or write it; chmod 600 it";
-	else if (fgets(password, size, file) == NULL || password[strcspn(password, "\r\n")] == '\0' || password[0] == '\n')
+	else if (fgets(password, size, file) == NULL || password[strcspn(password, "\r\n")] == '\0' ||
+		strcspn(password, "\r\n") == 0)
 		fault = "its first line has to be the password, of at most 198 bytes";
 	if (file != NULL)
 		(void)fclose(file); /* only read */

@@ -25,7 +25,8 @@ static const char *const theme_names[] = {"auto", "light", "dark", "mono", NULL}
 
 static struct {
 	const char *name;
-	const char *env_file; /* read by options_parse() itself */
+	const char *config;   /* read by options_parse() itself */
+	const char *env_file; /* this, too                      */
 	int color;
 	int theme;
 	int version;
@@ -38,7 +39,7 @@ static const struct option table[] = {
 		.help = "who you are (default: $USER)",
 		.kind = OPTION_STRING,
 		.value = &settings.name,
-		.alias = "USER"},
+		.default_from = "USER"},
 	{.name = "color",
 		.argument = "WHEN",
 		.help = "auto, always or never (default: auto; NO_COLOR is honoured)",
@@ -51,13 +52,25 @@ static const struct option table[] = {
 		.kind = OPTION_CHOICE,
 		.value = &settings.theme,
 		.choices = theme_names},
+	{.name = "config",
+		.argument = "FILE",
+		.help = "read options from FILE (default: ~/.config/tcpchat/tcpclient.conf)",
+		.kind = OPTION_STRING,
+		.value = &settings.config,
+		.names_file = true,
+		.place = "tcpchat/tcpclient.conf"},
 	{.name = "env-file",
 		.argument = "FILE",
 		.help = "read CHAT_... variables from FILE",
 		.kind = OPTION_STRING,
-		.value = &settings.env_file},
-	{.name = "version", .help = "print the version", .kind = OPTION_FLAG, .value = &settings.version},
-	{.name = "help", .help = "print this", .kind = OPTION_FLAG, .value = &settings.help},
+		.value = &settings.env_file,
+		.names_file = true},
+	{.name = "version",
+		.help = "print the version",
+		.kind = OPTION_FLAG,
+		.value = &settings.version,
+		.answers = true},
+	{.name = "help", .help = "print this", .kind = OPTION_FLAG, .value = &settings.help, .answers = true},
 	{.name = NULL},
 };
 

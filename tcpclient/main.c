@@ -13,6 +13,7 @@
 #include "common/text.h"
 #include "tcpclient/filter.h"
 #include "tcpclient/render.h"
+#include "tcpclient/state.h"
 #include "tcpclient/talk.h"
 
 enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000 };
@@ -23,15 +24,23 @@ static const char *const color_names[] = {"auto", "always", "never", NULL};
 enum theme_choice { THEME_AUTO, THEME_LIGHT, THEME_DARK, THEME_MONO };
 static const char *const theme_names[] = {"auto", "light", "dark", "mono", NULL};
 
+static const char *const bell_names[] = {"off", "mention", "dm", "all", NULL}; /* as enum scene_bell */
+
 static struct {
 	const char *name;
 	const char *config;   /* read by options_parse() itself */
 	const char *env_file; /* this, too                      */
+	const char *room;
+	const char *lines; /* of -c */
+	struct option_list highlights;
+	int bell;
+	int plain;
+	int json;
 	int color;
 	int theme;
 	int version;
 	int help;
-} settings;
+} settings = {.bell = BELL_MENTION};
 
 static const struct option table[] = {
 	{.name = "username",
@@ -59,6 +68,25 @@ static const struct option table[] = {
 		.value = &settings.config,
 		.names_file = true,
 		.place = "tcpchat/tcpclient.conf"},
+	{.name = "room", .argument = "NAME", .help = "join this room", .kind = OPTION_STRING, .value = &settings.room},
+	{.name = "c",
+		.argument = "COMMANDS",
+		.help = "send these lines instead of standard input, and end",
+		.kind = OPTION_STRING,
+		.value = &settings.lines},
+	{.name = "json", .help = "print events as they come, one JSON object a line", .kind = OPTION_FLAG, .value = &settings.json},
+	{.name = "plain", .help = "print lines only, redraw nothing", .kind = OPTION_FLAG, .value = &settings.plain},
+	{.name = "highlight",
+		.argument = "WORD",
+		.help = "messages with this word stand out; may be repeated",
+		.kind = OPTION_LIST,
+		.value = &settings.highlights},
+	{.name = "bell",
+		.argument = "WHEN",
+		.help = "off, mention (default), dm or all: what rings the terminal's bell",
+		.kind = OPTION_CHOICE,
+		.value = &settings.bell,
+		.choices = bell_names},
 	{.name = "env-file",
 		.argument = "FILE",
 		.help = "read CHAT_... variables from FILE",
@@ -150,6 +178,43 @@ static bool is_person(void)
 	       strcmp(terminal, "dumb") != 0;
 }
 
+static int run_talk(const struct net_place *place)
+{
+	char *history_path = state_history_path(place);
+	struct talk_settings talk = {.place = *place,
+		.name = settings.name,
+		.colors = choose_colors(),
+		.bell = (enum scene_bell)settings.bell,
+		.room = settings.room,
+		.highlights = &settings.highlights,
+		.history_path = history_path};
+	int exit_code = talk_run(&talk);
+
+	free(history_path);
+	return exit_code;
+}
+
+static int run_filter(const struct net_place *place)
+{
+	struct filter_settings filter = {.place = *place,
+		.name = settings.name,
+		.lines = settings.lines,
+		.room = settings.room,
+		.json = settings.json != 0};
+
+	return filter_run(&filter);
+}
+
+/* What is wrong with a room's name; NULL: nothing. */
+static const char *room_fault(const char *room)
+{
+	char name[NAME_SIZE];
+
+	if (room == NULL || name_make(room, strlen(room), name))
+		return NULL;
+	return "--room: a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside";
+}
+
 /* A standard stream that was closed would become the first socket. */
 static void open_standard_streams(void)
 {
@@ -189,7 +254,10 @@ int main(int argc, char **argv)
 	fault = name_fault(settings.name);
 	if (fault != NULL)
 		return usage_error(fault);
-	if (is_person())
-		return talk_run(&place, settings.name, choose_colors());
-	return filter_run(&place, settings.name);
+	fault = room_fault(settings.room);
+	if (fault != NULL)
+		return usage_error(fault);
+	if (is_person() && !settings.plain && !settings.json && settings.lines == NULL)
+		return run_talk(&place);
+	return run_filter(&place);
 }

@@ -1,6 +1,9 @@
 #include "tcpclient/render.h"
 
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -123,6 +126,142 @@ void render_line(struct buffer *out, enum render_colors colors, const char *cloc
 		buffer_add(out, heard->text, heard->text_size);
 		break;
 	}
+	buffer_add_text(out, "\n");
+}
+
+void render_event_clock(char clock[RENDER_CLOCK_SIZE], const struct event *event)
+{
+	time_t at = (time_t)event->at;
+	struct tm local;
+
+	if (at == 0 || localtime_r(&at, &local) == NULL || strftime(clock, RENDER_CLOCK_SIZE, "%H:%M", &local) == 0)
+		render_clock(clock);
+}
+
+/* How many bytes at the start of 'text' are an address that may be made a link, printable ASCII only; or 0. */
+static size_t link_size(const char *text)
+{
+	size_t size = 0;
+
+	if (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+		return 0;
+	while (text[size] > 0x20 && text[size] < 0x7F && strchr("<>\"`{}|\\^", text[size]) == NULL)
+		size++;
+	while (size > 0 && strchr(".,;:!?)'", text[size - 1]) != NULL)
+		size--;
+	return size > 8 ? size : 0;
+}
+
+/* Adds text with its addresses as links that a terminal can open (OSC 8). */
+static void add_text(struct buffer *out, enum render_colors colors, const char *text)
+{
+	const char *from = text;
+
+	while (colors != RENDER_NO_COLORS && (text = strstr(text, "http")) != NULL) {
+		size_t size = link_size(text);
+
+		if (size > 0) {
+			buffer_add(out, from, (size_t)(text - from));
+			buffer_add_format(out, "\033]8;;%.*s\033\\%.*s\033]8;;\033\\", (int)size, text, (int)size, text);
+			from = text + size;
+		}
+		text += size > 0 ? size : 4;
+	}
+	buffer_add_text(out, from);
+}
+
+static void add_speaker(struct buffer *out, enum render_colors colors, const char *own_name, const char *name, bool stands_out)
+{
+	if (stands_out)
+		buffer_add_text(out, colors == RENDER_NO_COLORS ? "> " : "\033[7m");
+	add_name(out, colors, strcmp(own_name, name) == 0, name, strlen(name));
+}
+
+static void add_faint(struct buffer *out, enum render_colors colors, const char *format, ...) PRINTF_LIKE(3, 4);
+static void add_faint(struct buffer *out, enum render_colors colors, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		abort(); /* no memory: see buffer.h */
+	va_end(arguments);
+	add_styled(out, palettes[colors].faint, text, strlen(text));
+	free(text);
+}
+
+static void add_notice(struct buffer *out, enum render_colors colors, const struct event *event)
+{
+	if (strcmp(event->type, "server_shutting_down") == 0)
+		add_faint(out, colors, "== The server(%s) was terminated its operation... Goodbye. ==", event->address);
+	else
+		add_faint(out, colors, "* %s", event->text);
+}
+
+static void add_event(struct buffer *out, enum render_colors colors, const char *own_name, const struct event *event,
+	bool stands_out)
+{
+	switch (event->kind) {
+	case EVENT_ACTION:
+		buffer_add_text(out, "~ ");
+		add_speaker(out, colors, own_name, event->participant, stands_out);
+		buffer_add_text(out, " ");
+		add_text(out, colors, event->text);
+		break;
+	case EVENT_DIRECT:
+		buffer_add_text(out, "[");
+		add_speaker(out, colors, own_name, event->participant, stands_out);
+		buffer_add_format(out, " -> %s] ", event->to);
+		add_text(out, colors, event->text);
+		break;
+	case EVENT_JOINED:
+		add_faint(out, colors, "User \"%s\" just joined the chat!", event->participant);
+		break;
+	case EVENT_LEFT:
+		add_faint(out, colors, "User \"%s\" just left the chat (%s)", event->participant, event->text);
+		break;
+	case EVENT_NICK:
+		add_faint(out, colors, "User \"%s\" is now \"%s\"", event->participant, event->text);
+		break;
+	case EVENT_TOPIC:
+		add_faint(out, colors, "User \"%s\" set the topic: %s", event->participant, event->text);
+		break;
+	case EVENT_ROOM_CLOSED:
+		add_faint(out, colors, "chat server: chat room is closing");
+		break;
+	case EVENT_ERROR:
+		buffer_add_text(out, palettes[colors].alarm);
+		buffer_add_format(out, "! %s: %s", event->code, event->text);
+		buffer_add_text(out, palettes[colors].alarm[0] == '\0' ? "" : normal);
+		break;
+	case EVENT_PONG:
+		add_faint(out, colors, "* pong%s%s", event->text[0] == '\0' ? "" : " ", event->text);
+		break;
+	case EVENT_WELCOME:
+	case EVENT_NOTICE:
+		add_notice(out, colors, event);
+		break;
+	case EVENT_MESSAGE:
+	case EVENT_OTHER:
+		add_speaker(out, colors, own_name, event->participant, stands_out);
+		buffer_add_text(out, ": ");
+		add_text(out, colors, event->text);
+		break;
+	}
+}
+
+void render_event(struct buffer *out, enum render_colors colors, const char *clock, const char *own_name,
+	const struct event *event, bool marked, bool stands_out)
+{
+	bool says = event->text[0] != '\0' || event->kind == EVENT_MESSAGE;
+
+	if (!says && (event->kind == EVENT_NOTICE || event->kind == EVENT_WELCOME || event->kind == EVENT_OTHER))
+		return;
+	add_clock(out, colors, clock);
+	if (marked)
+		add_faint(out, colors, "[%s] ", event->room);
+	add_event(out, colors, own_name, event, stands_out);
 	buffer_add_text(out, "\n");
 }
 

@@ -10,6 +10,7 @@
 #define TCPCLIENT_RENDER_H
 
 #include "tcpclient/buffer.h"
+#include "tcpclient/event.h"
 #include "tcpclient/heard.h"
 
 /* What the terminal can do and what it stands on: without DARK or LIGHT, any background. */
@@ -37,6 +38,14 @@ void render_clock(char clock[RENDER_CLOCK_SIZE]);
 /* Adds a line that was heard; it has to be clean (text_clean). 'own_name' is who we are, shown in bold. */
 void render_line(struct buffer *out, enum render_colors colors, const char *clock, const char *own_name,
 	const struct heard *heard);
+
+/* The local time of an event, or the time now if it was not told. */
+void render_event_clock(char clock[RENDER_CLOCK_SIZE], const struct event *event);
+
+/* Adds an event, as render_line() does; nothing for those that have nothing to show. 'marked': with its room in front.
+ * 'stands_out': it calls the person. */
+void render_event(struct buffer *out, enum render_colors colors, const char *clock, const char *own_name,
+	const struct event *event, bool marked, bool stands_out);
 
 /* Adds a line of the client's own. */
 void render_own(

@@ -11,6 +11,7 @@
 #include "tcpclient/screen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
@@ -32,8 +33,11 @@
 #include "tcpclient/locks.h"
 #include "tcpclient/view.h"
 
-#define PASTE_ON  "\033[?2004h"
-#define PASTE_OFF "\033[?2004l"
+/* Bracketed paste, and reports of the focus. */
+#define MODES_ON  "\033[?2004h\033[?1004h"
+#define MODES_OFF "\033[?1004l\033[?2004l"
+#define FOCUS_IN  "\033[I"
+#define FOCUS_OUT "\033[O"
 
 enum { HISTORY_LINES_MAX = 1000, ABORT_KEY = 0x07, WIDTH_UNKNOWN = 80, HEIGHT_UNKNOWN = 24 };
 
@@ -52,6 +56,13 @@ static struct {
 	bool drawn GUARDED_BY(SCREEN_LOCK);
 	bool line_came GUARDED_BY(SCREEN_LOCK); /* 'given' holds it */
 	bool end_came GUARDED_BY(SCREEN_LOCK);
+	bool unfocused GUARDED_BY(SCREEN_LOCK);
+	screen_completer *completer GUARDED_BY(SCREEN_LOCK); /* or NULL */
+	void *completer_context GUARDED_BY(SCREEN_LOCK);
+	struct buffer tab_line GUARDED_BY(SCREEN_LOCK); /* as it was at the first of several Tabs, with a NUL */
+	size_t tab_point GUARDED_BY(SCREEN_LOCK);
+	size_t tab_turn GUARDED_BY(SCREEN_LOCK);
+	char *history_path GUARDED_BY(SCREEN_LOCK); /* or NULL */
 	const char *key GUARDED_BY(SCREEN_LOCK); /* what readline may read */
 	size_t key_size GUARDED_BY(SCREEN_LOCK);
 	struct termios before; /* constant after screen_open() */
@@ -102,7 +113,7 @@ static void take_terminal(void)
 	atomic_store_explicit(&screen.taken, true, memory_order_relaxed);
 	(void)tcsetattr(
 		STDIN_FILENO, TCSANOW, &screen.during); /* fails when the terminal is gone, which read() tells */
-	write_all(PASTE_ON, sizeof PASTE_ON - 1);
+	write_all(MODES_ON, sizeof MODES_ON - 1);
 }
 
 static void give_terminal(void)
@@ -110,7 +121,7 @@ static void give_terminal(void)
 	if (!atomic_exchange_explicit(&screen.taken, false, memory_order_relaxed))
 		return;
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &screen.before);
-	write_all(PASTE_OFF, sizeof PASTE_OFF - 1);
+	write_all(MODES_OFF, sizeof MODES_OFF - 1);
 }
 
 void screen_abandon(void)
@@ -298,6 +309,35 @@ static void leave_modes_alone_too(void)
 {
 }
 
+/* Adds a line to the history's file. */
+static void keep_line(const char *line) REQUIRES(SCREEN_LOCK)
+{
+	struct buffer text = {0};
+	int file;
+
+	if (screen.history_path == NULL || strchr(line, '\n') != NULL)
+		return;
+	file = open(screen.history_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		return;
+	buffer_add_text(&text, line);
+	buffer_add_text(&text, "\n");
+	(void)!write(file, text.bytes, text.size); /* a full disk costs a line of history */
+	(void)close(file);
+	buffer_fini(&text);
+}
+
+void screen_open_history(const char *path)
+{
+	screen_lock();
+	free(screen.history_path);
+	screen.history_path = strdup(path);
+	if (read_history(path) == 0)
+		(void)history_truncate_file(path, HISTORY_LINES_MAX);
+	using_history();
+	screen_unlock();
+}
+
 static void take_line(char *line) UNCHECKED
 {
 	if (line == NULL) {
@@ -307,8 +347,10 @@ static void take_line(char *line) UNCHECKED
 	buffer_clear(&screen.given);
 	buffer_add(&screen.given, line, strlen(line) + 1);
 	screen.line_came = true;
-	if (line[0] != '\0')
+	if (line[0] != '\0') {
 		add_history(line);
+		keep_line(line);
+	}
 	free(line);
 }
 
@@ -319,6 +361,41 @@ static char **complete_nothing(const char *text, int start, int end)
 	(void)end;
 	rl_attempted_completion_over = 1; /* no file names, please */
 	return NULL;
+}
+
+/* Tab: completes the word before the cursor; again: the next possibility. */
+static int complete_word(int count, int key) UNCHECKED
+{
+	struct buffer word = {0};
+	size_t start;
+
+	(void)count;
+	(void)key;
+	if (screen.completer == NULL)
+		return 0;
+	if (rl_last_func == complete_word && screen.tab_line.size > 0) {
+		screen.tab_turn++;
+	} else {
+		buffer_clear(&screen.tab_line);
+		buffer_add(&screen.tab_line, rl_line_buffer, (size_t)rl_end);
+		buffer_add(&screen.tab_line, "", 1);
+		screen.tab_point = (size_t)rl_point;
+		screen.tab_turn = 0;
+	}
+	start = screen.completer(
+		screen.completer_context, screen.tab_line.bytes, screen.tab_point, screen.tab_turn, &word);
+	if (word.size > 0) {
+		struct buffer line = {0};
+
+		buffer_add(&line, screen.tab_line.bytes, start);
+		buffer_add(&line, word.bytes, word.size);
+		buffer_add(&line, screen.tab_line.bytes + screen.tab_point, screen.tab_line.size - screen.tab_point);
+		rl_replace_line(line.bytes, 0);
+		rl_point = (int)(start + word.size);
+		buffer_fini(&line);
+	}
+	buffer_fini(&word);
+	return 0;
 }
 
 static int clear_screen(int count, int key) UNCHECKED
@@ -369,7 +446,7 @@ static int start_readline(void)
 	(void)rl_initialize(); /* always 0 */
 	(void)rl_tty_set_echoing(1);
 	(void)rl_variable_bind("bell-style", "none"); /* it would ring on standard error */
-	(void)rl_bind_key('\t', rl_insert);
+	(void)rl_bind_key('\t', complete_word);
 	(void)rl_bind_key('L' & 0x1F, clear_screen);
 	/* Alt-Enter would switch to the keys of vi. */
 	(void)rl_unbind_key_in_map('J' & 0x1F, emacs_meta_keymap);
@@ -561,11 +638,42 @@ static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK
 	return SCREEN_MORE;
 }
 
+static bool is_key(const char *key, size_t size, const char *wanted)
+{
+	return size == strlen(wanted) && memcmp(key, wanted, size) == 0;
+}
+
+static enum screen_event focus(bool focused) REQUIRES(SCREEN_LOCK)
+{
+	bool came_back = focused && screen.unfocused;
+
+	screen.unfocused = !focused;
+	return came_back ? SCREEN_LOOKED_AT : SCREEN_MORE;
+}
+
+bool screen_is_focused(void)
+{
+	bool focused;
+
+	screen_lock();
+	focused = !screen.unfocused;
+	screen_unlock();
+	return focused;
+}
+
+void screen_set_completer(screen_completer *completer, void *context)
+{
+	screen_lock();
+	screen.completer = completer;
+	screen.completer_context = context;
+	screen_unlock();
+}
+
 static enum screen_event work(enum keys_kind kind, const char *key, size_t size) REQUIRES(SCREEN_LOCK)
 {
 	if (kind == KEYS_PASTE_TOO_LONG)
 		return SCREEN_PASTE_TOO_LONG;
-	if (screen.question.size > 0)
+	if (screen.question.size > 0 && !(is_key(key, size, FOCUS_IN) || is_key(key, size, FOCUS_OUT)))
 		return answer(kind, key, size);
 	switch (kind) {
 	case KEYS_INTERRUPT:
@@ -575,6 +683,8 @@ static enum screen_event work(enum keys_kind kind, const char *key, size_t size)
 		paste(key, size);
 		return SCREEN_MORE;
 	case KEYS_SEQUENCE:
+		if (is_key(key, size, FOCUS_IN) || is_key(key, size, FOCUS_OUT))
+			return focus(key[2] == 'I');
 		return is_bound(key, size) ? edit(key, size) : SCREEN_MORE;
 	default:
 		return edit(key, size);
@@ -666,5 +776,8 @@ void screen_close(void)
 	buffer_fini(&screen.block);
 	buffer_fini(&screen.rest);
 	buffer_fini(&screen.given);
+	buffer_fini(&screen.tab_line);
+	free(screen.history_path);
+	screen.history_path = NULL;
 	screen_unlock();
 }

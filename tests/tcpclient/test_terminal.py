@@ -11,7 +11,7 @@ import termios
 import threading
 import time
 
-from support import DEADLINE, HOST, Fake, GoServer, Terminal, WELCOME, clean_environment, main, program, wait_for
+from support import DEADLINE, HOST, Fake, GoServer, NO_EVENTS, Terminal, WELCOME, clean_environment, main, program, wait_for
 from talk import Server
 
 HINT = "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves."
@@ -22,7 +22,7 @@ def bob(server, *arguments, **options):
 
 
 def greet(server, terminal, name="bob"):
-    peer = server.accept().welcome(name)
+    peer = server.accept().greet(name)
     terminal.wait_prompt(name)
     return peer
 
@@ -402,7 +402,7 @@ def test_keys_that_mean_nothing_leave_nothing():
     with Fake() as server, bob(server) as terminal:
         peer = greet(server, terminal)
         terminal.keys("F5", "F12", "C-Up", "PPage", "a", "Tab", "b", "Enter")
-        peer.expect("a\tb")
+        peer.expect("ab")
 
 
 def test_enter_on_an_empty_line_sends_nothing():
@@ -573,7 +573,7 @@ def test_a_terminal_that_takes_nothing_does_not_keep_it_alive():
         process = subprocess.Popen([program("TCPCLIENT"), "-username", "bob", server.address], stdin=slave, stdout=slave,
                                    stderr=subprocess.DEVNULL, env=clean_environment({"TERM": "xterm"}))
         try:
-            peer = server.accept().welcome("bob")
+            peer = server.accept().greet("bob")
             peer.connection.settimeout(1)
             try:
                 while True:
@@ -612,6 +612,8 @@ def test_what_is_typed_while_the_server_is_gone_is_sent_when_it_is_back():
                 terminal.wait("Connected to .*\n(.*\n)*.*Connected to ")
                 assert peer.received == b""
                 peer.say(WELCOME.format("bob"))
+                peer.expect("/events")
+                peer.say(NO_EVENTS)
                 peer.expect("one", "two")
                 terminal.wait_prompt(typed="unfinished")
                 terminal.keys("Enter")
@@ -626,12 +628,12 @@ def test_lines_without_an_echo_are_sent_again():
         peer.say("bob: one")
         terminal.wait("bob: one")
         peer.reset()
-        peer = server.accept().welcome("bob")
+        peer = server.accept().greet("bob")
         peer.expect("two", "three")
         peer.say("bob: two", "bob: three")
         terminal.wait("bob: three")
         peer.reset()
-        peer = server.accept().welcome("bob")
+        peer = server.accept().greet("bob")
         terminal.keys("four", "Enter")
         peer.expect("four")
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/completions.h"
 #include "common/net.h"
 #include "common/options.h"
 #include "common/text.h"
@@ -38,9 +39,10 @@ static struct {
 	int json;
 	int color;
 	int theme;
+	int completions; /* the place of the shell in completions_shells, or -1 */
 	int version;
 	int help;
-} settings = {.bell = BELL_MENTION};
+} settings = {.bell = BELL_MENTION, .completions = -1};
 
 static const struct option table[] = {
 	{.name = "username",
@@ -93,6 +95,12 @@ static const struct option table[] = {
 		.kind = OPTION_STRING,
 		.value = &settings.env_file,
 		.names_file = true},
+	{.name = "completions", /* for the installation, so not in the help */
+		.argument = "SHELL",
+		.kind = OPTION_CHOICE,
+		.value = &settings.completions,
+		.choices = completions_shells,
+		.answers = true},
 	{.name = "version",
 		.help = "print the version",
 		.kind = OPTION_FLAG,
@@ -239,6 +247,10 @@ int main(int argc, char **argv)
 		return usage_error(result.message);
 	if (settings.help) {
 		print_help();
+		return EXIT_SUCCESS;
+	}
+	if (settings.completions >= 0) {
+		completions_print(settings.completions, "tcpclient", table, true, stdout);
 		return EXIT_SUCCESS;
 	}
 	if (settings.version) {

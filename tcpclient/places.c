@@ -57,6 +57,8 @@ void places_remove(struct places *places, const char *name)
 
 void places_go(struct places *places, const char *name)
 {
+	if (places->current[0] != '\0' && places_have(places, places->current) && !places_are_same(places->current, name))
+		memcpy(places->before, places->current, sizeof places->before);
 	(void)snprintf(places->current, sizeof places->current, "%s", name);
 }
 
@@ -66,5 +68,8 @@ void places_settle(struct places *places)
 		return;
 	if (places->count == 0)
 		places_add(places, PLACES_LOBBY, false);
-	places_go(places, places->items[places->count - 1].name);
+	if (places->before[0] != '\0' && places_have(places, places->before))
+		(void)snprintf(places->current, sizeof places->current, "%s", places->before);
+	else
+		(void)snprintf(places->current, sizeof places->current, "%s", places->items[places->count - 1].name);
 }

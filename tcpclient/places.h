@@ -27,6 +27,7 @@ struct places {
 	struct place items[PLACES_MAX];
 	size_t count;
 	char current[NAME_SIZE];
+	char before[NAME_SIZE]; /* where we were before we went to 'current' */
 };
 
 /* In the lobby. */
@@ -38,7 +39,8 @@ bool places_have(const struct places *places, const char *name);
 void places_add(struct places *places, const char *name, bool fleeting);
 void places_remove(struct places *places, const char *name);
 void places_go(struct places *places, const char *name);
-/* When the current room is none of those where we are: goes to the one that was joined last, or the lobby. */
+/* When the current room is none of those where we are: goes back to where we were, if we are there still; else to the
+ * room that was joined last, or the lobby. */
 void places_settle(struct places *places);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/completions.h"
 #include "common/log.h"
 #include "common/net.h"
 #include "common/options.h"
@@ -41,9 +42,11 @@ static struct {
 	int log_format;
 	const char *config;   /* read by options_parse() itself */
 	const char *env_file; /* this, too                      */
+	int completions; /* the place of the shell in completions_shells, or -1 */
 	int version;
 	int help;
 } settings = {
+	.completions = -1,
 	.listen = {.items = {"[::]:7777"}, .count = 1},
 	.journal = "memory",
 	.max_line = 65535,
@@ -126,6 +129,8 @@ static const struct option options[] = {
 		.help = "a file of lines \"name = value\", with the names of these options"},
 	{.name = "env-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file, .names_file = true,
 		.help = "a file of NAME=VALUE lines to take as environment"},
+	{.name = "completions", .argument = "SHELL", .kind = OPTION_CHOICE, .value = &settings.completions,
+		.choices = completions_shells, .answers = true}, /* for the installation, so not in the help */
 	{.name = "version", .kind = OPTION_FLAG, .value = &settings.version, .answers = true,
 		.help = "print the version and exit"},
 	{.name = "help", .kind = OPTION_FLAG, .value = &settings.help, .answers = true, .help = "print this and exit"},
@@ -203,9 +208,11 @@ static void read_options(int argc, char **argv)
 	}
 	if (settings.help)
 		print_help();
+	else if (settings.completions >= 0)
+		completions_print(settings.completions, "tcpserver", options, false, stdout);
 	else if (settings.version)
 		(void)printf("tcpserver %s\n", TCPCHAT_VERSION);
-	if (settings.help || settings.version)
+	if (settings.help || settings.version || settings.completions >= 0)
 		exit(EXIT_SUCCESS);
 }
 

@@ -129,7 +129,7 @@ static char *split_word(char *text)
 
 void command_run(struct session *session, const char *line, size_t size)
 {
-	char *text = strndup(line + 1, size - 1);
+	char *text = malloc(size);
 	const struct command *command;
 	const char *arguments;
 
@@ -137,6 +137,8 @@ void command_run(struct session *session, const char *line, size_t size)
 		session_error(session, "no-memory", "the server has no memory for this command now; try again later");
 		return;
 	}
+	memcpy(text, line + 1, size - 1);
+	text[size - 1] = '\0';
 	arguments = split_word(text);
 	command = command_find(text);
 	if (command == NULL)

@@ -169,9 +169,9 @@ static const char *request_read_id(struct request *request, const json_t *object
 	text = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
 	if (text == NULL)
 		return out_of_memory;
-	if (strlen(text) > REQUEST_ID_SIZE_MAX) {
+	if (strlen(text) > REQUEST_ID_SIZE_MAX || strchr(text, '\x7F') != NULL) { /* DEL alone is not escaped */
 		free(text);
-		return "the \"id\" of the request is too long";
+		return "the \"id\" of the request is too long, or has a DEL in it";
 	}
 	request->id = text;
 	return NULL;

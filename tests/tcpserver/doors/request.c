@@ -104,6 +104,7 @@ TEST(an_id_is_a_string_or_a_whole_number_and_not_long)
 	CHECK_EQUAL(strlen(request.id), REQUEST_ID_SIZE_MAX);
 	(void)strcpy(text + strlen(text) - 2, "x\"}");
 	check_wrong(text, "\"id\" of the request is too long");
+	check_wrong("{\"op\":\"rooms\",\"id\":\"a\x7F\"}", "\"id\" of the request");
 	request_fini(&request);
 }
 

@@ -29,9 +29,13 @@
 
 #include "common/text.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/editor.h"
 #include "tcpclient/keys.h"
 #include "tcpclient/locks.h"
 #include "tcpclient/view.h"
+
+/* U+2424, what stands for a line end within a message. */
+#define LINE_END "\xE2\x90\xA4"
 
 /* Bracketed paste, and reports of the focus. */
 #define MODES_ON  "\033[?2004h\033[?1004h"
@@ -407,6 +411,44 @@ static int clear_screen(int count, int key) UNCHECKED
 	return 0;
 }
 
+/* Alt-Enter: a line end within the line. */
+static int insert_line_end(int count, int key)
+{
+	(void)count;
+	(void)key;
+	(void)rl_insert_text("\n");
+	return 0;
+}
+
+static void add_pasted(struct buffer *out, const char *text, size_t size);
+
+/* Ctrl-X Ctrl-E: the line in an editor. What comes meanwhile waits. */
+static int edit_line(int count, int key) UNCHECKED
+{
+	struct buffer text = {0};
+	struct buffer clean = {0};
+
+	(void)count;
+	(void)key;
+	buffer_add(&text, rl_line_buffer, (size_t)rl_end);
+	buffer_add_text(&text, "\n");
+	erase();
+	show();
+	give_terminal();
+	if (editor_run(&text)) {
+		add_pasted(&clean, text.bytes, text.size);
+		while (clean.size > 0 && clean.bytes[clean.size - 1] == '\n')
+			clean.size--;
+		buffer_add(&clean, "", 1);
+		rl_replace_line(clean.bytes, 0);
+		rl_point = rl_end;
+	}
+	take_terminal();
+	buffer_fini(&clean);
+	buffer_fini(&text);
+	return 0;
+}
+
 static ssize_t write_nowhere(void *cookie, const char *bytes, size_t size)
 {
 	(void)cookie;
@@ -448,9 +490,9 @@ static int start_readline(void)
 	(void)rl_variable_bind("bell-style", "none"); /* it would ring on standard error */
 	(void)rl_bind_key('\t', complete_word);
 	(void)rl_bind_key('L' & 0x1F, clear_screen);
-	/* Alt-Enter would switch to the keys of vi. */
-	(void)rl_unbind_key_in_map('J' & 0x1F, emacs_meta_keymap);
-	(void)rl_unbind_key_in_map('M' & 0x1F, emacs_meta_keymap);
+	(void)rl_bind_key_in_map('E' & 0x1F, edit_line, emacs_ctlx_keymap);
+	(void)rl_bind_key_in_map('J' & 0x1F, insert_line_end, emacs_meta_keymap);
+	(void)rl_bind_key_in_map('M' & 0x1F, insert_line_end, emacs_meta_keymap);
 	using_history();
 	stifle_history(HISTORY_LINES_MAX);
 	rl_callback_handler_install("> ", take_line);
@@ -489,7 +531,8 @@ static void ask(void) REQUIRES(SCREEN_LOCK)
 	size_t count = count_lines(screen.block.bytes, screen.block.size);
 
 	buffer_clear(&screen.question);
-	buffer_add_format(&screen.question, "Send as %zu line%s? [y/N] ", count, count == 1 ? "" : "s");
+	buffer_add_format(&screen.question, "Send as %zu line%s? [y/N], or as one with " LINE_END " between? [o] ", count,
+		count == 1 ? "" : "s");
 	buffer_add(&screen.question, "", 1);
 }
 
@@ -538,18 +581,29 @@ static void set_line(const char *text, size_t size) REQUIRES(SCREEN_LOCK)
 	insert(text, size);
 }
 
-/* Any key but 'y' leaves everything as it was. */
-static enum screen_event answer(enum keys_kind kind, const char *key, size_t size) REQUIRES(SCREEN_LOCK)
+/* Gives the lines in 'block', or one line made of them. */
+static void give_block(bool as_one) REQUIRES(SCREEN_LOCK)
 {
-	buffer_clear(&screen.question);
-	if (kind != KEYS_KEY || size != 1 || (key[0] != 'y' && key[0] != 'Y'))
-		return SCREEN_MORE;
-	set_line(screen.rest.bytes, screen.rest.size);
 	if (screen.block.bytes[screen.block.size - 1] == '\n')
 		screen.block.size--;
 	buffer_clear(&screen.given);
-	buffer_add(&screen.given, screen.block.bytes, screen.block.size);
+	for (size_t i = 0; i < screen.block.size; i++) {
+		if (as_one && screen.block.bytes[i] == '\n')
+			buffer_add_text(&screen.given, LINE_END);
+		else
+			buffer_add(&screen.given, &screen.block.bytes[i], 1);
+	}
 	buffer_add(&screen.given, "", 1);
+}
+
+/* Any key but 'y' and 'o' leaves everything as it was. */
+static enum screen_event answer(enum keys_kind kind, const char *key, size_t size) REQUIRES(SCREEN_LOCK)
+{
+	buffer_clear(&screen.question);
+	if (kind != KEYS_KEY || size != 1 || strchr("yYoO", key[0]) == NULL || key[0] == '\0')
+		return SCREEN_MORE;
+	set_line(screen.rest.bytes, screen.rest.size);
+	give_block(key[0] == 'o' || key[0] == 'O');
 	return SCREEN_LINES;
 }
 
@@ -630,7 +684,7 @@ static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK
 	screen.line_came = false;
 	if (memchr(screen.given.bytes, '\n', screen.given.size) == NULL)
 		return SCREEN_LINES;
-	/* A line end was typed into the line (Ctrl-V Ctrl-J). */
+	/* A line end was typed into the line (Alt-Enter). */
 	buffer_clear(&screen.block);
 	buffer_clear(&screen.rest);
 	add_pasted(&screen.block, screen.given.bytes, screen.given.size);

@@ -45,6 +45,8 @@ static void glyph_read(const char *text, size_t size, struct glyph *glyph)
 	*glyph = (struct glyph){.bytes = text, .size = (size_t)taken, .width = (size_t)width, .taken = (size_t)taken};
 	if (character == '\t') {
 		*glyph = glyph_own("    ", TAB_SIZE, 1);
+	} else if (character == '\n') {
+		*glyph = glyph_own("\xE2\x90\xA4", 1, 1);
 	} else if (character < 0x20 || character == 0x7F) {
 		*glyph = (struct glyph){.own = {'^', (char)(character ^ 0x40)}, .size = 2, .width = 2, .taken = 1};
 		glyph->bytes = glyph->own;

@@ -162,7 +162,7 @@ class Terminal:
     def __init__(self, *arguments, width=80, height=24, environment=None):
         self.folder = tempfile.TemporaryDirectory(prefix="tcpclient-")
         self.path = pathlib.Path(self.folder.name)
-        self.environment = clean_environment({"LC_ALL": "C.UTF-8", "XDG_STATE_HOME": self.folder.name, **(environment or {})})
+        self.environment = clean_environment({"LC_ALL": "C.UTF-8", "XDG_STATE_HOME": self.folder.name, "EDITOR": "true", **(environment or {})})
         self.environment.setdefault("TERM", "xterm-256color")
         command = shlex.join([program("TCPCLIENT"), *map(str, arguments)])
         (self.path / "script").write_text(

@@ -253,7 +253,7 @@ def test_a_paste_of_several_lines_asks():
         terminal.type("before after")
         terminal.keys(*["Left"] * 6)
         terminal.paste("one\ntwo\n\nthree")
-        terminal.wait(r"^Send as 4 lines\? \[y/N\] ?\Z")
+        terminal.wait(r"^Send as 4 lines\? \[y/N\], or as one with ␤ between\? \[o\] ?\Z")
         peer.say("ann: meanwhile")
         terminal.wait(r"ann: meanwhile\nSend as 4 lines")
         terminal.keys("n")
@@ -270,6 +270,40 @@ def test_a_paste_of_several_lines_asks():
         terminal.wait_prompt()
         terminal.keys("marker", "Enter")
         peer.expect("marker")
+
+
+def test_a_paste_of_several_lines_may_be_one_message():
+    with Fake() as server, bob(server) as terminal:
+        peer = greet(server, terminal)
+        terminal.paste("one\ntwo\n\nthree\n")
+        terminal.wait("^Send as 4 lines")
+        terminal.keys("o")
+        peer.expect("one␤two␤␤three")
+        terminal.wait_prompt()
+
+
+def test_alt_enter_makes_a_line_end():
+    with Fake() as server, bob(server) as terminal:
+        peer = greet(server, terminal)
+        terminal.keys("one", "M-Enter", "two")
+        terminal.wait_prompt(typed="one␤two")
+        terminal.keys("Enter")
+        terminal.wait("^Send as 2 lines")
+        terminal.keys("y")
+        peer.expect("one", "two")
+
+
+def test_a_line_is_edited_in_an_editor():
+    with Fake() as server, bob(server, environment={"EDITOR": "sed -i s/o/00/"}) as terminal:
+        peer = greet(server, terminal)
+        terminal.keys("one", "C-x", "C-e")
+        terminal.wait_prompt(typed="00ne")
+        terminal.keys("Enter")
+        peer.expect("00ne")
+    with Fake() as server, bob(server, environment={"EDITOR": "false"}) as terminal:
+        peer = greet(server, terminal)
+        terminal.keys("one", "C-x", "C-e", "!", "Enter")
+        peer.expect("one!")
 
 
 def test_after_a_paste_that_ends_its_last_line_the_rest_stays():

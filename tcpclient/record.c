@@ -129,7 +129,7 @@ size_t record_search(const struct record *record, const char *words, size_t most
 		end = line;
 	}
 	for (size_t i = count; i > 0; i--) {
-		const char *line_end = strchr(found[i - 1], '\n'); /* each line has one */
+		const char *line_end = rawmemchr(found[i - 1], '\n'); /* each line has one */
 
 		buffer_add(out, found[i - 1], (size_t)(line_end - found[i - 1]) + 1);
 	}

@@ -20,6 +20,13 @@ enum {
 	ID_JOIN = -100,       /* and down: the rooms where we were */
 	ROOM_ID_LENGTH = 20,
 	DAY_SIZE = 64,
+	FOLD_NAMES_MAX = 8, /* that are told */
+};
+
+/* Those who came, or went, in a row. */
+struct crowd {
+	struct buffer names;
+	size_t count;
 };
 
 struct scene {
@@ -33,6 +40,9 @@ struct scene {
 	struct record record GUARDED_BY(SCENE_LOCK);
 	bool events GUARDED_BY(SCENE_LOCK); /* the server speaks in them */
 	char day[DAY_SIZE] GUARDED_BY(SCENE_LOCK);
+	char fold_room[NAME_SIZE] GUARDED_BY(SCENE_LOCK); /* "": nothing is folded */
+	struct crowd came GUARDED_BY(SCENE_LOCK);
+	struct crowd went GUARDED_BY(SCENE_LOCK);
 };
 
 static void scene_lock(struct scene *scene) ACQUIRES(SCENE_LOCK) UNCHECKED;
@@ -71,6 +81,8 @@ void scene_destroy(struct scene *scene) UNCHECKED /* nobody else knows it any mo
 	people_fini(&scene->rooms);
 	people_fini(&scene->ignored);
 	record_fini(&scene->record);
+	buffer_fini(&scene->came.names);
+	buffer_fini(&scene->went.names);
 	mutex_fini(&scene->mutex);
 	free(scene);
 }
@@ -355,25 +367,28 @@ static bool is_hidden(struct scene *scene, const char *request, const struct eve
 	return event->participant[0] != '\0' && people_have(&scene->ignored, event->participant);
 }
 
-/* A line between two days. */
-static void add_day(struct scene *scene, const struct event *event, struct buffer *out) REQUIRES(SCENE_LOCK)
+/* A line between two days. Returns whether there is one. */
+static bool add_day(struct scene *scene, const struct event *event, struct buffer *out) REQUIRES(SCENE_LOCK)
 {
 	time_t at = (time_t)event->at;
 	struct tm local;
 	char day[DAY_SIZE];
 	struct buffer text = {0};
+	bool changed;
 
 	if (at == 0 || localtime_r(&at, &local) == NULL || strftime(day, sizeof day, "%A, %e %B %Y", &local) == 0)
-		return;
+		return false;
 	if (strcmp(day, scene->day) == 0)
-		return;
-	if (scene->day[0] != '\0') {
+		return false;
+	changed = scene->day[0] != '\0';
+	if (changed) {
 		buffer_add_format(&text, "--- %s ---", day);
 		buffer_add(&text, "", 1);
 		render_own(out, scene->settings.colors, "00:00", RENDER_CALM, text.bytes);
 		buffer_fini(&text);
 	}
 	memcpy(scene->day, day, sizeof day);
+	return changed;
 }
 
 static bool is_elsewhere(const struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
@@ -396,32 +411,104 @@ static void add_refused(struct scene *scene, const char *clock, const char *requ
 	buffer_fini(&text);
 }
 
-static void show(struct scene *scene, const char *name, const struct event *event, bool stands_out, struct buffer *out)
+/* ---- Who came and went. ---- */
+
+static void unfold(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	scene->fold_room[0] = '\0';
+	buffer_clear(&scene->came.names);
+	buffer_clear(&scene->went.names);
+	scene->came.count = 0;
+	scene->went.count = 0;
+}
+
+void scene_unfold(struct scene *scene)
+{
+	scene_lock(scene);
+	unfold(scene);
+	scene_unlock(scene);
+}
+
+static void crowd_add(struct crowd *crowd, const char *name)
+{
+	if (crowd->count++ < FOLD_NAMES_MAX)
+		buffer_add_format(&crowd->names, "%s%s", crowd->count > 1 ? ", " : "", name);
+}
+
+static void crowd_tell(const struct crowd *crowd, struct buffer *out, const char *what)
+{
+	if (crowd->count == 0)
+		return;
+	buffer_add(out, crowd->names.bytes, crowd->names.size);
+	if (crowd->count > FOLD_NAMES_MAX)
+		buffer_add_format(out, " and %zu more", crowd->count - FOLD_NAMES_MAX);
+	buffer_add_text(out, what);
+}
+
+static enum scene_fold fold_event(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	bool again = scene->fold_room[0] != '\0' && places_are_same(scene->fold_room, event->room);
+
+	if (event->kind != EVENT_JOINED && event->kind != EVENT_LEFT) {
+		unfold(scene);
+		return FOLD_NONE;
+	}
+	if (!again)
+		unfold(scene);
+	(void)snprintf(scene->fold_room, sizeof scene->fold_room, "%s", event->room);
+	crowd_add(event->kind == EVENT_JOINED ? &scene->came : &scene->went, event->participant);
+	return again ? FOLD_AGAIN : FOLD_BEGIN;
+}
+
+static void show_fold(struct scene *scene, const char *clock, bool marked, struct buffer *out) REQUIRES(SCENE_LOCK)
+{
+	struct buffer text = {0};
+
+	if (marked)
+		buffer_add_format(&text, "[%s] ", scene->fold_room);
+	crowd_tell(&scene->came, &text, " joined");
+	if (scene->came.count > 0 && scene->went.count > 0)
+		buffer_add_text(&text, "; ");
+	crowd_tell(&scene->went, &text, " left");
+	buffer_add(&text, "", 1);
+	render_own(out, scene->settings.colors, clock, RENDER_CALM, text.bytes);
+	buffer_fini(&text);
+}
+
+static enum scene_fold show(struct scene *scene, const char *name, const struct event *event, bool stands_out, struct buffer *out)
 	REQUIRES(SCENE_LOCK)
 {
 	struct buffer plain = {0};
 	char clock[RENDER_CLOCK_SIZE];
 	bool marked = is_elsewhere(scene, event);
+	enum scene_fold fold;
 
-	add_day(scene, event, out);
+	if (add_day(scene, event, out))
+		unfold(scene);
 	render_event_clock(clock, event);
-	render_event(out, scene->settings.colors, clock, name, event, marked, stands_out);
+	fold = fold_event(scene, event);
+	if (fold == FOLD_AGAIN)
+		show_fold(scene, clock, marked, out);
+	else
+		render_event(out, scene->settings.colors, clock, name, event, marked, stands_out);
 	render_event(&plain, RENDER_NO_COLORS, clock, name, event, marked, false);
 	record_add(&scene->record, plain.bytes, plain.size);
 	buffer_fini(&plain);
+	return fold;
 }
 
-enum scene_call scene_hear(
-	struct scene *scene, const char *name, const struct event *event, const char *request, struct buffer *out)
+enum scene_call scene_hear(struct scene *scene, const char *name, const struct event *event, const char *request,
+	struct buffer *out, enum scene_fold *fold)
 {
 	enum scene_call call = CALL_NOBODY;
 	char clock[RENDER_CLOCK_SIZE];
 
+	*fold = FOLD_NONE;
 	scene_lock(scene);
 	learn(scene, name, event);
 	if (!is_hidden(scene, request, event)) {
 		call = call_of(scene, name, event);
-		show(scene, name, event, call >= CALL_MENTION, out);
+		*fold = show(scene, name, event, call >= CALL_MENTION, out);
 	}
 	render_event_clock(clock, event);
 	if (request != NULL && event->kind == EVENT_ERROR)

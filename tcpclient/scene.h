@@ -30,6 +30,13 @@ enum scene_call {
 	CALL_DIRECT,
 };
 
+/* Whether the lines of an event are about who came and went, which is one line for several that come in a row. */
+enum scene_fold {
+	FOLD_NONE,
+	FOLD_BEGIN,
+	FOLD_AGAIN, /* the line stands for the ones before it, too */
+};
+
 struct scene_settings {
 	enum render_colors colors;
 	const char *room;                     /* to be in from the start, or NULL */
@@ -46,8 +53,11 @@ void scene_destroy(struct scene *scene);
 void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out);
 
 /* Adds the lines that an event becomes, and tells how much they call. 'name' is who we are. */
-enum scene_call scene_hear(
-	struct scene *scene, const char *name, const struct event *event, const char *request, struct buffer *out);
+enum scene_call scene_hear(struct scene *scene, const char *name, const struct event *event, const char *request,
+	struct buffer *out, enum scene_fold *fold);
+
+/* Something else was shown: who comes or goes next begins a line. */
+void scene_unfold(struct scene *scene);
 
 /* Adds a line that came in lines, to be searched. */
 void scene_note(struct scene *scene, const char *line, size_t size);

@@ -58,6 +58,8 @@ static struct {
 	size_t width GUARDED_BY(SCREEN_LOCK);
 	size_t height GUARDED_BY(SCREEN_LOCK);
 	bool drawn GUARDED_BY(SCREEN_LOCK);
+	size_t folded_rows GUARDED_BY(SCREEN_LOCK); /* above the typed line, of what may be replaced; or 0 */
+	size_t folded_width GUARDED_BY(SCREEN_LOCK); /* of the screen, when they were printed */
 	bool line_came GUARDED_BY(SCREEN_LOCK); /* 'given' holds it */
 	bool end_came GUARDED_BY(SCREEN_LOCK);
 	bool unfocused GUARDED_BY(SCREEN_LOCK);
@@ -112,8 +114,9 @@ static void write_all(const char *bytes, size_t size)
 	}
 }
 
-static void take_terminal(void)
+static void take_terminal(void) UNCHECKED
 {
+	screen.folded_rows = 0; /* somebody else may have written */
 	atomic_store_explicit(&screen.taken, true, memory_order_relaxed);
 	(void)tcsetattr(
 		STDIN_FILENO, TCSANOW, &screen.during); /* fails when the terminal is gone, which read() tells */
@@ -236,7 +239,23 @@ void screen_print(const char *lines, size_t size)
 {
 	screen_lock();
 	erase();
+	screen.folded_rows = 0;
 	buffer_add(&screen.out, lines, size);
+	draw();
+	show();
+	screen_unlock();
+}
+
+void screen_print_folded(const char *line, size_t size, bool again)
+{
+	screen_lock();
+	erase();
+	if (again && screen.folded_rows > 0 && screen.folded_width == screen.width &&
+		screen.folded_rows + screen.view.rows <= screen.height)
+		buffer_add_format(&screen.out, "\033[%zuA\r\033[K\0337\033[B\033[J\0338", screen.folded_rows);
+	buffer_add(&screen.out, line, size);
+	screen.folded_rows = view_rows(line, size - 1, screen.width);
+	screen.folded_width = screen.width;
 	draw();
 	show();
 	screen_unlock();
@@ -408,6 +427,7 @@ static int clear_screen(int count, int key) UNCHECKED
 	(void)key;
 	buffer_add_text(&screen.out, "\033[H\033[2J");
 	screen.drawn = false;
+	screen.folded_rows = 0;
 	return 0;
 }
 

@@ -56,6 +56,9 @@ void screen_resize(void);
 /* Prints whole lines, each with its LF, above the typed line. */
 void screen_print(const char *lines, size_t size);
 
+/* Prints a line that may be replaced by the next one: 'again' replaces the last, if nothing was printed since. */
+void screen_print_folded(const char *line, size_t size, bool again);
+
 void screen_set_prompt(const char *prompt);
 
 /* Gives bytes that were read from the keyboard; then screen_next() until SCREEN_MORE. */

@@ -39,6 +39,8 @@ struct talk {
 	int exit_code;
 	bool over;
 	struct buffer shown;  /* owned by the connection's thread: the lines of this batch */
+	struct buffer folded; /* owned by the connection's thread: who came and went after them */
+	bool folds_again;     /* owned by the connection's thread: 'folded' replaces what was shown last */
 	char name[NAME_SIZE]; /* owned by the connection's thread: who we are              */
 
 	pthread_mutex_t mutex; /* TALK_LOCK */
@@ -117,6 +119,19 @@ static void set_name(struct talk *talk, const char *name)
 	(void)snprintf(talk->name, sizeof talk->name, "%s", name);
 }
 
+/* Shows the line about who came and went, and what came before it. */
+static void show_folded(struct talk *talk)
+{
+	if (talk->folded.size == 0)
+		return;
+	if (talk->shown.size > 0)
+		screen_print(talk->shown.bytes, talk->shown.size);
+	buffer_clear(&talk->shown);
+	screen_print_folded(talk->folded.bytes, talk->folded.size, talk->folds_again);
+	buffer_clear(&talk->folded);
+	talk->folds_again = true;
+}
+
 static void on_line(void *context, const char *line, size_t size, const struct heard *heard)
 {
 	struct talk *talk = context;
@@ -125,6 +140,9 @@ static void on_line(void *context, const char *line, size_t size, const struct h
 
 	(void)line;
 	(void)size;
+	show_folded(talk);
+	talk->folds_again = false;
+	scene_unfold(talk->scene);
 	render_clock(clock);
 	render_line(&talk->shown, talk->colors, clock, talk->name, heard);
 	render_line(&plain, RENDER_NO_COLORS, clock, talk->name, heard);
@@ -138,8 +156,8 @@ static void set_room_prompt(const struct talk *talk)
 	char state[NAME_SIZE + 2];
 
 	scene_room(talk->scene, room);
-	(void)snprintf(state, sizeof state, room[0] == '\0' ? "" : "[%s]", room);
-	set_prompt(talk, state);
+	(void)snprintf(state, sizeof state, "[%s]", room);
+	set_prompt(talk, room[0] == '\0' ? "" : state);
 }
 
 /* Counts what comes while the person looks elsewhere. */
@@ -181,6 +199,27 @@ static void call_person(struct talk *talk, enum scene_call call, const struct ev
 			event->text);
 }
 
+/* What an event becomes is added to 'folded' or to 'shown'. */
+static enum scene_call hear(struct talk *talk, const struct event *event, const char *request)
+{
+	struct buffer lines = {0};
+	enum scene_fold fold;
+	enum scene_call call = scene_hear(talk->scene, talk->name, event, request, &lines, &fold);
+
+	if (fold != FOLD_AGAIN && lines.size > 0) {
+		show_folded(talk);
+		talk->folds_again = false;
+	}
+	if (fold != FOLD_NONE) {
+		buffer_clear(&talk->folded);
+		buffer_add(&talk->folded, lines.bytes, lines.size);
+	} else {
+		buffer_add(&talk->shown, lines.bytes, lines.size);
+	}
+	buffer_fini(&lines);
+	return call;
+}
+
 static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
 {
 	struct talk *talk = context;
@@ -191,7 +230,7 @@ static void on_heard(void *context, const char *line, size_t size, const struct 
 	(void)line;
 	(void)size;
 	scene_room(talk->scene, state);
-	call_person(talk, scene_hear(talk->scene, talk->name, event, request, &talk->shown), event);
+	call_person(talk, hear(talk, event, request), event);
 	if (renamed)
 		set_name(talk, event->text);
 	scene_room(talk->scene, state_now);
@@ -211,6 +250,7 @@ static void on_pause(void *context)
 {
 	struct talk *talk = context;
 
+	show_folded(talk);
 	if (talk->shown.size > 0)
 		screen_print(talk->shown.bytes, talk->shown.size);
 	buffer_clear(&talk->shown);
@@ -272,6 +312,9 @@ static void on_event(void *context, enum connection_event event, const char *det
 {
 	struct talk *talk = context;
 
+	show_folded(talk);
+	talk->folds_again = false;
+	scene_unfold(talk->scene);
 	switch (event) {
 	case CONNECTION_UNREACHABLE:
 		on_unreachable(talk, detail);
@@ -691,6 +734,7 @@ int talk_run(const struct talk_settings *settings)
 	scene_destroy(talk.scene);
 	outbox_destroy(talk.outbox);
 	buffer_fini(&talk.shown);
+	buffer_fini(&talk.folded);
 	mutex_fini(&talk.mutex);
 	(void)close(talk.signals);
 	return end == CONNECTION_REFUSED ? EXIT_FAILURE : talk.exit_code;

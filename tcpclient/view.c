@@ -191,6 +191,24 @@ struct view view_draw(struct buffer *out, const struct view_input *input)
 	return view;
 }
 
+size_t view_rows(const char *text, size_t size, size_t width)
+{
+	struct pen pen = {.width = width > 1 ? width : 2};
+
+	while (size > 0) {
+		size_t taken = style_size(text, size);
+		struct glyph glyph = {.taken = taken};
+
+		if (taken == 0) {
+			glyph_read(text, size, &glyph);
+			pen_put(&pen, &glyph);
+		}
+		text += glyph.taken;
+		size -= glyph.taken;
+	}
+	return pen.row + 1;
+}
+
 void view_erase(struct buffer *out, const struct view *view, size_t width, size_t width_now)
 {
 	size_t row = view->cursor_row;

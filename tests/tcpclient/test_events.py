@@ -202,6 +202,28 @@ def test_days_are_separated():
         terminal.wait(r"23:59 ann: one\n.*Saturday, 21 November 2026.*\n00:01 ann: two")
 
 
+def test_who_comes_and_goes_in_a_row_is_one_line():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        terminal.type("typed")
+        other.tell(kind="joined", room="lobby", participant="ann")
+        terminal.wait(r'^\d\d:\d\d User "ann" just joined the chat!\nYou\(bob\)> typed\Z')
+        for name in ("eve", "dan"):
+            other.tell(kind="joined", room="lobby", participant=name)
+        other.tell(kind="left", room="lobby", participant="ann", text="normally")
+        rows = terminal.wait(r"^\d\d:\d\d ann, eve, dan joined; ann left\nYou\(bob\)> typed\Z")
+        assert len(rows) == 5, rows
+        for number in range(12):
+            other.tell(kind="joined", room="lobby", participant=f"a person with a long name {number}")
+            if number == 6:
+                terminal.wait("long name 4")
+        rows = terminal.wait(r"and 7 more joined; ann left\nYou\(bob\)> typed\Z")
+        assert len(rows) == 5, rows
+        other.tell(kind="message", room="lobby", participant="eve", text="hi")
+        other.tell(kind="joined", room="lobby", participant="zoe")
+        terminal.wait(r'ann left\n\d\d:\d\d eve: hi\n\d\d:\d\d User "zoe" just joined the chat!\nYou')
+
+
 def test_search_and_save():
     with Fake() as server, bob(server) as terminal:
         other = events(server, terminal)

@@ -217,6 +217,17 @@ static void session_leave_shut_rooms(struct session *session)
 	}
 }
 
+/*
+ * There is nothing more to read. A reset that a send() met first, in whatever thread, looks like the client's own end to
+ * recv(): the send's error tells. EPIPE says that the client had closed its side before.
+ */
+static ssize_t session_end_of_input(struct session *session, ssize_t size)
+{
+	int error = outlet_error(session->outlet);
+
+	return error == 0 || (size == 0 && error == EPIPE) ? size : session_broken_by(error);
+}
+
 ssize_t session_receive(struct session *session, int timeout_ms, const char **bytes)
 {
 	long long deadline_ms = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
@@ -237,9 +248,8 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 		/* A broken connection may still hold what the client said before. */
 		if (state == OUTLET_FAILED || (readable && may_speak))
 			size = session_read(session, bytes);
-		/* What is left to read of a broken connection is its end, which looks like the client's own. */
-		if (state == OUTLET_FAILED && (size == -EAGAIN || (size == 0 && outlet_error(session->outlet) != EPIPE)))
-			return session_broken_by(outlet_error(session->outlet));
+		if (size == 0 || (size == -EAGAIN && state == OUTLET_FAILED))
+			return session_end_of_input(session, size);
 		if (size != -EAGAIN)
 			return size;
 		session_settle(session);

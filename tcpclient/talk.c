@@ -508,6 +508,10 @@ static bool work_here(struct talk *talk, const struct typed *typed)
 		say(talk, RENDER_WARNING, "It is /search WORDS, or /save FILE.");
 	else
 		ours = false;
+	if (request_is(line.bytes, "help", &arguments) && arguments[0] == '\0') /* the server tells its own */
+		say(talk, RENDER_CALM,
+			"* Here: /search WORDS in what was received, /save FILE; Tab completes, Alt-Enter begins a line, Ctrl-X "
+			"Ctrl-E edits.");
 	buffer_fini(&line);
 	return ours;
 }

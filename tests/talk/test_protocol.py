@@ -91,16 +91,16 @@ def after_a_long_line(block):
 
 def about_ann(block):
     """Ann comes and goes, is cut off, and goes to another room."""
-    with Server() as server:
-        bob = server.join("bob")
-        seen = []
-        for leave in (Client.half_close, Client.reset, lambda client: client.say("/join tea")):
+    seen = []
+    for leave in (Client.half_close, Client.reset, lambda client: client.say("/join tea")):
+        with Server() as server:  # a new one each time: her name is free only after others were told that she left
+            bob = server.join("bob")
             ann = server.join("ann")
             seen.append(bob.line())
             leave(ann)
             seen.append(bob.line())
-        for _, line in block:
-            assert line in seen, (line, seen)
+    for _, line in block:
+        assert line in seen, (line, seen)
 
 
 def at_the_end(block):

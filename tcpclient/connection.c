@@ -177,7 +177,7 @@ static bool hear_event(struct connection *connection, const char *bytes, size_t 
 
 	if (!settings->events || (!call->asking && call->dialect != DIALECT_EVENTS) || !event_read(event, bytes, size))
 		return false;
-	if (event->kind == EVENT_WELCOME) {
+	if (event->kind == EVENT_WELCOME && call->asking) {
 		take_name(connection, event->participant, strlen(event->participant));
 		ready(connection, DIALECT_EVENTS);
 	} else if (event->kind == EVENT_NICK && strcmp(event->participant, connection->name) == 0) {

@@ -36,10 +36,11 @@ bool places_have(const struct places *places, const char *name)
 
 void places_add(struct places *places, const char *name, bool fleeting)
 {
-	struct place *place = &places->items[places->count];
+	struct place *place;
 
-	if (name[0] == '\0' || places->count == PLACES_MAX || places_have(places, name))
+	if (name[0] == '\0' || strlen(name) >= NAME_SIZE || places->count == PLACES_MAX || places_have(places, name))
 		return;
+	place = &places->items[places->count];
 	(void)snprintf(place->name, sizeof place->name, "%s", name);
 	place->fleeting = fleeting;
 	places->count++;

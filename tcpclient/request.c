@@ -69,6 +69,18 @@ static void add(json_t *object, const char *name, json_t *value)
 		abort(); /* no memory: see buffer.h */
 }
 
+/* A name that a server gave may have been cut within a character. */
+static json_t *string(const char *text)
+{
+	struct buffer clean = {0};
+	json_t *value;
+
+	buffer_add_clean(&clean, text, strlen(text));
+	value = json_stringn(clean.size > 0 ? clean.bytes : "", clean.size);
+	buffer_fini(&clean);
+	return value;
+}
+
 static void finish(struct buffer *out, json_t *object, long long id)
 {
 	char *text;
@@ -88,9 +100,9 @@ void request_write_op(struct buffer *out, const char *op, const char *field, con
 {
 	json_t *object = json_object();
 
-	add(object, "op", json_string(op));
+	add(object, "op", string(op));
 	if (field != NULL)
-		add(object, field, json_string(value));
+		add(object, field, string(value));
 	finish(out, object, id);
 }
 
@@ -98,12 +110,12 @@ static void write_send(struct buffer *out, const char *room, bool action, const 
 {
 	json_t *object = json_object();
 
-	add(object, "op", json_string("send"));
+	add(object, "op", string("send"));
 	if (room[0] != '\0')
-		add(object, "room", json_string(room));
+		add(object, "room", string(room));
 	if (action)
 		add(object, "action", json_true());
-	add(object, "text", json_string(text));
+	add(object, "text", string(text));
 	finish(out, object, id);
 }
 
@@ -119,11 +131,11 @@ static bool write_verb(struct buffer *out, const struct verb *verb, const char *
 	if (verb->name_is_needed && (!named || (verb->text != NULL && arguments[0] == '\0')))
 		return false;
 	object = json_object();
-	add(object, "op", json_string(verb->op));
+	add(object, "op", string(verb->op));
 	if (named)
-		add(object, verb->name, json_string(name));
+		add(object, verb->name, string(name));
 	if (verb->text != NULL && arguments[0] != '\0')
-		add(object, verb->text, json_string(arguments));
+		add(object, verb->text, string(arguments));
 	finish(out, object, id);
 	return true;
 }

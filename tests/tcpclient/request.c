@@ -34,6 +34,12 @@ TEST(a_line_is_sent_to_its_room)
 	CHECK_TEXT(written, "{\"op\":\"send\",\"text\":\"\",\"id\":7}\n");
 }
 
+TEST(a_name_that_was_cut_does_no_harm)
+{
+	CHECK(write_line("caf\xC3", "hi"));
+	CHECK_TEXT(written, "{\"op\":\"send\",\"room\":\"caf\xEF\xBF\xBD\",\"text\":\"hi\",\"id\":7}\n");
+}
+
 TEST(a_command_is_a_request_with_fields)
 {
 	becomes("/join tea", "{\"op\":\"join\",\"room\":\"tea\",\"id\":7}\n");

@@ -207,6 +207,7 @@ class Terminal:
         """Ends a client that the test has no more questions for; nothing may be left of it."""
         try:
             os.kill(self.pid(), signal.SIGKILL)
+            wait_for((self.path / "code").exists, "the end of the script")  # or it writes where the folder is removed
         except (AssertionError, ProcessLookupError):
             pass
 

@@ -252,6 +252,7 @@ def raw_output(terminal):
     """What the client writes from now on, as it is."""
     path = terminal.path / "raw"
     terminal.tmux("pipe-pane", f"cat >{path}")
+    wait_for(path.exists, "the file")
     return path
 
 

@@ -61,7 +61,7 @@ def install(folder):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=280,
         )
     except subprocess.TimeoutExpired:
         give_up(folder, "npm did not answer within 60 s")
@@ -73,7 +73,7 @@ def install(folder):
 def parse(path):
     folder = parser()
     output = subprocess.run(
-        ["node", folder / "parse_powershell.js", path], stdout=subprocess.PIPE, text=True, timeout=60, check=True
+        ["node", folder / "parse_powershell.js", path], stdout=subprocess.PIPE, text=True, timeout=280, check=True
     ).stdout
     return json.loads(output)
 

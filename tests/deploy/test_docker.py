@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from engine import Engine, base_image
+from engine import Engine, base_image, only_one
 from support import ROOT, main, skip, wait_for
 
 SERVER = "192.168.111.111"
@@ -252,8 +252,9 @@ def an_interrupt_ends_the_server(chat):
 def test_the_containers_talk():
     signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"not done after {TIME_LIMIT} s"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
-    signal.alarm(TIME_LIMIT)
     Engine.require()
+    turn = only_one()  # held until the end
+    signal.alarm(TIME_LIMIT)
     require_free_port()
     require_free_subnet()
     look("the base image")
@@ -280,6 +281,7 @@ def test_the_containers_talk():
         a_busy_port_is_refused(chat)
         look("a server starts again, and an interrupt ends it")
         an_interrupt_ends_the_server(chat)
+    turn.close()
 
 
 main(globals())

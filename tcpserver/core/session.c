@@ -172,6 +172,17 @@ static void session_settle(struct session *session)
 	thread_trim_stack();
 }
 
+/*
+ * There is nothing more to read. A reset that a send() met first, in whatever thread, looks like the client's own end to
+ * recv(): the send's error tells. EPIPE says that the client had closed its side before.
+ */
+static ssize_t session_end_of_input(struct session *session, ssize_t size)
+{
+	int error = member_error(session->member);
+
+	return error == 0 || (size == 0 && error == EPIPE) ? size : session_broken_by(error);
+}
+
 ssize_t session_receive(struct session *session, int timeout_ms, const char **bytes)
 {
 	long long deadline_ms = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
@@ -188,9 +199,8 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 		/* A broken connection may still hold what the client said before. */
 		if (state == MEMBER_FAILED || (readable && may_speak))
 			size = session_read(session, bytes);
-		/* What is left to read of a broken connection is its end, which looks like the client's own. */
-		if (state == MEMBER_FAILED && (size == -EAGAIN || (size == 0 && member_error(session->member) != EPIPE)))
-			return session_broken_by(member_error(session->member));
+		if (size == 0 || (size == -EAGAIN && state == MEMBER_FAILED))
+			return session_end_of_input(session, size);
 		if (size != -EAGAIN)
 			return size;
 		session_settle(session);

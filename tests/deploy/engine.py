@@ -19,6 +19,8 @@ from pathlib import Path
 from support import skip, wait_for
 
 PREFIX = "/tmp/tcpchat-engine-"
+LOCK = "/run/tcpchat-engine.lock"
+LOCK_SECONDS = 300
 PR_SET_PDEATHSIG = 1
 
 
@@ -33,6 +35,20 @@ def output_of(*command, **options):
         check=True,
         **options,
     ).stdout.strip()
+
+
+def only_one():
+    """The network, its addresses and the port are there once on a machine: engines of other checkouts take turns."""
+    lock = open(LOCK, "w")
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > end:
+                skip(f"another test with a Docker engine runs on this machine, for more than {LOCK_SECONDS} s")
+            time.sleep(0.5)
 
 
 def die_with_parent():

@@ -167,10 +167,10 @@ class Terminal:
         command = shlex.join([program("TCPCLIENT"), *map(str, arguments)])
         (self.path / "script").write_text(
             f"cd {self.path}\n"
-            "stty -a >before\n"
+            "stty -g >before\n"
             f"sh -c 'echo $$ >pid; exec {command} 2>errors'\n"
             "echo $? >code.new\n"
-            "stty -a >after\n"
+            "stty -g >after\n"
             "mv code.new code\n"
             "exec sleep 1000\n"
         )

@@ -529,7 +529,7 @@ def test_ctrl_z_gives_the_terminal_back_meanwhile():
         os.kill(terminal.pid(), signal.SIGTSTP)
         wait_for(lambda: state(terminal.pid()) == "T", "the stop")
         tty = os.readlink(f"/proc/{terminal.pid()}/fd/0")
-        wait_for(lambda: os.popen(f"stty -a <{tty}").read() == terminal.modes("before"), "the terminal as before")
+        wait_for(lambda: os.popen(f"stty -g <{tty}").read() == terminal.modes("before"), "the terminal as before")
         peer.say("ann: meanwhile")
         os.kill(terminal.pid(), signal.SIGCONT)
         terminal.wait(r"ann: meanwhile\nYou\(bob\)> typed\Z")

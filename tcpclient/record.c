@@ -116,12 +116,13 @@ static const char *line_before(const struct record *record, const char *end)
 
 size_t record_search(const struct record *record, const char *words, size_t most, struct buffer *out)
 {
-	const char *oldest = record->lines.bytes + record->start;
-	const char *end = record->lines.bytes + record->lines.size;
+	size_t size = record->lines.size - record->start;
+	const char *oldest = size == 0 ? NULL : record->lines.bytes + record->start;
+	const char *end = size == 0 ? NULL : oldest + size;
 	const char **found = memory_get((most + 1) * sizeof *found);
 	size_t count = 0;
 
-	while (end != NULL && end > oldest && count < most) {
+	while (end != oldest && count < most) {
 		const char *line = line_before(record, end);
 
 		if (has_all(line, (size_t)(end - line) - 1, words))

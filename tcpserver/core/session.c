@@ -52,16 +52,16 @@ void session_tell(struct session *session, const struct telling *telling)
 	free(words);
 }
 
-PRINTF_LIKE(4, 0)
-static void session_tell_formatted(struct session *session, enum telling_kind kind, const char *code, const char *format,
-	va_list arguments)
+PRINTF_LIKE(3, 0)
+static void session_tell_formatted(
+	struct session *session, struct telling telling, const char *format, va_list arguments)
 {
-	struct telling telling = {.kind = kind, .code = code, .request_id = session->request_id};
 	char *text;
 
 	if (vasprintf(&text, format, arguments) < 0)
 		return; /* without memory there are no words */
 	telling.text = text;
+	telling.request_id = session->request_id;
 	session_tell(session, &telling);
 	free(text);
 }
@@ -71,7 +71,16 @@ void session_notice(struct session *session, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	session_tell_formatted(session, TELL_NOTICE, NULL, format, arguments);
+	session_tell_formatted(session, (struct telling){.kind = TELL_NOTICE}, format, arguments);
+	va_end(arguments);
+}
+
+void session_notice_in(struct session *session, const struct room *room, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	session_tell_formatted(session, (struct telling){.kind = TELL_NOTICE, .room = room_label(room)}, format, arguments);
 	va_end(arguments);
 }
 
@@ -80,7 +89,7 @@ void session_error(struct session *session, const char *code, const char *format
 	va_list arguments;
 
 	va_start(arguments, format);
-	session_tell_formatted(session, TELL_ERROR, code, format, arguments);
+	session_tell_formatted(session, (struct telling){.kind = TELL_ERROR, .code = code}, format, arguments);
 	va_end(arguments);
 }
 
@@ -393,7 +402,7 @@ void session_go_home(struct session *session)
 	if (session->place != NULL || session_ended(session))
 		return;
 	if (session_go(session, room_acquire(session->talk->lobby)) == SESSION_WENT)
-		session_notice(session, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
+		session_notice_in(session, session->talk->lobby, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
 	else
 		session_finish(session, SESSION_REFUSED);
 }

@@ -126,6 +126,8 @@ bool session_begin_events(struct session *session);
 
 void session_tell(struct session *session, const struct telling *telling);
 void session_notice(struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same, about a room where the client is: programs need not read its name out of the text. */
+void session_notice_in(struct session *session, const struct room *room, const char *format, ...) PRINTF_LIKE(3, 4);
 /* 'code' is a stable word; the text says what, why, and what to do now. */
 void session_error(struct session *session, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);
 

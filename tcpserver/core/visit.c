@@ -17,7 +17,7 @@ static void visit_tell_where(struct session *session, const struct room *room)
 	char topic[ROOM_TOPIC_SIZE];
 
 	room_topic(session->place->room, topic);
-	session_notice(session, "You are in %s, %zu here.%s%s", room_label(room), people,
+	session_notice_in(session, room, "You are in %s, %zu here.%s%s", room_label(room), people,
 		topic[0] == '\0' ? "" : " The topic is: ", topic);
 }
 
@@ -145,7 +145,7 @@ static bool visit_meet(struct session *session, struct room *room)
 	enum session_step step = session_go(session, room_acquire(room));
 
 	if (step == SESSION_WENT)
-		session_notice(session, "You met a stranger in room %s. Say hello; /leave ends it.",
+		session_notice_in(session, session->place->room, "You met a stranger in room %s. Say hello; /leave ends it.",
 			room_label(session->place->room));
 	else if (step == SESSION_STAYED)
 		rooms_remove(&session->talk->rooms, room); /* or the stranger, who is on no list now, would wait in vain */
@@ -173,7 +173,7 @@ static bool visit_pair_room(struct session *session)
 
 static void visit_tell_waiting(struct session *session)
 {
-	session_notice(session, "You wait for a stranger in room %s; /leave gives up.", room_label(session->place->room));
+	session_notice_in(session, session->place->room, "You wait for a stranger in room %s; /leave gives up.", room_label(session->place->room));
 }
 
 void visit_wait(struct session *session)

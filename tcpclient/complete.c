@@ -4,35 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/verbs.h"
+
+/* What the argument of a command is, as far as it can be completed. */
 enum argument { ARGUMENT_NONE, ARGUMENT_ROOM, ARGUMENT_PERSON, ARGUMENT_COMMAND };
 
-static const struct {
+/* A command, and its arguments as /help writes them. */
+struct verb {
 	const char *name;
-	enum argument argument;
-} commands[] = {
-	{"delete-room", ARGUMENT_ROOM},
-	{"dm", ARGUMENT_PERSON},
-	{"help", ARGUMENT_COMMAND},
-	{"ignore", ARGUMENT_PERSON},
-	{"invite", ARGUMENT_PERSON},
-	{"join", ARGUMENT_ROOM},
-	{"leave", ARGUMENT_ROOM},
-	{"me", ARGUMENT_NONE},
-	{"msg", ARGUMENT_NONE},
-	{"new-room", ARGUMENT_NONE},
-	{"nick", ARGUMENT_NONE},
-	{"ping", ARGUMENT_NONE},
-	{"quit", ARGUMENT_NONE},
-	{"rooms", ARGUMENT_NONE},
-	{"save", ARGUMENT_NONE},
-	{"search", ARGUMENT_NONE},
-	{"switch", ARGUMENT_ROOM},
-	{"topic", ARGUMENT_NONE},
-	{"w", ARGUMENT_PERSON},
-	{"who", ARGUMENT_ROOM},
+	const char *arguments;
 };
 
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
+#define VERB_OF(function, name, arguments, help) {name, arguments},
+
+/* The server's, and those of the client itself. */
+static const struct verb verbs[] = {
+	CHAT_VERBS(VERB_OF) /* each brings its comma */
+	{"save", "FILE"},
+	{"search", "WORDS"},
+	{"w", "USER TEXT"},
+};
+
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 /* The word that is completed, and the possibilities seen so far. */
 struct search {
@@ -73,8 +66,8 @@ static void offer_all(struct search *search, const struct people *names)
 
 static void offer_commands(struct search *search)
 {
-	for (size_t i = 0; i < COMMANDS; i++)
-		offer(search, commands[i].name);
+	for (size_t i = 0; i < VERBS; i++)
+		offer(search, verbs[i].name);
 }
 
 static void offer_for(struct search *search, enum argument argument, const struct people *people, const struct people *rooms)
@@ -93,12 +86,23 @@ static void offer_for(struct search *search, enum argument argument, const struc
 	}
 }
 
+static enum argument argument_meant(const char *arguments)
+{
+	const char *word = arguments + (arguments[0] == '[');
+
+	if (strncmp(word, "ROOM", 4) == 0)
+		return ARGUMENT_ROOM;
+	if (strncmp(word, "USER", 4) == 0)
+		return ARGUMENT_PERSON;
+	return strncmp(word, "COMMAND", 7) == 0 ? ARGUMENT_COMMAND : ARGUMENT_NONE;
+}
+
 /* What the first word of the line, a command, takes. */
 static enum argument argument_of(const char *line, size_t size)
 {
-	for (size_t i = 0; i < COMMANDS; i++) {
-		if (strlen(commands[i].name) == size && memcmp(commands[i].name, line, size) == 0)
-			return commands[i].argument;
+	for (size_t i = 0; i < VERBS; i++) {
+		if (strlen(verbs[i].name) == size && memcmp(verbs[i].name, line, size) == 0)
+			return argument_meant(verbs[i].arguments);
 	}
 	return ARGUMENT_NONE;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/verbs.h"
 #include "tcpserver/core/session.h"
 
 enum {
@@ -12,28 +13,9 @@ enum {
 	COMMAND_NAME_MAX = 16,  /* bytes of the longest command                         */
 };
 
-const struct command commands[] = {
-	{"admin", "PASSWORD", "makes you an administrator, who may close any room", command_admin},
-	{"delete-room", "ROOM", "closes a room that you made", command_delete_room},
-	{"dm", "USER TEXT", "says TEXT to USER alone; /w does, too", command_dm},
-	{"events", "", "answers in JSON from now on, one object a line", command_events},
-	{"help", "[COMMAND]", "lists the commands, or explains one", command_help},
-	{"ignore", "USER", "keeps USER from writing to you alone, inviting or meeting you; again: no longer", command_ignore},
-	{"invite", "USER", "invites USER to the room where you are", command_invite},
-	{"join", "[ROOM]", "goes to ROOM, which is made if need be; without a name: meets a stranger", command_join},
-	{"leave", "[ROOM]", "leaves the room where you are", command_leave},
-	{"me", "TEXT", "says what you do", command_me},
-	{"msg", "TEXT", "says TEXT, even if it begins with /", command_msg},
-	{"new-room", "[NAME]", "makes a room and goes there; without a name: waits there for a stranger", command_new_room},
-	{"nick", "NAME", "gives you another name", command_nick},
-	{"ping", "[TEXT]", "is answered at once", command_ping},
-	{"quit", "", "leaves the chat; so does !exit", command_quit},
-	{"rooms", "", "lists the rooms", command_rooms},
-	{"switch", "ROOM", "sets where plain text goes, if you are in several rooms", command_switch},
-	{"topic", "[TEXT]", "tells or sets the topic of the room", command_topic},
-	{"who", "[ROOM]", "tells who is here, or in ROOM", command_who},
-	{NULL, NULL, NULL, NULL},
-};
+#define COMMAND_OF(function, name, arguments, help) {name, arguments, help, command_##function},
+
+const struct command commands[] = {CHAT_VERBS(COMMAND_OF){NULL, NULL, NULL, NULL}};
 
 const struct command *command_find(const char *name)
 {

@@ -10,7 +10,7 @@
 
 #include "common/text.h"
 
-enum { VARIABLE_SIZE = 64, FILE_SIZE_MAX = 1 << 20, SHOWN_SIZE_MAX = 200 };
+enum { VARIABLE_SIZE = 64, FILE_SIZE_MAX = 1 << 20, SHOWN_SIZE_MAX = 200, WHERE_SIZE = 320, PATH_SIZE = 4096 };
 
 /* One reading of one source (file, environment, command line). */
 struct reading {
@@ -24,8 +24,8 @@ static int refuse(struct reading *reading, const char *where, const char *value,
 {
 	size_t shown = text_prefix(value, strlen(value), SHOWN_SIZE_MAX);
 
-	(void)snprintf(reading->result->message, OPTION_MESSAGE_SIZE, "%s: \"%.*s%s\" is not allowed; it takes %s", where,
-		(int)shown, value, value[shown] == '\0' ? "" : "...", allowed);
+	(void)snprintf(reading->result->message, OPTION_MESSAGE_SIZE, "%s: \"%.*s%s\" is not allowed; it takes %s",
+		where, (int)shown, value, value[shown] == '\0' ? "" : "...", allowed);
 	return -EINVAL;
 }
 
@@ -43,7 +43,8 @@ static int set_number(struct reading *reading, const struct option *option, cons
 	long long number;
 
 	(void)snprintf(allowed, sizeof allowed, "a whole number from %lld to %lld", option->least, option->most);
-	if (!parse_whole_number(value, &end, &number) || *end != '\0' || number < option->least || number > option->most)
+	if (!parse_whole_number(value, &end, &number) || *end != '\0' || number < option->least ||
+		number > option->most)
 		return refuse(reading, where, value, allowed);
 	*(long long *)option->value = number;
 	return 0;
@@ -70,8 +71,8 @@ static int set_size(struct reading *reading, const struct option *option, const 
 	long long number;
 	int shift;
 
-	(void)snprintf(allowed, sizeof allowed, "a size from %lld to %lld bytes, as in 65535, 64K, 1M or 2G", option->least,
-		option->most);
+	(void)snprintf(allowed, sizeof allowed, "a size from %lld to %lld bytes, as in 65535, 64K, 1M or 2G",
+		option->least, option->most);
 	if (!parse_whole_number(value, &end, &number))
 		return refuse(reading, where, value, allowed);
 	shift = size_shift(end);
@@ -177,8 +178,8 @@ static void variable_name(const struct option *option, char name[VARIABLE_SIZE])
 }
 
 /*
- * Memory for strings of a file or of an alias, which stay as long as the options: for the program's life. The chain keeps
- * those reachable that a later value has replaced.
+ * Memory for strings of a file or of an alias, which stay as long as the options: for the program's life. The chain
+ * keeps those reachable that a later value has replaced.
  */
 struct kept {
 	struct kept *next;
@@ -231,7 +232,8 @@ static int set_alias(struct reading *reading, const struct option *option, const
 		return set_variable(reading, option, option->alias, value);
 	size = strlen(option->alias_format) + strlen(value); /* the two bytes of "%s" are room enough for the NUL */
 	text = keep_room(size);
-	(void)snprintf(text, size, "%.*s%s%s", (int)(mark - option->alias_format), option->alias_format, value, mark + 2);
+	(void)snprintf(
+		text, size, "%.*s%s%s", (int)(mark - option->alias_format), option->alias_format, value, mark + 2);
 	return set_variable(reading, option, option->alias, text);
 }
 
@@ -246,6 +248,20 @@ static const char *look_up(char *const *variables, const char *name)
 			value = *variables + size + 1;
 	}
 	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* Defaults that the environment gives, as $USER does. */
+static int read_default_variables(struct reading *reading, char *const *environment)
+{
+	int error = 0;
+
+	for (const struct option *option = reading->table; option->name != NULL && error == 0; option++) {
+		const char *value = option->default_from == NULL ? NULL : look_up(environment, option->default_from);
+
+		if (value != NULL)
+			error = set_variable(reading, option, option->default_from, value);
+	}
+	return error;
 }
 
 static int read_variables(struct reading *reading, char *const *variables)
@@ -279,11 +295,10 @@ static const struct option *find(const struct option *table, const char *name, s
 }
 
 /*
- * Takes the option at '*place' of argv, and its value; steps past them. Returns NULL with a message when it is unknown or
- * lacks its value.
+ * Takes the option at '*place' of argv, and its value; steps past them. Returns NULL with a message when it is unknown
+ * or lacks its value.
  */
-static const struct option *take_option(
-	struct reading *reading, int argc, char **argv, int *place, const char **value)
+static const struct option *take_option(struct reading *reading, int argc, char **argv, int *place, const char **value)
 {
 	const char *name = argv[*place] + (argv[*place][1] == '-' ? 2 : 1);
 	const char *equals = strchr(name, '=');
@@ -293,7 +308,8 @@ static const struct option *take_option(
 
 	*value = equals == NULL ? NULL : equals + 1;
 	if (option == NULL) {
-		(void)snprintf(message, OPTION_MESSAGE_SIZE, "%s: there is no such option; --help lists them", argv[*place]);
+		(void)snprintf(
+			message, OPTION_MESSAGE_SIZE, "%s: there is no such option; --help lists them", argv[*place]);
 		return NULL;
 	}
 	(*place)++;
@@ -340,8 +356,7 @@ static int read_arguments(struct reading *reading, int argc, char **argv)
 	return 0;
 }
 
-/* Cuts white space and one pair of quotes off. */
-static char *strip(char *text)
+static char *strip_blanks(char *text)
 {
 	size_t size;
 
@@ -350,6 +365,16 @@ static char *strip(char *text)
 	size = strlen(text);
 	while (size > 0 && isspace((unsigned char)text[size - 1]))
 		text[--size] = '\0';
+	return text;
+}
+
+/* Cuts white space and one pair of quotes off. */
+static char *strip(char *text)
+{
+	size_t size;
+
+	text = strip_blanks(text);
+	size = strlen(text);
 	if (size >= 2 && (text[0] == '"' || text[0] == '\'') && text[size - 1] == text[0]) {
 		text[size - 1] = '\0';
 		text++;
@@ -383,18 +408,24 @@ static char *variable_of_line(char *line)
 	return name;
 }
 
-static const char byte_order_mark[] = "\xEF\xBB\xBF"; /* some editors begin a file with it */
-
-int options_parse_file(const struct option *table, char *text, struct options_result *result)
+/* Some editors begin a file with a byte order mark. */
+static char *skip_byte_order_mark(char *text)
 {
-	struct reading reading = {.table = table, .result = result};
-	char *rest = NULL;
-	char **variables = NULL;
-	size_t count = 0;
-	int error;
+	static const char mark[] = "\xEF\xBB\xBF";
 
-	if (strncmp(text, byte_order_mark, strlen(byte_order_mark)) == 0)
-		text += strlen(byte_order_mark);
+	return strncmp(text, mark, strlen(mark)) == 0 ? text + strlen(mark) : text;
+}
+
+/* Makes variables, ended by NULL, of the lines of an environment file. free() the array; its strings lie in 'text'. */
+static char **split_variables(char *text)
+{
+	char *rest = NULL;
+	char **variables = calloc(1, sizeof *variables);
+	size_t count = 0;
+
+	if (variables == NULL)
+		abort(); /* as in keep() */
+	text = skip_byte_order_mark(text);
 	for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
 		char *variable = variable_of_line(line);
 		char **grown;
@@ -403,15 +434,86 @@ int options_parse_file(const struct option *table, char *text, struct options_re
 			continue;
 		grown = realloc(variables, (count + 2) * sizeof *variables);
 		if (grown == NULL)
-			abort(); /* as in keep() */
+			abort();
 		variables = grown;
 		variables[count++] = variable;
 		variables[count] = NULL;
 	}
-	error = count == 0 ? 0 : read_variables(&reading, variables);
+	return variables;
+}
+
+int options_parse_file(const struct option *table, char *text, struct options_result *result)
+{
+	struct reading reading = {.table = table, .result = result};
+	char **variables = split_variables(text);
+	int error = read_variables(&reading, variables);
+
 	free(variables);
 	return error;
 }
+
+/* ---- Configuration files. ---- */
+
+/* What names a source, or says how to get an answer, has no place in a file that is read because of it. */
+static bool is_configurable(const struct option *option)
+{
+	return !option->answers && strcmp(option->name, "config") != 0 && strcmp(option->name, "env-file") != 0;
+}
+
+static int refuse_name(struct reading *reading, const char *where, const char *name)
+{
+	char allowed[OPTION_MESSAGE_SIZE / 2] = "one of:";
+	size_t size = strlen(allowed);
+
+	for (const struct option *option = reading->table; option->name != NULL && size < sizeof allowed; option++) {
+		if (is_configurable(option))
+			size += (size_t)snprintf(allowed + size, sizeof allowed - size, " %s", option->name);
+	}
+	return refuse(reading, where, name, allowed);
+}
+
+/* 'place' is "FILE:LINE". */
+static int read_config_line(struct reading *reading, const char *place, char *line)
+{
+	char where[WHERE_SIZE];
+	char *name = strip_blanks(line);
+	char *equals = strchr(name, '=');
+	const struct option *option;
+
+	if (name[0] == '\0' || name[0] == '#')
+		return 0;
+	if (equals == NULL)
+		return refuse(reading, place, name, "NAME = VALUE, or a comment that begins with #");
+	*equals = '\0';
+	name = strip_blanks(name);
+	option = find(reading->table, name, strlen(name));
+	if (option == NULL || !is_configurable(option))
+		return refuse_name(reading, place, name);
+	(void)snprintf(where, sizeof where, "%s: %s", place, option->name);
+	return set_value(reading, option, where, strip(equals + 1));
+}
+
+int options_parse_config(const struct option *table, const char *path, char *text, struct options_result *result)
+{
+	struct reading reading = {.table = table, .result = result};
+	size_t shown = text_prefix(path, strlen(path), SHOWN_SIZE_MAX);
+	char *next = skip_byte_order_mark(text);
+	int error = 0;
+
+	for (int number = 1; next != NULL && error == 0; number++) {
+		char place[WHERE_SIZE - VARIABLE_SIZE];
+		char *line = next;
+
+		next = strchr(line, '\n');
+		if (next != NULL)
+			*next++ = '\0';
+		(void)snprintf(place, sizeof place, "%.*s:%d", (int)shown, path, number);
+		error = read_config_line(&reading, place, line);
+	}
+	return error;
+}
+
+/* ---- Which files there are. ---- */
 
 /* Reads a whole file of at most FILE_SIZE_MAX bytes, which stays; NULL with errno set when that fails. */
 static char *read_file(const char *path)
@@ -438,55 +540,150 @@ static char *read_file(const char *path)
 	return error == 0 ? text : NULL;
 }
 
-/* The file to read, from the command line or else the environment; NULL when there is none. */
-static const char *env_file_path(const struct option *table, int argc, char **argv, char **environment)
+/* The options of a command line one by one; what is wrong with them read_arguments() will say. */
+struct walk {
+	const struct option *table;
+	int argc;
+	char **argv;
+	int place;
+	const char *value; /* of the option that was returned last */
+};
+
+static const struct option *walk_next(struct walk *walk)
 {
 	struct options_result unused;
-	struct reading reading = {.table = table, .result = &unused};
-	const char *path = NULL;
-	int place = 1;
+	struct reading reading = {.table = walk->table, .result = &unused};
 
-	while (place < argc && is_option(argv[place]) && strcmp(argv[place], "--") != 0) {
-		const char *value;
-		const struct option *option = take_option(&reading, argc, argv, &place, &value);
-
-		if (option == NULL)
-			break; /* read_arguments() will say what is wrong */
-		if (strcmp(option->name, "env-file") == 0)
-			path = value;
-	}
-	if (path == NULL)
-		path = look_up(environment, "CHAT_ENV_FILE");
-	return path != NULL && path[0] != '\0' ? path : NULL;
+	if (walk->place >= walk->argc || !is_option(walk->argv[walk->place]) ||
+		strcmp(walk->argv[walk->place], "--") == 0)
+		return NULL;
+	return take_option(&reading, walk->argc, walk->argv, &walk->place, &walk->value);
 }
 
-static int read_env_file(const struct option *table, const char *path, struct options_result *result)
+/* Is there an option that is all that counts? */
+static bool asks_for_answer(struct walk walk)
 {
-	char *text = read_file(path);
+	const struct option *option;
 
-	if (text == NULL) {
-		(void)snprintf(result->message, OPTION_MESSAGE_SIZE, "--env-file: cannot read \"%.*s\": %s; it takes a readable"
-			" file of NAME=VALUE lines", SHOWN_SIZE_MAX, path, strerror(errno));
-		return -EINVAL;
+	while ((option = walk_next(&walk)) != NULL) {
+		if (option->answers)
+			return true;
 	}
-	return options_parse_file(table, text, result); /* the values live in 'text' */
+	return false;
+}
+
+/* The last value that the command line gives to 'name', or NULL. */
+static const char *find_argument(struct walk walk, const char *name)
+{
+	const struct option *option;
+	const char *value = NULL;
+
+	while ((option = walk_next(&walk)) != NULL) {
+		if (strcmp(option->name, name) == 0)
+			value = walk.value;
+	}
+	return value;
+}
+
+/* Says that the file of an option could not be read, as errno has it. */
+static int refuse_file(struct options_result *result, const char *option, const char *path, const char *allowed)
+{
+	(void)snprintf(result->message, OPTION_MESSAGE_SIZE, "--%s: cannot read \"%.*s\": %s; it takes %s", option,
+		SHOWN_SIZE_MAX, path, strerror(errno), allowed);
+	return -EINVAL;
+}
+
+/* Gives the variables of the file of --env-file, or NULL when there is none; free() them. */
+static int load_env_file(const struct walk *walk, char **environment, char ***variables, struct options_result *result)
+{
+	const char *path = find_argument(*walk, "env-file");
+	char *text;
+
+	if (path == NULL)
+		path = look_up(environment, "CHAT_ENV_FILE");
+	if (path == NULL || path[0] == '\0')
+		return 0;
+	text = read_file(path);
+	if (text == NULL)
+		return refuse_file(result, "env-file", path, "a readable file of NAME=VALUE lines");
+	*variables = split_variables(text); /* the values live in 'text' */
+	return 0;
+}
+
+/* The XDG Base Directory Specification says where, and to overlook a relative path. Returns whether there is a place.
+ */
+static bool find_config_place(const struct option *option, char **environment, char path[PATH_SIZE])
+{
+	const char *base = look_up(environment, "XDG_CONFIG_HOME");
+	const char *home = look_up(environment, "HOME");
+	int size = -1;
+
+	if (base != NULL && base[0] == '/')
+		size = snprintf(path, PATH_SIZE, "%s/%s", base, option->place);
+	else if (home != NULL)
+		size = snprintf(path, PATH_SIZE, "%s/.config/%s", home, option->place);
+	return size >= 0 && size < PATH_SIZE;
+}
+
+static int read_config(
+	const struct walk *walk, char **environment, char *const *variables, struct options_result *result)
+{
+	const struct option *option = find(walk->table, "config", strlen("config"));
+	const char *path = find_argument(*walk, "config");
+	char place[PATH_SIZE];
+	bool named;
+	char *text;
+
+	if (option == NULL)
+		return 0;
+	if (path == NULL)
+		path = look_up(environment, "CHAT_CONFIG");
+	if (path == NULL && variables != NULL)
+		path = look_up(variables, "CHAT_CONFIG");
+	named = path != NULL;
+	if (!named && option->place != NULL && find_config_place(option, environment, place))
+		path = place;
+	if (path == NULL || path[0] == '\0')
+		return 0;
+	text = read_file(path);
+	if (text == NULL && !named && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (text == NULL)
+		return refuse_file(result, "config", path, "a readable file of NAME = VALUE lines, or '' for none");
+	return options_parse_config(walk->table, path, text, result); /* the values live in 'text' */
 }
 
 int options_parse(const struct option *table, int argc, char **argv, char **environment, struct options_result *result)
 {
+	const struct walk walk = {.table = table, .argc = argc, .argv = argv, .place = 1};
+	struct reading defaults = {.table = table, .result = result};
+	struct reading from_file = {.table = table, .result = result};
 	struct reading from_environment = {.table = table, .result = result};
 	struct reading from_arguments = {.table = table, .result = result};
-	const char *path = env_file_path(table, argc, argv, environment);
-	int error = 0;
+	char **variables = NULL;
+	int error;
 
 	*result = (struct options_result){.first_argument = argc};
-	if (path != NULL)
-		error = read_env_file(table, path, result);
+	if (asks_for_answer(walk))
+		return read_arguments(&from_arguments, argc, argv);
+	error = read_default_variables(&defaults, environment);
+	if (error == 0)
+		error = load_env_file(&walk, environment, &variables, result);
+	if (error == 0)
+		error = read_config(&walk, environment, variables, result);
+	if (error == 0 && variables != NULL)
+		error = read_variables(&from_file, variables);
 	if (error == 0)
 		error = read_variables(&from_environment, environment);
 	if (error == 0)
 		error = read_arguments(&from_arguments, argc, argv);
+	free(variables);
 	return error;
+}
+
+const char *options_dashes(const struct option *option)
+{
+	return option->name[1] == '\0' ? "-" : "--";
 }
 
 void options_print_help(const struct option *table, FILE *out)
@@ -494,8 +691,10 @@ void options_print_help(const struct option *table, FILE *out)
 	for (; table->name != NULL; table++) {
 		char head[80];
 
-		(void)snprintf(head, sizeof head, "--%s%s%s", table->name, table->argument == NULL ? "" : " ",
-			table->argument == NULL ? "" : table->argument);
+		if (table->help == NULL)
+			continue;
+		(void)snprintf(head, sizeof head, "%s%s%s%s", options_dashes(table), table->name,
+			table->argument == NULL ? "" : " ", table->argument == NULL ? "" : table->argument);
 		(void)fprintf(out, "  %-27s %s\n", head, table->help);
 	}
 }

@@ -1,17 +1,21 @@
 /*
- * Options of a program: one const table says what there is; values come, later ones winning, from the defaults, the file
- * of --env-file, the environment, and the command line.
+ * Options of a program: one const table says what there is; values come, later ones winning, from the defaults, the
+ * configuration file (--config), the file of --env-file, the environment, and the command line.
  *
  *         --name VALUE   --name=VALUE   -name VALUE   -name=VALUE   --   (what follows is no option)
  *
  * An option "lag-memory" has the variable CHAT_LAG_MEMORY. Variables that no option has are left alone, because the
  * server, the client and other programs share an environment. An empty variable counts as not set.
  *
+ * A configuration file holds "name = value", one a line, and comments, lines that begin with '#'. A list repeats its line.
+ * The file is the program's own, so a name that it does not have is an error.
+ *
  * Threads: one at a time. Nothing here prints or ends the program, except options_print_help().
  */
 #ifndef COMMON_OPTIONS_H
 #define COMMON_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -26,7 +30,7 @@ enum option_kind {
 	OPTION_CHOICE, /* int: the place of the word in 'choices'                                    */
 };
 
-enum { OPTION_LIST_MAX = 16, OPTION_MESSAGE_SIZE = 512 };
+enum { OPTION_LIST_MAX = 16, OPTION_MESSAGE_SIZE = 1024 };
 
 struct option_list {
 	const char *items[OPTION_LIST_MAX];
@@ -36,7 +40,7 @@ struct option_list {
 struct option {
 	const char *name;
 	const char *argument; /* shown in help; NULL for a flag   */
-	const char *help;     /* may hold several lines            */
+	const char *help;     /* may hold several lines; NULL: not shown */
 	enum option_kind kind;
 	void *value; /* holds the default until then      */
 	long long least;
@@ -46,6 +50,12 @@ struct option {
 	const char *(*check)(const char *value);
 	const char *alias;        /* another variable that is understood (a predecessor's name), or NULL */
 	const char *alias_format; /* what makes our value of its value: one %s; NULL: "%s"               */
+	const char *default_from; /* a variable that gives the default, weaker than any file, or NULL    */
+	bool names_file;          /* the value is the name of a file                                     */
+	/* As --help: where the command line has it, no other source is read, so that nothing can stand in its way. */
+	bool answers;
+	/* Of "config" alone: the file below the user's configuration that is read when it exists and none is named, or NULL. */
+	const char *place;
 };
 
 /* How the reading ended; the message says what is wrong, with flag or variable, value and what is allowed. */
@@ -65,6 +75,14 @@ int options_parse(const struct option *table, int argc, char **argv, char **envi
 /* Sets options from the text of an environment file; as part of options_parse(), and for tests. 'text' is changed and
  * has to stay. Comments (#), quotes around a value and "export " are understood. */
 int options_parse_file(const struct option *table, char *text, struct options_result *result) MUST_CHECK;
+
+/* Sets options from the text of the configuration file 'path'; as part of options_parse(), and for tests. 'text' is
+ * changed and has to stay. */
+int options_parse_config(const struct option *table, const char *path, char *text, struct options_result *result)
+	MUST_CHECK;
+
+/* "--" of a name, or "-" of a single letter. */
+const char *options_dashes(const struct option *option);
 
 /* Prints the table: a line or more an option. */
 void options_print_help(const struct option *table, FILE *out);

@@ -238,8 +238,8 @@ size_t name_key(const char *name, char key[NAME_KEY_SIZE])
 
 	if (size != 0)
 		size = fold(once, size, key);
-	if (size == 0) { /* without memory the name is its own key */
-		size = strlen(name);
+	if (size == 0) { /* without memory, or if it is too long for a name, it is its own key, as far as there is room */
+		size = strnlen(name, NAME_KEY_SIZE - 1);
 		memcpy(key, name, size);
 	}
 	key[size] = '\0';

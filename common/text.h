@@ -42,7 +42,7 @@ bool name_make(const char *text, size_t size, char name[NAME_SIZE]);
 
 /*
  * Writes what two names have in common when they count as the same one (case folded, NFKC). Returns its bytes, without
- * the NUL.
+ * the NUL. 'name' may be any text: one that is too long for a name has a key that no name has.
  */
 size_t name_key(const char *name, char key[NAME_KEY_SIZE]);
 

@@ -24,6 +24,7 @@ enum {
 	WELCOME_AGAIN_MS = 10000, /* a server that was tcpchat before gets this long to say so again */
 	SETTLED_AFTER_MS = 5000,  /* a goTCP connection that lived so long was a good one             */
 	LEAVE_WITHIN_MS = 2000,
+	EVENTS_WITHIN_MS = 10000, /* a server that does not answer "/events" in this time is spoken to in lines */
 	DETAIL_SIZE = 160,
 };
 
@@ -32,17 +33,20 @@ struct call {
 	int socket;
 	enum dialect dialect;
 	bool line_came;       /* the first line tells the dialect    */
+	bool asking;          /* "/events" was sent; no answer yet   */
 	bool half_closed;     /* we have said that no more comes     */
 	bool quit;            /* "/quit" was sent                    */
 	bool refused;         /* as a bad name is                    */
 	bool send_failed;     /* no more can be sent                 */
 	long long started_at; /* clock_ms()                          */
 	long long plain_at;   /* when silence means goTCP            */
+	long long lines_at;   /* when silence means: no events       */
+	long long heard_at;   /* the last time                       */
+	long long pinged_at;  /* the last time, since then           */
 	long long leave_by;   /* when to stop being polite, 0: never */
 	long long read_at;    /* not to read before                  */
 	struct lines lines;
 	size_t sending_from; /* of connection->sending: what is to be sent */
-	size_t sending_to;
 };
 
 struct connection {
@@ -61,8 +65,10 @@ struct connection {
 	char name[NAME_SIZE]; /* who we are for this server */
 	struct call call;
 	struct buffer clean;
+	struct buffer sending;
+	struct buffer request; /* the line that was answered last */
+	struct event event;
 	char receiving[RECEIVE_SIZE];
-	char sending[SEND_SIZE];
 };
 
 static void tell(struct connection *connection, enum connection_event event, const char *detail)
@@ -75,28 +81,52 @@ static bool leaving(const struct connection *connection)
 	return outbox_state(connection->settings.outbox).plan == OUTBOX_LEAVE;
 }
 
-static void ready(struct connection *connection, enum dialect dialect, const char *name, size_t size)
+static void take_name(struct connection *connection, const char *name, size_t size)
 {
-	connection->call.dialect = dialect;
-	connection->was_tcpchat = dialect == DIALECT_TCPCHAT;
 	if (size >= NAME_SIZE)
 		size = NAME_SIZE - 1;
 	memcpy(connection->name, name, size);
 	connection->name[size] = '\0';
-	if (dialect == DIALECT_TCPCHAT)
+}
+
+static void ready(struct connection *connection, enum dialect dialect)
+{
+	const struct connection_settings *settings = &connection->settings;
+
+	connection->call.dialect = dialect;
+	connection->call.asking = false;
+	connection->was_tcpchat = dialect != DIALECT_PLAIN;
+	if (dialect != DIALECT_PLAIN)
 		connection->attempt = 0;
 	tell(connection, CONNECTION_READY, connection->name);
+	settings->listener->greet(settings->context, dialect, &connection->sending);
+}
+
+/* A tcpchat server, to which lines can be sent, if it knows no events. */
+static void ready_tcpchat(struct connection *connection)
+{
+	struct call *call = &connection->call;
+
+	if (call->dialect == DIALECT_UNKNOWN && connection->settings.events) {
+		call->dialect = DIALECT_TCPCHAT;
+		call->asking = true;
+		call->lines_at = clock_ms() + EVENTS_WITHIN_MS;
+		buffer_add_text(&connection->sending, "/events\n");
+	} else {
+		ready(connection, DIALECT_TCPCHAT);
+	}
 }
 
 static void ready_plain(struct connection *connection)
 {
-	ready(connection, DIALECT_PLAIN, connection->settings.name, strlen(connection->settings.name));
+	take_name(connection, connection->settings.name, strlen(connection->settings.name));
+	ready(connection, DIALECT_PLAIN);
 }
 
 static bool is_own(const struct connection *connection, const struct heard *heard)
 {
 	/* A goTCP server takes any name, so ours may be longer than NAME_SIZE there; what it got is what we sent. */
-	const char *name = connection->call.dialect == DIALECT_TCPCHAT ? connection->name : connection->settings.name;
+	const char *name = connection->call.dialect == DIALECT_PLAIN ? connection->settings.name : connection->name;
 
 	return strlen(name) == heard->name_size && memcmp(name, heard->name, heard->name_size) == 0;
 }
@@ -113,10 +143,12 @@ static void learn_dialect(struct connection *connection, const struct heard *hea
 	struct call *call = &connection->call;
 	bool tcpchat = heard_tells_tcpchat(heard, line, size);
 
-	if (heard->kind == HEARD_WELCOME && (call->dialect == DIALECT_UNKNOWN || !call->line_came))
-		ready(connection, DIALECT_TCPCHAT, heard->name, heard->name_size);
-	else if (call->dialect == DIALECT_UNKNOWN && !tcpchat)
+	if (heard->kind == HEARD_WELCOME && (call->dialect == DIALECT_UNKNOWN || !call->line_came)) {
+		take_name(connection, heard->name, heard->name_size);
+		ready_tcpchat(connection);
+	} else if (call->dialect == DIALECT_UNKNOWN && !tcpchat) {
 		ready_plain(connection);
+	}
 	if (!tcpchat)
 		call->line_came = true;
 	if (is_code(heard, "bad-name"))
@@ -127,10 +159,41 @@ static void consider(struct connection *connection, const struct heard *heard)
 {
 	struct outbox *outbox = connection->settings.outbox;
 
+	if (connection->call.dialect == DIALECT_EVENTS)
+		return; /* there, answers bear numbers */
 	if (heard->kind == HEARD_MESSAGE && is_own(connection, heard))
 		outbox_acknowledge(outbox, heard->text, heard->text_size, connection->call.dialect == DIALECT_TCPCHAT);
 	else if (is_code(heard, "not-stored") || is_code(heard, "line-too-long"))
 		outbox_refused(outbox);
+}
+
+/* Whether a line is an event, which is dealt with. */
+static bool hear_event(struct connection *connection, const char *bytes, size_t size)
+{
+	const struct connection_settings *settings = &connection->settings;
+	struct event *event = &connection->event;
+	struct call *call = &connection->call;
+	const char *request = NULL;
+
+	if (!settings->events || (!call->asking && call->dialect != DIALECT_EVENTS) || !event_read(event, bytes, size))
+		return false;
+	if (event->kind == EVENT_WELCOME && call->asking) {
+		take_name(connection, event->participant, strlen(event->participant));
+		ready(connection, DIALECT_EVENTS);
+	} else if (event->kind == EVENT_NICK && strcmp(event->participant, connection->name) == 0) {
+		take_name(connection, event->text, strlen(event->text));
+	}
+	buffer_clear(&connection->request);
+	if (event->id != 0 && outbox_answered(settings->outbox, event->id, &connection->request))
+		request = connection->request.bytes;
+	settings->listener->heard(settings->context, connection->clean.bytes, connection->clean.size - 1, event, request);
+	return true;
+}
+
+/* An older tcpchat server answers "/events" with this. */
+static bool is_no_events(const struct heard *heard)
+{
+	return is_code(heard, "unknown-command") && memmem(heard->text, heard->text_size, "/events", 7) != NULL;
 }
 
 static void hear(struct connection *connection, const char *bytes, size_t size)
@@ -143,11 +206,17 @@ static void hear(struct connection *connection, const char *bytes, size_t size)
 	buffer_clear(clean);
 	buffer_add_clean(clean, bytes, size);
 	buffer_add(clean, "", 1); /* so that there is memory for an empty line too */
+	if (hear_event(connection, bytes, size))
+		return;
 	/* A welcome that comes late still counts, if nothing else came before it. */
 	heard = heard_read(clean->bytes, clean->size - 1, call->line_came ? call->dialect : DIALECT_UNKNOWN);
-	if (call->dialect != DIALECT_TCPCHAT && (call->dialect == DIALECT_UNKNOWN || !call->line_came)) {
+	if (call->dialect != DIALECT_TCPCHAT && call->dialect != DIALECT_EVENTS && (call->dialect == DIALECT_UNKNOWN || !call->line_came)) {
 		learn_dialect(connection, &heard, clean->bytes, clean->size - 1);
 		heard = heard_read(clean->bytes, clean->size - 1, call->dialect);
+	}
+	if (call->asking && is_no_events(&heard)) {
+		ready(connection, DIALECT_TCPCHAT);
+		return;
 	}
 	consider(connection, &heard);
 	settings->listener->line(settings->context, clean->bytes, clean->size - 1, &heard);
@@ -193,6 +262,8 @@ static int call_read(struct connection *connection)
 	while (sum < BATCH_SIZE && size > 0) {
 		size = recv(call->socket, connection->receiving, RECEIVE_SIZE, MSG_DONTWAIT);
 		if (size > 0) {
+			call->heard_at = clock_ms();
+			call->pinged_at = 0;
 			hear_bytes(connection, (size_t)size);
 			sum += (size_t)size;
 		}
@@ -210,8 +281,8 @@ static int call_read(struct connection *connection)
 static void call_send(struct connection *connection)
 {
 	struct call *call = &connection->call;
-	ssize_t size = send(call->socket, connection->sending + call->sending_from,
-		call->sending_to - call->sending_from, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t size = send(call->socket, connection->sending.bytes + call->sending_from,
+		connection->sending.size - call->sending_from, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (size >= 0)
 		call->sending_from += (size_t)size;
@@ -219,18 +290,79 @@ static void call_send(struct connection *connection)
 		call->send_failed = true; /* what the server said before it went can still be read */
 }
 
+static void fill_lines(struct connection *connection)
+{
+	struct call *call = &connection->call;
+	char *lines = memory_get(SEND_SIZE);
+
+	buffer_add(&connection->sending, lines, outbox_take(connection->settings.outbox, lines, SEND_SIZE, &call->quit));
+	free(lines);
+}
+
+static void fill_requests(struct connection *connection)
+{
+	size_t too_long = 0;
+	char text[DETAIL_SIZE];
+
+	outbox_take_requests(
+		connection->settings.outbox, &connection->sending, SEND_SIZE, &connection->call.quit, &too_long);
+	if (too_long == 0)
+		return;
+	(void)snprintf(text, sizeof text, "%zu", too_long);
+	tell(connection, CONNECTION_UNSENT, text);
+	connection->settings.listener->pause(connection->settings.context);
+}
+
 /* Fills 'sending' from the outbox when it is empty. */
 static void call_fill(struct connection *connection)
 {
 	struct call *call = &connection->call;
 
-	if (call->sending_from < call->sending_to)
+	if (call->sending_from < connection->sending.size)
 		return;
 	call->sending_from = 0;
-	call->sending_to = 0;
-	if (call->dialect != DIALECT_UNKNOWN && !call->send_failed && !call->half_closed)
-		call->sending_to =
-			outbox_take(connection->settings.outbox, connection->sending, SEND_SIZE, &call->quit);
+	buffer_clear(&connection->sending);
+	if (call->dialect == DIALECT_UNKNOWN || call->asking || call->send_failed || call->half_closed)
+		return;
+	if (outbox_state(connection->settings.outbox).waiting == 0)
+		return;
+	if (call->dialect == DIALECT_EVENTS)
+		fill_requests(connection);
+	else
+		fill_lines(connection);
+}
+
+/* When to look whether the server is still there: in event mode, where it can be asked. */
+static long long call_alarm(const struct connection *connection)
+{
+	const struct call *call = &connection->call;
+
+	if (call->dialect != DIALECT_EVENTS)
+		return 0;
+	if (call->pinged_at == 0)
+		return call->heard_at + connection->settings.ping_after_ms;
+	return call->pinged_at + connection->settings.dead_after_ms - connection->settings.ping_after_ms;
+}
+
+/* Returns false when the server is gone. */
+static bool call_check(struct connection *connection)
+{
+	struct call *call = &connection->call;
+	long long alarm = call_alarm(connection);
+
+	if (alarm == 0 || clock_ms() < alarm)
+		return true;
+	if (call->pinged_at != 0)
+		return false;
+	call->pinged_at = clock_ms();
+	if (!call->half_closed && !call->send_failed)
+		buffer_add_text(&connection->sending, "{\"op\":\"ping\"}\n");
+	return true;
+}
+
+static bool is_dialect_open(const struct call *call)
+{
+	return call->dialect == DIALECT_UNKNOWN || call->asking;
 }
 
 /* Says that no more comes, when the plan is so and it is true. */
@@ -241,11 +373,11 @@ static void call_finish(struct connection *connection)
 
 	if (state.plan == OUTBOX_LEAVE && call->leave_by == 0)
 		call->leave_by = clock_ms() + LEAVE_WITHIN_MS;
-	if (state.plan == OUTBOX_GO_ON || call->half_closed || call->sending_from < call->sending_to)
+	if (state.plan == OUTBOX_GO_ON || call->half_closed || call->sending_from < connection->sending.size)
 		return;
-	if (state.plan == OUTBOX_FINISH && (call->dialect == DIALECT_UNKNOWN || state.waiting + state.sent > 0))
+	if (state.plan == OUTBOX_FINISH && (is_dialect_open(call) || state.waiting + state.sent > 0))
 		return;
-	if (state.plan == OUTBOX_LEAVE && state.waiting > 0 && call->dialect != DIALECT_UNKNOWN)
+	if (state.plan == OUTBOX_LEAVE && state.waiting > 0 && !is_dialect_open(call))
 		return;
 	(void)shutdown(call->socket, SHUT_WR); /* when it fails, the connection is gone, which the next read tells */
 	call->half_closed = true;
@@ -279,7 +411,7 @@ static int call_step(struct connection *connection)
 {
 	struct call *call = &connection->call;
 	bool may_read = call->read_at <= clock_ms();
-	bool may_send = call->sending_from < call->sending_to && !call->send_failed;
+	bool may_send = call->sending_from < connection->sending.size && !call->send_failed;
 	long long until = earlier(call->dialect == DIALECT_UNKNOWN ? call->plain_at : 0, call->leave_by);
 	struct pollfd polled[] = {
 		{.fd = may_read || may_send ? call->socket : -1,
@@ -288,6 +420,8 @@ static int call_step(struct connection *connection)
 	};
 	int result = 1;
 
+	until = earlier(until, call->asking ? call->lines_at : 0);
+	until = earlier(until, call_alarm(connection));
 	if (!may_read)
 		until = earlier(until, call->read_at);
 	(void)poll(polled, 2, time_left_ms(until)); /* EINTR: the next round */
@@ -316,6 +450,10 @@ static int call_talk(struct connection *connection)
 			return 0;
 		if (call->dialect == DIALECT_UNKNOWN && clock_ms() >= call->plain_at)
 			ready_plain(connection);
+		else if (call->asking && clock_ms() >= call->lines_at)
+			ready(connection, DIALECT_TCPCHAT);
+		else if (!call_check(connection))
+			return -ETIMEDOUT;
 		else
 			result = call_step(connection);
 	}
@@ -331,8 +469,10 @@ static void call_begin(struct connection *connection, int socket)
 		.socket = socket,
 		.started_at = now,
 		.plain_at = now + (connection->was_tcpchat ? WELCOME_AGAIN_MS : CONNECTION_PLAIN_AFTER_MS),
-		.sending_to = (size_t)snprintf(connection->sending, SEND_SIZE, "%s\n", connection->settings.name),
+		.heard_at = now,
 	};
+	buffer_clear(&connection->sending);
+	buffer_add_format(&connection->sending, "%s\n", connection->settings.name);
 	lines_init(&connection->call.lines, CONNECTION_LINE_SIZE_MAX);
 	net_tune(socket, DEAD_AFTER_S);
 	net_peer_address(socket, address);
@@ -371,7 +511,7 @@ static bool call_was_lost(struct connection *connection, int error)
 	const struct call *call = &connection->call;
 
 	connection->end = CONNECTION_LEFT;
-	if (call->leave_by != 0 || (call->quit && call->dialect == DIALECT_TCPCHAT))
+	if (call->leave_by != 0 || (call->quit && call->dialect != DIALECT_PLAIN))
 		return false;
 	connection->end = CONNECTION_REFUSED;
 	if (call->refused)
@@ -475,6 +615,10 @@ int connection_open(const struct connection_settings *settings, struct connectio
 
 	memset(connection, 0, sizeof *connection);
 	connection->settings = *settings;
+	if (settings->ping_after_ms == 0)
+		connection->settings.ping_after_ms = CONNECTION_PING_AFTER_MS;
+	if (settings->dead_after_ms == 0)
+		connection->settings.dead_after_ms = CONNECTION_DEAD_AFTER_MS;
 	connection->wake_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	connection->ended_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = -errno;
@@ -517,6 +661,9 @@ bool connection_close(struct connection *connection, enum connection_end *end)
 	thread_join(connection->thread);
 	*end = connection->end;
 	buffer_fini(&connection->clean);
+	buffer_fini(&connection->sending);
+	buffer_fini(&connection->request);
+	event_fini(&connection->event);
 	(void)close(connection->ended_descriptor);
 	(void)close(connection->wake_descriptor);
 	free(connection);

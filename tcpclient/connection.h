@@ -6,6 +6,10 @@
  * silent is taken for a goTCP server after CONNECTION_PLAIN_AFTER_MS. No line is sent before the dialect is known,
  * since a goTCP server loses what comes together with the name.
  *
+ * If it is asked to, it has a tcpchat server speak in events (event.h), and speaks in requests (request.h) itself. To a
+ * server that does not know them it goes on in lines. In event mode a server from which nothing was heard for a while is
+ * sent a ping, and one that does not answer is gone.
+ *
  * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client
  * that does not read.
  *
@@ -18,12 +22,16 @@
 #include <stddef.h>
 
 #include "common/net.h"
+#include "tcpclient/buffer.h"
+#include "tcpclient/event.h"
 #include "tcpclient/heard.h"
 #include "tcpclient/outbox.h"
 
 enum {
 	CONNECTION_PLAIN_AFTER_MS = 1000,
 	CONNECTION_LINE_SIZE_MAX = 300 * 1024, /* the longest line that is taken from a server */
+	CONNECTION_PING_AFTER_MS = 20000,
+	CONNECTION_DEAD_AFTER_MS = 60000,
 	CONNECTION_DELAY_LEAST_MS = 500,
 	CONNECTION_DELAY_MOST_MS = 30000,
 };
@@ -35,6 +43,7 @@ enum connection_event {
 	CONNECTION_LOST,        /* 'detail' says how                                    */
 	CONNECTION_FORGOT,      /* 'detail' lines were sent, but perhaps not delivered  */
 	CONNECTION_CUT,         /* a line was too long and is not shown                 */
+	CONNECTION_UNSENT,      /* 'detail' lines were too long for a request            */
 };
 
 /* How it ended for good. */
@@ -50,6 +59,13 @@ enum connection_end {
 struct connection_listener {
 	/* A line came; it is clean. 'heard' points into it. */
 	void (*line)(void *context, const char *line, size_t size, const struct heard *heard);
+	/*
+	 * An event came, in event mode; 'line' is it, clean. 'request' is the typed line that it answers, or NULL; of an
+	 * answer of several events only the first has it.
+	 */
+	void (*heard)(void *context, const char *line, size_t size, const struct event *event, const char *request);
+	/* Lines are sent from now on; what is added to 'out' comes first: lines or requests, as 'dialect' says. */
+	void (*greet)(void *context, enum dialect dialect, struct buffer *out);
 	/* All that was there has been given: the time to show it. */
 	void (*pause)(void *context);
 	void (*event)(void *context, enum connection_event event, const char *detail);
@@ -59,6 +75,9 @@ struct connection_settings {
 	struct net_place place;
 	const char *name; /* without line ends, not empty, not starting with '/' */
 	bool persistent;  /* connect again when the server is gone               */
+	bool events;      /* ask for event mode                                  */
+	int ping_after_ms; /* of silence; 0: CONNECTION_PING_AFTER_MS            */
+	int dead_after_ms; /* of silence; 0: CONNECTION_DEAD_AFTER_MS            */
 	int pause_ms;     /* read not more often than this, to show many lines at once; 0: as they come */
 	const struct connection_listener *listener;
 	void *context;

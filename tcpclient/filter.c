@@ -14,11 +14,12 @@
 #include "tcpclient/connection.h"
 #include "tcpclient/heard.h"
 #include "tcpclient/outbox.h"
+#include "tcpclient/request.h"
 
-enum { READ_SIZE = 64 * 1024, WRITE_SIZE = 64 * 1024, REASON_SIZE = 160 };
+enum { READ_SIZE = 64 * 1024, WRITE_SIZE = 64 * 1024, REASON_SIZE = 160, ID_JOIN = -1 };
 
 struct filter {
-	const struct net_place *place;
+	const struct filter_settings *settings;
 	struct outbox *outbox;
 	struct connection *connection;
 
@@ -69,6 +70,14 @@ static void write_out(struct filter *filter)
 	buffer_clear(&filter->out);
 }
 
+static void print_line(struct filter *filter, const char *line, size_t size)
+{
+	buffer_add(&filter->out, line, size);
+	buffer_add(&filter->out, "\n", 1);
+	if (filter->out.size >= WRITE_SIZE)
+		write_out(filter);
+}
+
 static void on_line(void *context, const char *line, size_t size, const struct heard *heard)
 {
 	struct filter *filter = context;
@@ -77,10 +86,36 @@ static void on_line(void *context, const char *line, size_t size, const struct h
 		(void)fprintf(stderr, "tcpclient: the server refused: %.*s\n", (int)size, line);
 		filter->refused = true;
 	}
-	buffer_add(&filter->out, line, size);
-	buffer_add(&filter->out, "\n", 1);
-	if (filter->out.size >= WRITE_SIZE)
-		write_out(filter);
+	if (!filter->settings->json)
+		print_line(filter, line, size);
+}
+
+static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
+{
+	struct filter *filter = context;
+
+	(void)request;
+	if (event->kind == EVENT_ERROR) {
+		(void)fprintf(stderr, "tcpclient: the server refused: %s: %s\n", event->code, event->text);
+		filter->refused = true;
+	}
+	print_line(filter, line, size);
+}
+
+static void on_greet(void *context, enum dialect dialect, struct buffer *out)
+{
+	const struct filter_settings *settings = ((struct filter *)context)->settings;
+
+	if (settings->json && dialect != DIALECT_EVENTS) {
+		complain("the server knows no events, so there is nothing for --json", "");
+		((struct filter *)context)->refused = true;
+	}
+	if (settings->room == NULL || dialect == DIALECT_PLAIN)
+		return;
+	if (dialect == DIALECT_EVENTS)
+		request_write_op(out, "join", "room", settings->room, ID_JOIN);
+	else
+		buffer_add_format(out, "/join \"%s\"\n", settings->room);
 }
 
 static void on_pause(void *context)
@@ -93,17 +128,21 @@ static void on_event(void *context, enum connection_event event, const char *det
 	struct filter *filter = context;
 
 	if (event == CONNECTION_UNREACHABLE)
-		(void)fprintf(stderr, "tcpclient: cannot connect to %s port %s: %s\n", filter->place->host,
-			filter->place->port, detail);
+		(void)fprintf(stderr, "tcpclient: cannot connect to %s port %s: %s\n", filter->settings->place.host,
+			filter->settings->place.port, detail);
 	else if (event == CONNECTION_LOST)
 		(void)snprintf(filter->lost, sizeof filter->lost, "%s", detail);
-	else if (event == CONNECTION_CUT) {
+	else if (event == CONNECTION_UNSENT) {
+		complain("lines were too long to be sent: ", detail);
+		filter->refused = true;
+	} else if (event == CONNECTION_CUT) {
 		complain("a line from the server was too long, and is left out", "");
 		filter->refused = true;
 	}
 }
 
-static const struct connection_listener listener = {.line = on_line, .pause = on_pause, .event = on_event};
+static const struct connection_listener listener = {
+	.line = on_line, .heard = on_heard, .greet = on_greet, .pause = on_pause, .event = on_event};
 
 /* Standard input. */
 
@@ -179,6 +218,21 @@ static void read_input(struct filter *filter)
 		end_input(filter);
 }
 
+/* Lines that were given instead of an input. */
+static void send_given(struct filter *filter, const char *text)
+{
+	enum lines_state state;
+	const char *line = NULL;
+	size_t size = 0;
+
+	send_lines(filter, text, strlen(text));
+	state = lines_last(&filter->lines, &line, &size);
+	if (state != LINES_MORE && !filter->input_ended)
+		send_line(filter, state, line, size);
+	if (!filter->input_ended)
+		end_input(filter);
+}
+
 /* Nobody reads what we print: that ends the listening, but not the sending. */
 static void on_reader_gone(struct filter *filter)
 {
@@ -238,11 +292,15 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	return filter->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int filter_run(const struct net_place *place, const char *name)
+int filter_run(const struct filter_settings *wanted)
 {
-	struct filter filter = {.place = place, .outbox = outbox_create()};
-	struct connection_settings settings = {
-		.place = *place, .name = name, .listener = &listener, .context = &filter, .outbox = filter.outbox};
+	struct filter filter = {.settings = wanted, .outbox = outbox_create()};
+	struct connection_settings settings = {.place = wanted->place,
+		.name = wanted->name,
+		.events = wanted->json,
+		.listener = &listener,
+		.context = &filter,
+		.outbox = filter.outbox};
 	enum connection_end end = CONNECTION_LEFT;
 	int error;
 	int exit_code;
@@ -254,6 +312,8 @@ int filter_run(const struct net_place *place, const char *name)
 		complain("cannot start: ", strerrordesc_np(-error));
 		return EXIT_FAILURE;
 	}
+	if (wanted->lines != NULL)
+		send_given(&filter, wanted->lines);
 	filter_loop(&filter);
 	if (!connection_close(filter.connection, &end))
 		_exit(EXIT_SUCCESS); /* the reader is gone, and a thread is within connect() */

@@ -16,6 +16,7 @@ enum dialect {
 	DIALECT_UNKNOWN, /* the server has not said enough yet      */
 	DIALECT_PLAIN,   /* goTCP: messages, and no word to us alone */
 	DIALECT_TCPCHAT, /* docs/PROTOCOL.md                         */
+	DIALECT_EVENTS,  /* the same in event mode: see event.h      */
 };
 
 enum heard_kind {

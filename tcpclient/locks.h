@@ -9,6 +9,7 @@
 
 extern struct lock_class SCREEN_LOCK;                           /* the terminal and readline        */
 extern struct lock_class TALK_LOCK ACQUIRED_AFTER(SCREEN_LOCK); /* where the server is, and whether */
-extern struct lock_class OUTBOX_LOCK ACQUIRED_AFTER(TALK_LOCK); /* the lines that wait to be sent   */
+extern struct lock_class SCENE_LOCK ACQUIRED_AFTER(TALK_LOCK);  /* rooms, people, what was said     */
+extern struct lock_class OUTBOX_LOCK ACQUIRED_AFTER(SCENE_LOCK); /* the lines that wait to be sent   */
 
 #endif

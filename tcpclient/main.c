@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/completions.h"
 #include "common/net.h"
 #include "common/options.h"
 #include "common/text.h"
 #include "tcpclient/filter.h"
 #include "tcpclient/render.h"
+#include "tcpclient/state.h"
 #include "tcpclient/talk.h"
 
 enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000 };
@@ -20,13 +22,27 @@ enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000 };
 enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 static const char *const color_names[] = {"auto", "always", "never", NULL};
 
+enum theme_choice { THEME_AUTO, THEME_LIGHT, THEME_DARK, THEME_MONO };
+static const char *const theme_names[] = {"auto", "light", "dark", "mono", NULL};
+
+static const char *const bell_names[] = {"off", "mention", "dm", "all", NULL}; /* as enum scene_bell */
+
 static struct {
 	const char *name;
-	const char *env_file; /* read by options_parse() itself */
+	const char *config;   /* read by options_parse() itself */
+	const char *env_file; /* this, too                      */
+	const char *room;
+	const char *lines; /* of -c */
+	struct option_list highlights;
+	int bell;
+	int plain;
+	int json;
 	int color;
+	int theme;
+	int completions; /* the place of the shell in completions_shells, or -1 */
 	int version;
 	int help;
-} settings;
+} settings = {.bell = BELL_MENTION, .completions = -1};
 
 static const struct option table[] = {
 	{.name = "username",
@@ -34,20 +50,63 @@ static const struct option table[] = {
 		.help = "who you are (default: $USER)",
 		.kind = OPTION_STRING,
 		.value = &settings.name,
-		.alias = "USER"},
+		.default_from = "USER"},
 	{.name = "color",
 		.argument = "WHEN",
 		.help = "auto, always or never (default: auto; NO_COLOR is honoured)",
 		.kind = OPTION_CHOICE,
 		.value = &settings.color,
 		.choices = color_names},
+	{.name = "theme",
+		.argument = "THEME",
+		.help = "auto (any background), light, dark, or mono (no colours, but bold)",
+		.kind = OPTION_CHOICE,
+		.value = &settings.theme,
+		.choices = theme_names},
+	{.name = "config",
+		.argument = "FILE",
+		.help = "read options from FILE (default: ~/.config/tcpchat/tcpclient.conf)",
+		.kind = OPTION_STRING,
+		.value = &settings.config,
+		.names_file = true,
+		.place = "tcpchat/tcpclient.conf"},
+	{.name = "room", .argument = "NAME", .help = "join this room", .kind = OPTION_STRING, .value = &settings.room},
+	{.name = "c",
+		.argument = "COMMANDS",
+		.help = "send these lines instead of standard input, and end",
+		.kind = OPTION_STRING,
+		.value = &settings.lines},
+	{.name = "json", .help = "print events as they come, one JSON object a line", .kind = OPTION_FLAG, .value = &settings.json},
+	{.name = "plain", .help = "print lines only, redraw nothing", .kind = OPTION_FLAG, .value = &settings.plain},
+	{.name = "highlight",
+		.argument = "WORD",
+		.help = "messages with this word stand out; may be repeated",
+		.kind = OPTION_LIST,
+		.value = &settings.highlights},
+	{.name = "bell",
+		.argument = "WHEN",
+		.help = "off, mention (default), dm or all: what rings the terminal's bell",
+		.kind = OPTION_CHOICE,
+		.value = &settings.bell,
+		.choices = bell_names},
 	{.name = "env-file",
 		.argument = "FILE",
 		.help = "read CHAT_... variables from FILE",
 		.kind = OPTION_STRING,
-		.value = &settings.env_file},
-	{.name = "version", .help = "print the version", .kind = OPTION_FLAG, .value = &settings.version},
-	{.name = "help", .help = "print this", .kind = OPTION_FLAG, .value = &settings.help},
+		.value = &settings.env_file,
+		.names_file = true},
+	{.name = "completions", /* for the installation, so not in the help */
+		.argument = "SHELL",
+		.kind = OPTION_CHOICE,
+		.value = &settings.completions,
+		.choices = completions_shells,
+		.answers = true},
+	{.name = "version",
+		.help = "print the version",
+		.kind = OPTION_FLAG,
+		.value = &settings.version,
+		.answers = true},
+	{.name = "help", .help = "print this", .kind = OPTION_FLAG, .value = &settings.help, .answers = true},
 	{.name = NULL},
 };
 
@@ -98,16 +157,24 @@ static bool is_one_of(const char *text, const char *const *parts)
 	return false;
 }
 
-static enum render_colors choose_colors(void)
+static bool has_256_colors(void)
 {
 	static const char *const rich[] = {"256", "direct", "kitty", "alacritty", "foot", "ghostty", NULL};
 	const char *terminal = getenv("TERM");
 
-	if (settings.color == COLOR_NEVER || (settings.color == COLOR_AUTO && is_set("NO_COLOR")))
+	return is_set("COLORTERM") || (terminal != NULL && is_one_of(terminal, rich));
+}
+
+static enum render_colors choose_colors(void)
+{
+	static const enum render_colors few[] = {RENDER_8_COLORS, RENDER_8_LIGHT, RENDER_8_DARK, RENDER_MONO};
+	static const enum render_colors many[] = {RENDER_256_COLORS, RENDER_256_LIGHT, RENDER_256_DARK, RENDER_MONO};
+
+	if (settings.color == COLOR_NEVER)
 		return RENDER_NO_COLORS;
-	if (is_set("COLORTERM") || (terminal != NULL && is_one_of(terminal, rich)))
-		return RENDER_256_COLORS;
-	return RENDER_8_COLORS;
+	if (settings.color == COLOR_AUTO && is_set("NO_COLOR"))
+		return settings.theme == THEME_MONO ? RENDER_MONO : RENDER_NO_COLORS;
+	return has_256_colors() ? many[settings.theme] : few[settings.theme];
 }
 
 /* Whether a person sits there, at a terminal on which the cursor can be moved. */
@@ -117,6 +184,43 @@ static bool is_person(void)
 
 	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && terminal != NULL && terminal[0] != '\0' &&
 	       strcmp(terminal, "dumb") != 0;
+}
+
+static int run_talk(const struct net_place *place)
+{
+	char *history_path = state_history_path(place);
+	struct talk_settings talk = {.place = *place,
+		.name = settings.name,
+		.colors = choose_colors(),
+		.bell = (enum scene_bell)settings.bell,
+		.room = settings.room,
+		.highlights = &settings.highlights,
+		.history_path = history_path};
+	int exit_code = talk_run(&talk);
+
+	free(history_path);
+	return exit_code;
+}
+
+static int run_filter(const struct net_place *place)
+{
+	struct filter_settings filter = {.place = *place,
+		.name = settings.name,
+		.lines = settings.lines,
+		.room = settings.room,
+		.json = settings.json != 0};
+
+	return filter_run(&filter);
+}
+
+/* What is wrong with a room's name; NULL: nothing. */
+static const char *room_fault(const char *room)
+{
+	char name[NAME_SIZE];
+
+	if (room == NULL || name_make(room, strlen(room), name))
+		return NULL;
+	return "--room: a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside";
 }
 
 /* A standard stream that was closed would become the first socket. */
@@ -145,6 +249,10 @@ int main(int argc, char **argv)
 		print_help();
 		return EXIT_SUCCESS;
 	}
+	if (settings.completions >= 0) {
+		completions_print(settings.completions, "tcpclient", table, true, stdout);
+		return EXIT_SUCCESS;
+	}
 	if (settings.version) {
 		(void)printf("tcpclient " TCPCHAT_VERSION "\n");
 		return EXIT_SUCCESS;
@@ -158,7 +266,10 @@ int main(int argc, char **argv)
 	fault = name_fault(settings.name);
 	if (fault != NULL)
 		return usage_error(fault);
-	if (is_person())
-		return talk_run(&place, settings.name, choose_colors());
-	return filter_run(&place, settings.name);
+	fault = room_fault(settings.room);
+	if (fault != NULL)
+		return usage_error(fault);
+	if (is_person() && !settings.plain && !settings.json && settings.lines == NULL)
+		return run_talk(&place);
+	return run_filter(&place);
 }

@@ -1,15 +1,19 @@
 #include "tcpclient/outbox.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tcpclient/buffer.h"
 #include "tcpclient/heard.h"
 #include "tcpclient/locks.h"
+#include "tcpclient/request.h"
 
 struct entry {
 	struct entry *next;
+	long long id; /* its number, 1 and up */
+	char room[NAME_SIZE];
 	size_t size;
 	char line[];
 };
@@ -26,6 +30,7 @@ struct outbox {
 	struct queue waiting GUARDED_BY(OUTBOX_LOCK);
 	struct queue sent GUARDED_BY(OUTBOX_LOCK);
 	size_t bytes GUARDED_BY(OUTBOX_LOCK); /* of both queues */
+	long long last_id GUARDED_BY(OUTBOX_LOCK);
 	enum outbox_plan plan GUARDED_BY(OUTBOX_LOCK);
 	bool stopped GUARDED_BY(OUTBOX_LOCK);
 };
@@ -134,13 +139,15 @@ void outbox_stop(struct outbox *outbox)
 	outbox_unlock(outbox);
 }
 
-static bool put(struct outbox *outbox, const char *line, size_t size) REQUIRES(OUTBOX_LOCK)
+static bool put(struct outbox *outbox, const char *room, const char *line, size_t size) REQUIRES(OUTBOX_LOCK)
 {
 	struct entry *entry;
 
 	if (size > OUTBOX_LINE_SIZE_MAX || !has_room(outbox, 1, size))
 		return false;
 	entry = memory_get(sizeof *entry + size);
+	entry->id = ++outbox->last_id;
+	(void)snprintf(entry->room, sizeof entry->room, "%s", room);
 	entry->size = size;
 	if (size > 0)
 		memcpy(entry->line, line, size);
@@ -151,12 +158,28 @@ static bool put(struct outbox *outbox, const char *line, size_t size) REQUIRES(O
 
 bool outbox_put(struct outbox *outbox, const char *line, size_t size)
 {
+	return outbox_put_to(outbox, "", line, size);
+}
+
+bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, size_t size)
+{
 	bool taken;
 
 	outbox_lock(outbox);
-	taken = put(outbox, line, size);
+	taken = put(outbox, room, line, size);
 	outbox_unlock(outbox);
 	return taken;
+}
+
+void outbox_ask(struct outbox *outbox, const char *line)
+{
+	struct entry **last;
+
+	outbox_lock(outbox);
+	last = outbox->waiting.end;
+	if (put(outbox, "", line, strlen(line)))
+		(*last)->id = OUTBOX_QUIET - (*last)->id;
+	outbox_unlock(outbox);
 }
 
 void outbox_plan(struct outbox *outbox, enum outbox_plan plan)
@@ -202,6 +225,58 @@ size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit)
 	return taken;
 }
 
+/* Takes the first waiting line as a request, or as the line itself when there is none for it. */
+static void take_request(struct outbox *outbox, struct buffer *out, bool *quit, size_t *too_long)
+	REQUIRES(OUTBOX_LOCK)
+{
+	struct entry *entry = queue_remove(&outbox->waiting, &outbox->waiting.first);
+	size_t before = out->size;
+	bool numbered = request_write(out, entry->room, entry->line, entry->size, entry->id);
+
+	if (!numbered) {
+		buffer_add(out, entry->line, entry->size);
+		buffer_add_text(out, "\n");
+	}
+	if (is_quit(entry))
+		*quit = true;
+	if (out->size - before > REQUEST_SIZE_MAX) {
+		out->size = before;
+		*too_long += 1;
+		numbered = false;
+	}
+	if (numbered)
+		queue_append(&outbox->sent, entry);
+	else
+		forget(outbox, entry);
+}
+
+void outbox_take_requests(struct outbox *outbox, struct buffer *out, size_t size, bool *quit, size_t *too_long)
+{
+	outbox_lock(outbox);
+	while (outbox->waiting.first != NULL && out->size < size)
+		take_request(outbox, out, quit, too_long);
+	outbox_unlock(outbox);
+}
+
+bool outbox_answered(struct outbox *outbox, long long id, struct buffer *line)
+{
+	struct entry **place;
+	bool found;
+
+	outbox_lock(outbox);
+	place = &outbox->sent.first;
+	while (*place != NULL && (*place)->id != id)
+		place = &(*place)->next;
+	found = *place != NULL;
+	if (found) {
+		buffer_add(line, (*place)->line, (*place)->size);
+		buffer_add(line, "", 1);
+		forget(outbox, queue_remove(&outbox->sent, place));
+	}
+	outbox_unlock(outbox);
+	return found;
+}
+
 void outbox_acknowledge(struct outbox *outbox, const char *text, size_t size, bool certain)
 {
 	struct entry **place;
@@ -241,11 +316,25 @@ static void take_back(struct outbox *outbox) REQUIRES(OUTBOX_LOCK)
 	queue_init(sent);
 }
 
+/* Those that ask for something once. */
+static void drop_commands(struct outbox *outbox) REQUIRES(OUTBOX_LOCK)
+{
+	struct entry **place = &outbox->sent.first;
+
+	while (*place != NULL) {
+		if (request_is_lasting((*place)->line, (*place)->size))
+			place = &(*place)->next;
+		else
+			forget(outbox, queue_remove(&outbox->sent, place));
+	}
+}
+
 size_t outbox_lost(struct outbox *outbox, bool again)
 {
 	size_t count;
 
 	outbox_lock(outbox);
+	drop_commands(outbox);
 	count = outbox->sent.count;
 	if (again)
 		take_back(outbox);

@@ -10,6 +10,9 @@
  * Its size is bounded: OUTBOX_LINES_MAX lines, OUTBOX_BYTES_MAX bytes. A command is forgotten as soon as it was taken,
  * because no echo tells of it. With a goTCP server lost lines are not taken back: it might have told them to everyone.
  *
+ * In event mode lines are taken as requests (request.h), whose answers bear their number: outbox_answered() knows exactly
+ * which line was kept or refused, commands too.
+ *
  * Threads: any. Nothing here waits, except outbox_wait().
  */
 #ifndef TCPCLIENT_OUTBOX_H
@@ -19,11 +22,13 @@
 #include <stddef.h>
 
 #include "common/sync.h"
+#include "tcpclient/buffer.h"
 
 enum {
 	OUTBOX_LINES_MAX = 1000,
 	OUTBOX_BYTES_MAX = 4 * 1024 * 1024,
 	OUTBOX_LINE_SIZE_MAX = 65535, /* as the server's --max-line */
+	OUTBOX_QUIET = -1000,         /* numbers from this up to -1 are free for others */
 };
 
 /* What is to happen when the lines run out. */
@@ -36,7 +41,7 @@ enum outbox_plan {
 /* How many there are. */
 struct outbox_state {
 	size_t waiting; /* not sent yet                  */
-	size_t sent;    /* sent, their echo has not come */
+	size_t sent;    /* sent, their echo or answer has not come */
 	enum outbox_plan plan;
 };
 
@@ -58,12 +63,28 @@ void outbox_stop(struct outbox *outbox);
 /* Adds a line, without its end. Returns false when it is too long or there is no room. */
 bool outbox_put(struct outbox *outbox, const char *line, size_t size) MUST_CHECK;
 
+/* The same for a line that is meant for 'room', in event mode; "" is where the server believes us to be. */
+bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, size_t size) MUST_CHECK;
+
+/* Asks for something that the person did not type; its number is below OUTBOX_QUIET. Without room it is not asked. */
+void outbox_ask(struct outbox *outbox, const char *line);
+
 /* A plan is never taken back; OUTBOX_LEAVE is stronger than OUTBOX_FINISH. */
 void outbox_plan(struct outbox *outbox, enum outbox_plan plan);
 
 /* Copies waiting lines, each with its LF, as many whole ones as fit; returns the bytes. 'size' has to be more than
  * OUTBOX_LINE_SIZE_MAX. '*quit' is set when one of them was "/quit". */
 size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit);
+
+/*
+ * Adds waiting lines as requests to 'out', which is empty, until it has 'size' bytes or more; 2 * REQUEST_SIZE_MAX more
+ * at most. '*too_long' counts the lines that have no room in a request, and are forgotten. '*quit' as for outbox_take().
+ */
+void outbox_take_requests(struct outbox *outbox, struct buffer *out, size_t size, bool *quit, size_t *too_long);
+
+/* The request with this number was answered: adds its line to 'line', with a NUL, and forgets it. Returns false when
+ * none has it, as at the second line of an answer. */
+bool outbox_answered(struct outbox *outbox, long long id, struct buffer *line);
 
 /*
  * An echo of ours came: forgets the oldest sent line with this text; or, if there is none and 'certain' says that the

@@ -11,6 +11,7 @@
 #include "tcpclient/screen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
@@ -28,12 +29,19 @@
 
 #include "common/text.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/editor.h"
 #include "tcpclient/keys.h"
 #include "tcpclient/locks.h"
 #include "tcpclient/view.h"
 
-#define PASTE_ON  "\033[?2004h"
-#define PASTE_OFF "\033[?2004l"
+/* U+2424, what stands for a line end within a message. */
+#define LINE_END "\xE2\x90\xA4"
+
+/* Bracketed paste, and reports of the focus. */
+#define MODES_ON  "\033[?2004h\033[?1004h"
+#define MODES_OFF "\033[?1004l\033[?2004l"
+#define FOCUS_IN  "\033[I"
+#define FOCUS_OUT "\033[O"
 
 enum { HISTORY_LINES_MAX = 1000, ABORT_KEY = 0x07, WIDTH_UNKNOWN = 80, HEIGHT_UNKNOWN = 24 };
 
@@ -50,8 +58,17 @@ static struct {
 	size_t width GUARDED_BY(SCREEN_LOCK);
 	size_t height GUARDED_BY(SCREEN_LOCK);
 	bool drawn GUARDED_BY(SCREEN_LOCK);
+	size_t folded_rows GUARDED_BY(SCREEN_LOCK); /* above the typed line, of what may be replaced; or 0 */
+	size_t folded_width GUARDED_BY(SCREEN_LOCK); /* of the screen, when they were printed */
 	bool line_came GUARDED_BY(SCREEN_LOCK); /* 'given' holds it */
 	bool end_came GUARDED_BY(SCREEN_LOCK);
+	bool unfocused GUARDED_BY(SCREEN_LOCK);
+	screen_completer *completer GUARDED_BY(SCREEN_LOCK); /* or NULL */
+	void *completer_context GUARDED_BY(SCREEN_LOCK);
+	struct buffer tab_line GUARDED_BY(SCREEN_LOCK); /* as it was at the first of several Tabs, with a NUL */
+	size_t tab_point GUARDED_BY(SCREEN_LOCK);
+	size_t tab_turn GUARDED_BY(SCREEN_LOCK);
+	char *history_path GUARDED_BY(SCREEN_LOCK); /* or NULL */
 	const char *key GUARDED_BY(SCREEN_LOCK); /* what readline may read */
 	size_t key_size GUARDED_BY(SCREEN_LOCK);
 	struct termios before; /* constant after screen_open() */
@@ -97,12 +114,13 @@ static void write_all(const char *bytes, size_t size)
 	}
 }
 
-static void take_terminal(void)
+static void take_terminal(void) UNCHECKED
 {
+	screen.folded_rows = 0; /* somebody else may have written */
 	atomic_store_explicit(&screen.taken, true, memory_order_relaxed);
 	(void)tcsetattr(
 		STDIN_FILENO, TCSANOW, &screen.during); /* fails when the terminal is gone, which read() tells */
-	write_all(PASTE_ON, sizeof PASTE_ON - 1);
+	write_all(MODES_ON, sizeof MODES_ON - 1);
 }
 
 static void give_terminal(void)
@@ -110,7 +128,7 @@ static void give_terminal(void)
 	if (!atomic_exchange_explicit(&screen.taken, false, memory_order_relaxed))
 		return;
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &screen.before);
-	write_all(PASTE_OFF, sizeof PASTE_OFF - 1);
+	write_all(MODES_OFF, sizeof MODES_OFF - 1);
 }
 
 void screen_abandon(void)
@@ -221,7 +239,23 @@ void screen_print(const char *lines, size_t size)
 {
 	screen_lock();
 	erase();
+	screen.folded_rows = 0;
 	buffer_add(&screen.out, lines, size);
+	draw();
+	show();
+	screen_unlock();
+}
+
+void screen_print_folded(const char *line, size_t size, bool again)
+{
+	screen_lock();
+	erase();
+	if (again && screen.folded_rows > 0 && screen.folded_width == screen.width &&
+		screen.folded_rows + screen.view.rows <= screen.height)
+		buffer_add_format(&screen.out, "\033[%zuA\r\033[K\0337\033[B\033[J\0338", screen.folded_rows);
+	buffer_add(&screen.out, line, size);
+	screen.folded_rows = view_rows(line, size - 1, screen.width);
+	screen.folded_width = screen.width;
 	draw();
 	show();
 	screen_unlock();
@@ -298,6 +332,35 @@ static void leave_modes_alone_too(void)
 {
 }
 
+/* Adds a line to the history's file. */
+static void keep_line(const char *line) REQUIRES(SCREEN_LOCK)
+{
+	struct buffer text = {0};
+	int file;
+
+	if (screen.history_path == NULL || strchr(line, '\n') != NULL)
+		return;
+	file = open(screen.history_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		return;
+	buffer_add_text(&text, line);
+	buffer_add_text(&text, "\n");
+	(void)!write(file, text.bytes, text.size); /* a full disk costs a line of history */
+	(void)close(file);
+	buffer_fini(&text);
+}
+
+void screen_open_history(const char *path)
+{
+	screen_lock();
+	free(screen.history_path);
+	screen.history_path = strdup(path);
+	if (read_history(path) == 0)
+		(void)history_truncate_file(path, HISTORY_LINES_MAX);
+	using_history();
+	screen_unlock();
+}
+
 static void take_line(char *line) UNCHECKED
 {
 	if (line == NULL) {
@@ -307,8 +370,10 @@ static void take_line(char *line) UNCHECKED
 	buffer_clear(&screen.given);
 	buffer_add(&screen.given, line, strlen(line) + 1);
 	screen.line_came = true;
-	if (line[0] != '\0')
+	if (line[0] != '\0') {
 		add_history(line);
+		keep_line(line);
+	}
 	free(line);
 }
 
@@ -321,12 +386,86 @@ static char **complete_nothing(const char *text, int start, int end)
 	return NULL;
 }
 
+/* Tab: completes the word before the cursor; again: the next possibility. */
+static int complete_word(int count, int key) UNCHECKED
+{
+	struct buffer word = {0};
+	size_t start;
+
+	(void)count;
+	(void)key;
+	if (screen.completer == NULL)
+		return 0;
+	if (rl_last_func == complete_word && screen.tab_line.size > 0) {
+		screen.tab_turn++;
+	} else {
+		buffer_clear(&screen.tab_line);
+		buffer_add(&screen.tab_line, rl_line_buffer, (size_t)rl_end);
+		buffer_add(&screen.tab_line, "", 1);
+		screen.tab_point = (size_t)rl_point;
+		screen.tab_turn = 0;
+	}
+	start = screen.completer(
+		screen.completer_context, screen.tab_line.bytes, screen.tab_point, screen.tab_turn, &word);
+	if (word.size > 0) {
+		struct buffer line = {0};
+
+		buffer_add(&line, screen.tab_line.bytes, start);
+		buffer_add(&line, word.bytes, word.size);
+		buffer_add(&line, screen.tab_line.bytes + screen.tab_point, screen.tab_line.size - screen.tab_point);
+		rl_replace_line(line.bytes, 0);
+		rl_point = (int)(start + word.size);
+		buffer_fini(&line);
+	}
+	buffer_fini(&word);
+	return 0;
+}
+
 static int clear_screen(int count, int key) UNCHECKED
 {
 	(void)count;
 	(void)key;
 	buffer_add_text(&screen.out, "\033[H\033[2J");
 	screen.drawn = false;
+	screen.folded_rows = 0;
+	return 0;
+}
+
+/* Alt-Enter: a line end within the line. */
+static int insert_line_end(int count, int key)
+{
+	(void)count;
+	(void)key;
+	(void)rl_insert_text("\n");
+	return 0;
+}
+
+static void add_pasted(struct buffer *out, const char *text, size_t size);
+
+/* Ctrl-X Ctrl-E: the line in an editor. What comes meanwhile waits. */
+static int edit_line(int count, int key) UNCHECKED
+{
+	struct buffer text = {0};
+	struct buffer clean = {0};
+
+	(void)count;
+	(void)key;
+	buffer_add(&text, rl_line_buffer, (size_t)rl_end);
+	buffer_add_text(&text, "\n");
+	erase();
+	show();
+	give_terminal();
+	if (editor_run(&text)) {
+		add_pasted(&clean, text.bytes, text.size);
+		while (clean.size > 0 && clean.bytes[clean.size - 1] == '\n')
+			clean.size--;
+		buffer_add(&clean, "", 1);
+		rl_replace_line(clean.bytes, 0);
+		rl_point = rl_end;
+	}
+	take_terminal();
+	buffer_fini(&clean);
+	buffer_fini(&text);
 	return 0;
 }
 
@@ -369,11 +508,11 @@ static int start_readline(void)
 	(void)rl_initialize(); /* always 0 */
 	(void)rl_tty_set_echoing(1);
 	(void)rl_variable_bind("bell-style", "none"); /* it would ring on standard error */
-	(void)rl_bind_key('\t', rl_insert);
+	(void)rl_bind_key('\t', complete_word);
 	(void)rl_bind_key('L' & 0x1F, clear_screen);
-	/* Alt-Enter would switch to the keys of vi. */
-	(void)rl_unbind_key_in_map('J' & 0x1F, emacs_meta_keymap);
-	(void)rl_unbind_key_in_map('M' & 0x1F, emacs_meta_keymap);
+	(void)rl_bind_key_in_map('E' & 0x1F, edit_line, emacs_ctlx_keymap);
+	(void)rl_bind_key_in_map('J' & 0x1F, insert_line_end, emacs_meta_keymap);
+	(void)rl_bind_key_in_map('M' & 0x1F, insert_line_end, emacs_meta_keymap);
 	using_history();
 	stifle_history(HISTORY_LINES_MAX);
 	rl_callback_handler_install("> ", take_line);
@@ -412,7 +551,8 @@ static void ask(void) REQUIRES(SCREEN_LOCK)
 	size_t count = count_lines(screen.block.bytes, screen.block.size);
 
 	buffer_clear(&screen.question);
-	buffer_add_format(&screen.question, "Send as %zu line%s? [y/N] ", count, count == 1 ? "" : "s");
+	buffer_add_format(&screen.question, "Send as %zu line%s? [y/N], or as one with " LINE_END " between? [o] ", count,
+		count == 1 ? "" : "s");
 	buffer_add(&screen.question, "", 1);
 }
 
@@ -461,18 +601,29 @@ static void set_line(const char *text, size_t size) REQUIRES(SCREEN_LOCK)
 	insert(text, size);
 }
 
-/* Any key but 'y' leaves everything as it was. */
-static enum screen_event answer(enum keys_kind kind, const char *key, size_t size) REQUIRES(SCREEN_LOCK)
+/* Gives the lines in 'block', or one line made of them. */
+static void give_block(bool as_one) REQUIRES(SCREEN_LOCK)
 {
-	buffer_clear(&screen.question);
-	if (kind != KEYS_KEY || size != 1 || (key[0] != 'y' && key[0] != 'Y'))
-		return SCREEN_MORE;
-	set_line(screen.rest.bytes, screen.rest.size);
 	if (screen.block.bytes[screen.block.size - 1] == '\n')
 		screen.block.size--;
 	buffer_clear(&screen.given);
-	buffer_add(&screen.given, screen.block.bytes, screen.block.size);
+	for (size_t i = 0; i < screen.block.size; i++) {
+		if (as_one && screen.block.bytes[i] == '\n')
+			buffer_add_text(&screen.given, LINE_END);
+		else
+			buffer_add(&screen.given, &screen.block.bytes[i], 1);
+	}
 	buffer_add(&screen.given, "", 1);
+}
+
+/* Any key but 'y' and 'o' leaves everything as it was. */
+static enum screen_event answer(enum keys_kind kind, const char *key, size_t size) REQUIRES(SCREEN_LOCK)
+{
+	buffer_clear(&screen.question);
+	if (kind != KEYS_KEY || size != 1 || strchr("yYoO", key[0]) == NULL || key[0] == '\0')
+		return SCREEN_MORE;
+	set_line(screen.rest.bytes, screen.rest.size);
+	give_block(key[0] == 'o' || key[0] == 'O');
 	return SCREEN_LINES;
 }
 
@@ -553,7 +704,7 @@ static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK
 	screen.line_came = false;
 	if (memchr(screen.given.bytes, '\n', screen.given.size) == NULL)
 		return SCREEN_LINES;
-	/* A line end was typed into the line (Ctrl-V Ctrl-J). */
+	/* A line end was typed into the line (Alt-Enter). */
 	buffer_clear(&screen.block);
 	buffer_clear(&screen.rest);
 	add_pasted(&screen.block, screen.given.bytes, screen.given.size);
@@ -561,11 +712,42 @@ static enum screen_event edit(const char *key, size_t size) REQUIRES(SCREEN_LOCK
 	return SCREEN_MORE;
 }
 
+static bool is_key(const char *key, size_t size, const char *wanted)
+{
+	return size == strlen(wanted) && memcmp(key, wanted, size) == 0;
+}
+
+static enum screen_event focus(bool focused) REQUIRES(SCREEN_LOCK)
+{
+	bool came_back = focused && screen.unfocused;
+
+	screen.unfocused = !focused;
+	return came_back ? SCREEN_LOOKED_AT : SCREEN_MORE;
+}
+
+bool screen_is_focused(void)
+{
+	bool focused;
+
+	screen_lock();
+	focused = !screen.unfocused;
+	screen_unlock();
+	return focused;
+}
+
+void screen_set_completer(screen_completer *completer, void *context)
+{
+	screen_lock();
+	screen.completer = completer;
+	screen.completer_context = context;
+	screen_unlock();
+}
+
 static enum screen_event work(enum keys_kind kind, const char *key, size_t size) REQUIRES(SCREEN_LOCK)
 {
 	if (kind == KEYS_PASTE_TOO_LONG)
 		return SCREEN_PASTE_TOO_LONG;
-	if (screen.question.size > 0)
+	if (screen.question.size > 0 && !(is_key(key, size, FOCUS_IN) || is_key(key, size, FOCUS_OUT)))
 		return answer(kind, key, size);
 	switch (kind) {
 	case KEYS_INTERRUPT:
@@ -575,6 +757,8 @@ static enum screen_event work(enum keys_kind kind, const char *key, size_t size)
 		paste(key, size);
 		return SCREEN_MORE;
 	case KEYS_SEQUENCE:
+		if (is_key(key, size, FOCUS_IN) || is_key(key, size, FOCUS_OUT))
+			return focus(key[2] == 'I');
 		return is_bound(key, size) ? edit(key, size) : SCREEN_MORE;
 	default:
 		return edit(key, size);
@@ -666,5 +850,8 @@ void screen_close(void)
 	buffer_fini(&screen.block);
 	buffer_fini(&screen.rest);
 	buffer_fini(&screen.given);
+	buffer_fini(&screen.tab_line);
+	free(screen.history_path);
+	screen.history_path = NULL;
 	screen_unlock();
 }

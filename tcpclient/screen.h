@@ -13,13 +13,26 @@
 #include <stddef.h>
 
 #include "common/sync.h"
+#include "tcpclient/buffer.h"
 
 enum screen_event {
 	SCREEN_MORE,           /* nothing: wait for more keys                          */
 	SCREEN_LINES,          /* lines to send, separated by LF; usually one          */
 	SCREEN_PASTE_TOO_LONG, /* more was pasted than can be taken; it is dropped     */
 	SCREEN_LEAVE,          /* Ctrl-D on an empty line                              */
+	SCREEN_LOOKED_AT,      /* the terminal got the keyboard's focus, after it had lost it */
 };
+
+/* What Tab makes of the word before 'point': see complete.h. Called with the screen's lock held. */
+typedef size_t screen_completer(void *context, const char *line, size_t point, size_t turn, struct buffer *out);
+void screen_set_completer(screen_completer *completer, void *context);
+
+/* Takes the lines of earlier times from a file, and adds new ones to it; only its owner may read it. Without a file that
+ * can be written the lines are forgotten at the end. */
+void screen_open_history(const char *path);
+
+/* Whether the terminal has the keyboard's focus, as far as it tells. */
+bool screen_is_focused(void);
 
 /* Takes the terminal over (standard input and output); 'prompt' may hold "\033[...m". Returns 0, or -errno. */
 int screen_open(const char *prompt) MUST_CHECK;
@@ -42,6 +55,9 @@ void screen_resize(void);
 
 /* Prints whole lines, each with its LF, above the typed line. */
 void screen_print(const char *lines, size_t size);
+
+/* Prints a line that may be replaced by the next one: 'again' replaces the last, if nothing was printed since. */
+void screen_print_folded(const char *line, size_t size, bool again);
 
 void screen_set_prompt(const char *prompt);
 

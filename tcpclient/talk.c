@@ -11,14 +11,18 @@
 #include <unistd.h>
 
 #include "common/text.h"
+#include "tcpclient/attention.h"
 #include "tcpclient/connection.h"
 #include "tcpclient/locks.h"
 #include "tcpclient/outbox.h"
+#include "tcpclient/request.h"
+#include "tcpclient/scene.h"
 #include "tcpclient/screen.h"
 
 enum {
 	READ_SIZE = 4096,
 	TEXT_SIZE = 512,
+	FOUND_MOST = 50, /* lines that /search shows */
 	ADDRESS_SIZE = NET_HOST_SIZE + NET_PORT_SIZE + 3,
 	PAUSE_MS = 15,     /* show what comes 60 times a second at most       */
 	STUCK_AFTER_S = 5, /* a terminal that takes nothing shall not hold us */
@@ -27,17 +31,23 @@ enum {
 struct talk {
 	const char *wanted_name;   /* constant */
 	enum render_colors colors; /* constant */
+	enum scene_bell bell;      /* constant */
 	struct outbox *outbox;
+	struct scene *scene;
 	struct connection *connection;
 	int signals; /* signalfd */
 	int exit_code;
 	bool over;
 	struct buffer shown;  /* owned by the connection's thread: the lines of this batch */
+	struct buffer folded; /* owned by the connection's thread: who came and went after them */
+	bool folds_again;     /* owned by the connection's thread: 'folded' replaces what was shown last */
 	char name[NAME_SIZE]; /* owned by the connection's thread: who we are              */
 
 	pthread_mutex_t mutex; /* TALK_LOCK */
 	char address[ADDRESS_SIZE] GUARDED_BY(TALK_LOCK);
 	bool online GUARDED_BY(TALK_LOCK);
+	size_t unseen GUARDED_BY(TALK_LOCK); /* messages since the person looked away */
+	char unseen_since[RENDER_CLOCK_SIZE] GUARDED_BY(TALK_LOCK);
 };
 
 static void talk_lock(struct talk *talk) ACQUIRES(TALK_LOCK) UNCHECKED;
@@ -109,21 +119,138 @@ static void set_name(struct talk *talk, const char *name)
 	(void)snprintf(talk->name, sizeof talk->name, "%s", name);
 }
 
+/* Shows the line about who came and went, and what came before it. */
+static void show_folded(struct talk *talk)
+{
+	if (talk->folded.size == 0)
+		return;
+	if (talk->shown.size > 0)
+		screen_print(talk->shown.bytes, talk->shown.size);
+	buffer_clear(&talk->shown);
+	screen_print_folded(talk->folded.bytes, talk->folded.size, talk->folds_again);
+	buffer_clear(&talk->folded);
+	talk->folds_again = true;
+}
+
 static void on_line(void *context, const char *line, size_t size, const struct heard *heard)
 {
 	struct talk *talk = context;
 	char clock[RENDER_CLOCK_SIZE];
+	struct buffer plain = {0};
 
 	(void)line;
 	(void)size;
+	show_folded(talk);
+	talk->folds_again = false;
+	scene_unfold(talk->scene);
 	render_clock(clock);
 	render_line(&talk->shown, talk->colors, clock, talk->name, heard);
+	render_line(&plain, RENDER_NO_COLORS, clock, talk->name, heard);
+	scene_note(talk->scene, plain.bytes, plain.size);
+	buffer_fini(&plain);
+}
+
+static void set_room_prompt(const struct talk *talk)
+{
+	char room[NAME_SIZE];
+	char state[NAME_SIZE + 2];
+
+	scene_room(talk->scene, room);
+	(void)snprintf(state, sizeof state, "[%s]", room);
+	set_prompt(talk, room[0] == '\0' ? "" : state);
+}
+
+/* Counts what comes while the person looks elsewhere. */
+static void count_unseen(struct talk *talk, const struct event *event)
+{
+	talk_lock(talk);
+	if (talk->unseen++ == 0)
+		render_event_clock(talk->unseen_since, event);
+	talk_unlock(talk);
+}
+
+static bool rings(const struct talk *talk, enum scene_call call)
+{
+	switch (talk->bell) {
+	case BELL_MENTION:
+		return call >= CALL_MENTION;
+	case BELL_DM:
+		return call == CALL_DIRECT;
+	case BELL_ALL:
+		return call >= CALL_MESSAGE;
+	default:
+		return false;
+	}
+}
+
+static void call_person(struct talk *talk, enum scene_call call, const struct event *event)
+{
+	const char *tmux = getenv("TMUX");
+
+	if (call == CALL_NOBODY)
+		return;
+	if (rings(talk, call))
+		buffer_add_text(&talk->shown, "\a");
+	if (screen_is_focused())
+		return;
+	count_unseen(talk, event);
+	if (call >= CALL_MENTION)
+		attention_notify(&talk->shown, attention_choose(), tmux != NULL && tmux[0] != '\0', event->participant,
+			event->text);
+}
+
+/* What an event becomes is added to 'folded' or to 'shown'. */
+static enum scene_call hear(struct talk *talk, const struct event *event, const char *request)
+{
+	struct buffer lines = {0};
+	enum scene_fold fold;
+	enum scene_call call = scene_hear(talk->scene, talk->name, event, request, &lines, &fold);
+
+	if (fold != FOLD_AGAIN && lines.size > 0) {
+		show_folded(talk);
+		talk->folds_again = false;
+	}
+	if (fold != FOLD_NONE) {
+		buffer_clear(&talk->folded);
+		buffer_add(&talk->folded, lines.bytes, lines.size);
+	} else {
+		buffer_add(&talk->shown, lines.bytes, lines.size);
+	}
+	buffer_fini(&lines);
+	return call;
+}
+
+static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
+{
+	struct talk *talk = context;
+	char state[NAME_SIZE];
+	char state_now[NAME_SIZE];
+	bool renamed = event->kind == EVENT_NICK && strcmp(event->participant, talk->name) == 0;
+
+	(void)line;
+	(void)size;
+	scene_room(talk->scene, state);
+	call_person(talk, hear(talk, event, request), event);
+	if (renamed)
+		set_name(talk, event->text);
+	scene_room(talk->scene, state_now);
+	if (renamed || request != NULL || strcmp(state, state_now) != 0)
+		set_room_prompt(talk);
+}
+
+static void on_greet(void *context, enum dialect dialect, struct buffer *out)
+{
+	struct talk *talk = context;
+
+	scene_greet(talk->scene, dialect, out);
+	set_room_prompt(talk);
 }
 
 static void on_pause(void *context)
 {
 	struct talk *talk = context;
 
+	show_folded(talk);
 	if (talk->shown.size > 0)
 		screen_print(talk->shown.bytes, talk->shown.size);
 	buffer_clear(&talk->shown);
@@ -142,7 +269,6 @@ static void on_ready(struct talk *talk, const char *name)
 {
 	set_online(talk, true);
 	set_name(talk, name);
-	set_prompt(talk, "");
 }
 
 static void on_unreachable(struct talk *talk, const char *why)
@@ -186,6 +312,9 @@ static void on_event(void *context, enum connection_event event, const char *det
 {
 	struct talk *talk = context;
 
+	show_folded(talk);
+	talk->folds_again = false;
+	scene_unfold(talk->scene);
 	switch (event) {
 	case CONNECTION_UNREACHABLE:
 		on_unreachable(talk, detail);
@@ -202,13 +331,17 @@ static void on_event(void *context, enum connection_event event, const char *det
 	case CONNECTION_FORGOT:
 		on_forgot(talk, detail);
 		break;
+	case CONNECTION_UNSENT:
+		add_own(talk, &talk->shown, RENDER_WARNING, "(a line was too long to be sent; send it in parts)");
+		break;
 	case CONNECTION_CUT:
 		add_own(talk, &talk->shown, RENDER_WARNING, "(a line from the server was too long to be shown)");
 		break;
 	}
 }
 
-static const struct connection_listener listener = {.line = on_line, .pause = on_pause, .event = on_event};
+static const struct connection_listener listener = {
+	.line = on_line, .heard = on_heard, .greet = on_greet, .pause = on_pause, .event = on_event};
 
 /* What the person does. */
 
@@ -290,6 +423,21 @@ static void note_waiting(const struct talk *talk, const struct typed *typed)
 	buffer_fini(&text);
 }
 
+static bool put_line(struct talk *talk, const char *line, size_t size)
+{
+	struct buffer instead = {0};
+	char room[NAME_SIZE];
+	bool taken;
+
+	scene_typed(talk->scene, line, size, room, &instead);
+	if (instead.size > 0)
+		taken = outbox_put_to(talk->outbox, room, instead.bytes, instead.size);
+	else
+		taken = outbox_put_to(talk->outbox, room, line, size);
+	buffer_fini(&instead);
+	return taken;
+}
+
 static void put_lines(struct talk *talk, const struct typed *typed)
 {
 	const char *line = typed->clean.bytes;
@@ -298,7 +446,7 @@ static void put_lines(struct talk *talk, const struct typed *typed)
 	while (line < end) {
 		const char *line_end = memchr(line, '\n', (size_t)(end - line));
 
-		if (!outbox_put(talk->outbox, line, (size_t)(line_end - line)))
+		if (!put_line(talk, line, (size_t)(line_end - line)))
 			say(talk, RENDER_WARNING, "(a line could not be sent)"); /* are_taken() was wrong: our bug */
 		line = line_end + 1;
 	}
@@ -315,6 +463,73 @@ static bool is_goodbye(struct talk *talk, const struct typed *typed)
 	return heard_is_exit(line, size) || (size == 5 && memcmp(line, "/quit", 5) == 0 && !is_online(talk));
 }
 
+static void on_search(struct talk *talk, const char *words)
+{
+	struct buffer found = {0};
+	char text[TEXT_SIZE];
+	size_t count = scene_search(talk->scene, words, FOUND_MOST, &found);
+
+	(void)snprintf(text, sizeof text, count == FOUND_MOST ? "(the last %zu lines with these words)" : "(found: %zu)", count);
+	say(talk, RENDER_CALM, text);
+	screen_print(found.bytes, found.size);
+	buffer_fini(&found);
+}
+
+static void on_save(struct talk *talk, const char *path)
+{
+	char text[TEXT_SIZE];
+	int error = scene_save(talk->scene, path);
+
+	if (error == -EEXIST)
+		(void)snprintf(text, sizeof text, "Not saved: there is a file of that name already; choose another.");
+	else if (error != 0)
+		(void)snprintf(text, sizeof text, "Not saved: %s.", strerrordesc_np(-error));
+	else
+		(void)snprintf(text, sizeof text, "Saved what was received.");
+	say(talk, error == 0 ? RENDER_CALM : RENDER_WARNING, text);
+}
+
+/* "/search WORDS" and "/save FILE", which the server knows nothing about. Returns whether it was one of them. */
+static bool work_here(struct talk *talk, const struct typed *typed)
+{
+	struct buffer line = {0};
+	const char *arguments = "";
+	bool ours = true;
+
+	if (typed->lines != 1)
+		return false;
+	buffer_add(&line, typed->clean.bytes, typed->clean.size - 1);
+	buffer_add(&line, "", 1);
+	if (request_is(line.bytes, "search", &arguments) && arguments[0] != '\0')
+		on_search(talk, arguments);
+	else if (request_is(line.bytes, "save", &arguments) && arguments[0] != '\0')
+		on_save(talk, arguments);
+	else if (request_is(line.bytes, "search", &arguments) || request_is(line.bytes, "save", &arguments))
+		say(talk, RENDER_WARNING, "It is /search WORDS, or /save FILE.");
+	else
+		ours = false;
+	if (request_is(line.bytes, "help", &arguments) && arguments[0] == '\0') /* the server tells its own */
+		say(talk, RENDER_CALM,
+			"* Here: /search WORDS in what was received, /save FILE; Tab completes, Alt-Enter begins a line, Ctrl-X "
+			"Ctrl-E edits.");
+	buffer_fini(&line);
+	return ours;
+}
+
+static void on_looked_at(struct talk *talk)
+{
+	char text[TEXT_SIZE];
+	size_t unseen;
+
+	talk_lock(talk);
+	unseen = talk->unseen;
+	(void)snprintf(text, sizeof text, "--- %zu new since you looked away, from %s on ---", unseen, talk->unseen_since);
+	talk->unseen = 0;
+	talk_unlock(talk);
+	if (unseen > 0)
+		say(talk, RENDER_CALM, text);
+}
+
 static void on_typed(struct talk *talk, const char *text, size_t size)
 {
 	struct typed typed = {0};
@@ -322,6 +537,8 @@ static void on_typed(struct talk *talk, const char *text, size_t size)
 	typed_read(&typed, text, size);
 	if (is_goodbye(talk, &typed)) {
 		leave(talk, EXIT_SUCCESS);
+	} else if (work_here(talk, &typed)) {
+		/* done */
 	} else if (typed.clean.size > 1) { /* Enter alone says nothing */
 		if (!are_taken(talk, &typed)) {
 			screen_put_back(text, size);
@@ -343,6 +560,8 @@ static void work_on_keys(struct talk *talk)
 	while (!talk->over && (event = screen_next(&text, &size)) != SCREEN_MORE) {
 		if (event == SCREEN_LEAVE)
 			leave(talk, EXIT_SUCCESS);
+		else if (event == SCREEN_LOOKED_AT)
+			on_looked_at(talk);
 		else if (event == SCREEN_PASTE_TOO_LONG)
 			say(talk, RENDER_WARNING, "This is not taken: it is more than 4 MiB. Paste it in parts.");
 		else
@@ -452,11 +671,17 @@ static void say_goodbye(struct talk *talk, enum connection_end end)
 	(void)fflush(stdout); /* a terminal that is gone needs no goodbye */
 }
 
-static int talk_start(struct talk *talk, const struct net_place *place)
+static size_t complete(void *context, const char *line, size_t point, size_t turn, struct buffer *out)
 {
-	struct connection_settings settings = {.place = *place,
+	return scene_complete(((struct talk *)context)->scene, line, point, turn, out);
+}
+
+static int talk_start(struct talk *talk, const struct talk_settings *wanted)
+{
+	struct connection_settings settings = {.place = wanted->place,
 		.name = talk->wanted_name,
 		.persistent = true,
+		.events = true,
 		.pause_ms = PAUSE_MS,
 		.listener = &listener,
 		.context = talk,
@@ -470,6 +695,9 @@ static int talk_start(struct talk *talk, const struct net_place *place)
 	buffer_fini(&prompt);
 	if (error != 0)
 		return error;
+	screen_set_completer(complete, talk);
+	if (wanted->history_path != NULL)
+		screen_open_history(wanted->history_path);
 	say(talk, RENDER_CALM, "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves.");
 	error = connection_open(&settings, &talk->connection);
 	if (error != 0)
@@ -477,20 +705,26 @@ static int talk_start(struct talk *talk, const struct net_place *place)
 	return error;
 }
 
-int talk_run(const struct net_place *place, const char *name, enum render_colors colors)
+int talk_run(const struct talk_settings *settings)
 {
-	struct talk talk = {.wanted_name = name, .colors = colors, .signals = take_signals()};
+	const struct net_place *place = &settings->place;
+	struct talk talk = {
+		.wanted_name = settings->name, .colors = settings->colors, .bell = settings->bell, .signals = take_signals()};
+	struct scene_settings scene = {
+		.colors = settings->colors, .room = settings->room, .highlights = settings->highlights};
 	enum connection_end end = CONNECTION_LEFT;
 	char address[ADDRESS_SIZE];
 	int error;
 
 	mutex_init(&talk.mutex);
 	talk.outbox = outbox_create();
-	set_name(&talk, name);
+	scene.outbox = talk.outbox;
+	talk.scene = scene_create(&scene);
+	set_name(&talk, settings->name);
 	(void)snprintf(address, sizeof address, strchr(place->host, ':') == NULL ? "%s:%s" : "[%s]:%s", place->host,
 		place->port);
 	set_address(&talk, address);
-	error = talk_start(&talk, place);
+	error = talk_start(&talk, settings);
 	if (error != 0) {
 		(void)fprintf(stderr, "tcpclient: cannot start: %s\n", strerror(-error));
 		return EXIT_FAILURE;
@@ -501,8 +735,10 @@ int talk_run(const struct net_place *place, const char *name, enum render_colors
 		_exit(talk.exit_code); /* a thread is within connect() */
 	}
 	say_goodbye(&talk, end);
+	scene_destroy(talk.scene);
 	outbox_destroy(talk.outbox);
 	buffer_fini(&talk.shown);
+	buffer_fini(&talk.folded);
 	mutex_fini(&talk.mutex);
 	(void)close(talk.signals);
 	return end == CONNECTION_REFUSED ? EXIT_FAILURE : talk.exit_code;

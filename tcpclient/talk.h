@@ -9,8 +9,19 @@
 #include "common/net.h"
 #include "common/sync.h"
 #include "tcpclient/render.h"
+#include "tcpclient/scene.h"
 
-/* Returns the program's exit code. 'name' is valid: see connection.h. */
-int talk_run(const struct net_place *place, const char *name, enum render_colors colors) MUST_CHECK;
+struct talk_settings {
+	struct net_place place;
+	const char *name; /* valid: see connection.h */
+	enum render_colors colors;
+	enum scene_bell bell;
+	const char *room;                     /* to join, or NULL        */
+	const struct option_list *highlights; /* words that stand out    */
+	const char *history_path;             /* of typed lines, or NULL */
+};
+
+/* Returns the program's exit code. */
+int talk_run(const struct talk_settings *settings) MUST_CHECK;
 
 #endif

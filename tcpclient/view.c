@@ -45,6 +45,8 @@ static void glyph_read(const char *text, size_t size, struct glyph *glyph)
 	*glyph = (struct glyph){.bytes = text, .size = (size_t)taken, .width = (size_t)width, .taken = (size_t)taken};
 	if (character == '\t') {
 		*glyph = glyph_own("    ", TAB_SIZE, 1);
+	} else if (character == '\n') {
+		*glyph = glyph_own("\xE2\x90\xA4", 1, 1);
 	} else if (character < 0x20 || character == 0x7F) {
 		*glyph = (struct glyph){.own = {'^', (char)(character ^ 0x40)}, .size = 2, .width = 2, .taken = 1};
 		glyph->bytes = glyph->own;
@@ -187,6 +189,24 @@ struct view view_draw(struct buffer *out, const struct view_input *input)
 	if (view.cursor_column > 0)
 		buffer_add_format(out, "\033[%zuC", view.cursor_column);
 	return view;
+}
+
+size_t view_rows(const char *text, size_t size, size_t width)
+{
+	struct pen pen = {.width = width > 1 ? width : 2};
+
+	while (size > 0) {
+		size_t taken = style_size(text, size);
+		struct glyph glyph = {.taken = taken};
+
+		if (taken == 0) {
+			glyph_read(text, size, &glyph);
+			pen_put(&pen, &glyph);
+		}
+		text += glyph.taken;
+		size -= glyph.taken;
+	}
+	return pen.row + 1;
 }
 
 void view_erase(struct buffer *out, const struct view *view, size_t width, size_t width_now)

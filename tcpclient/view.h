@@ -30,6 +30,9 @@ struct view {
 /* Draws at the beginning of an empty row. */
 struct view view_draw(struct buffer *out, const struct view_input *input);
 
+/* How many rows a line of text takes, which may have "\033[...m" in it. */
+size_t view_rows(const char *text, size_t size, size_t width);
+
 /*
  * Adds what brings the cursor to the first row of 'view' and erases everything from there. 'width' is the screen's when
  * it was drawn, 'width_now' what it is now: a terminal that was resized has wrapped the rows anew.

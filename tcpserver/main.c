@@ -8,14 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/completions.h"
 #include "common/log.h"
 #include "common/net.h"
 #include "common/options.h"
 #include "tcpserver/core/journal.h"
-#include "tcpserver/core/member.h"
-#include "tcpserver/core/room.h"
+#include "tcpserver/core/outlet.h"
 #include "tcpserver/core/server.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/journals/memory.h"
@@ -26,31 +27,38 @@ enum {
 	MAX_CLIENTS_MOST = 1000000,
 };
 
-static const char lobby_id[] = "lobby";
-
 static struct {
 	struct option_list listen;
 	const char *journal;
 	long long max_clients; /* 0: as many as there are descriptors */
 	long long max_line;
+	long long max_rooms;
+	int rooms;
+	const char *admin_password_file;
 	long long name_timeout_s;
 	long long peer_timeout_s;
 	long long lag_memory;
 	int log_level;
 	int log_format;
-	const char *env_file;
+	const char *config;   /* read by options_parse() itself */
+	const char *env_file; /* this, too                      */
+	int completions; /* the place of the shell in completions_shells, or -1 */
 	int version;
 	int help;
 } settings = {
+	.completions = -1,
 	.listen = {.items = {"[::]:7777"}, .count = 1},
 	.journal = "memory",
 	.max_line = 65535,
+	.max_rooms = 100000,
 	.name_timeout_s = 60,
 	.peer_timeout_s = 60,
 	.lag_memory = 1024 * 1024,
 	.log_level = LOG_INFO,
 	.log_format = LOG_TEXT,
 };
+
+static char admin_password[200]; /* constant after the start */
 
 static const char *check_listen(const char *value)
 {
@@ -88,6 +96,8 @@ static const char *check_journal(const char *value)
 	return parse_journal(value, &kept) ? NULL : "memory or memory:N, N messages kept per room, 1 to 100000000";
 }
 
+static const char *const rooms_words[] = {"open", "closed", NULL};
+
 static const struct option options[] = {
 	{.name = "listen", .argument = "ADDR:PORT", .kind = OPTION_LIST, .value = &settings.listen, .check = check_listen,
 		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included)", .alias = "APP_PORT",
@@ -98,6 +108,12 @@ static const struct option options[] = {
 		.most = MAX_CLIENTS_MOST, .help = "clients at a time (default: what the limit of open files allows)"},
 	{.name = "max-line", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.max_line, .least = 64,
 		.most = 1024 * 1024, .help = "the longest line a client may send (default 65535 bytes)"},
+	{.name = "rooms", .argument = "open|closed", .kind = OPTION_CHOICE, .value = &settings.rooms,
+		.choices = rooms_words, .help = "open (default): anybody may make rooms; closed: nobody"},
+	{.name = "max-rooms", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_rooms, .least = 1,
+		.most = 10000000, .help = "rooms at a time (default 100000)"},
+	{.name = "admin-password-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.admin_password_file,
+		.names_file = true, .help = "a file with the password of administrators, which others may not read"},
 	{.name = "name-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.name_timeout_s,
 		.least = 1, .most = 86400, .help = "how long a client has to send its name (default 60)"},
 	{.name = "peer-timeout", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.peer_timeout_s,
@@ -109,10 +125,15 @@ static const struct option options[] = {
 		.choices = log_level_names, .help = "error, warning, info (default) or debug, which logs what people say"},
 	{.name = "log-format", .argument = "FORMAT", .kind = OPTION_CHOICE, .value = &settings.log_format,
 		.choices = log_format_names, .help = "text (default) or json"},
-	{.name = "env-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file,
+	{.name = "config", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.config, .names_file = true,
+		.help = "a file of lines \"name = value\", with the names of these options"},
+	{.name = "env-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file, .names_file = true,
 		.help = "a file of NAME=VALUE lines to take as environment"},
-	{.name = "version", .kind = OPTION_FLAG, .value = &settings.version, .help = "print the version and exit"},
-	{.name = "help", .kind = OPTION_FLAG, .value = &settings.help, .help = "print this and exit"},
+	{.name = "completions", .argument = "SHELL", .kind = OPTION_CHOICE, .value = &settings.completions,
+		.choices = completions_shells, .answers = true}, /* for the installation, so not in the help */
+	{.name = "version", .kind = OPTION_FLAG, .value = &settings.version, .answers = true,
+		.help = "print the version and exit"},
+	{.name = "help", .kind = OPTION_FLAG, .value = &settings.help, .answers = true, .help = "print this and exit"},
 	{.name = NULL},
 };
 
@@ -148,7 +169,7 @@ static void prepare_signals(sigset_t *stop_set, sigset_t *wait_mask)
 	(void)sigemptyset(stop_set);
 	for_each_stop_signal(stop_set, sigaddset);
 	(void)pthread_sigmask(SIG_BLOCK, stop_set, NULL);
-	member_prepare_process();
+	outlet_prepare_process();
 	(void)sigaction(SIGINT, &stop, NULL);
 	(void)sigaction(SIGTERM, &stop, NULL);
 	(void)sigaction(SIGHUP, &stop, NULL);
@@ -187,9 +208,11 @@ static void read_options(int argc, char **argv)
 	}
 	if (settings.help)
 		print_help();
+	else if (settings.completions >= 0)
+		completions_print(settings.completions, "tcpserver", options, false, stdout);
 	else if (settings.version)
 		(void)printf("tcpserver %s\n", TCPCHAT_VERSION);
-	if (settings.help || settings.version)
+	if (settings.help || settings.version || settings.completions >= 0)
 		exit(EXIT_SUCCESS);
 }
 
@@ -272,32 +295,58 @@ static void announce(const struct server *server)
 		log_event(LOG_WARNING, "what people say is logged", "why", "--log-level debug", NULL);
 }
 
+/* Reads the first line of the file into 'password'. Returns whether there is one that nobody else may read. */
+static bool read_password(const char *path, char *password, int size)
+{
+	FILE *file = fopen(path, "re");
+	struct stat status;
+	const char *fault = NULL;
+
+	if (file == NULL || fstat(fileno(file), &status) != 0)
+		fault = strerror(errno);
+	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		fault = "others may read or write it; chmod 600 it";
+	else if (fgets(password, size, file) == NULL || password[strcspn(password, "\r\n")] == '\0' ||
+		strcspn(password, "\r\n") == 0)
+		fault = "its first line has to be the password, of at most 198 bytes";
+	if (file != NULL)
+		(void)fclose(file); /* only read */
+	if (fault != NULL) {
+		(void)fprintf(stderr, "tcpserver: --admin-password-file %s: %s\n", path, fault);
+		return false;
+	}
+	password[strcspn(password, "\r\n")] = '\0';
+	return true;
+}
+
 static void fill_talk(struct talk *talk)
 {
-	client_list_init(&talk->clients);
 	talk->door = &line_door;
 	talk->max_clients = choose_max_clients();
 	talk->max_line = (size_t)settings.max_line;
 	talk->lag_memory = (size_t)settings.lag_memory;
+	talk->rooms_are_open = settings.rooms == 0;
 	talk->name_timeout_ms = (int)settings.name_timeout_s * 1000;
 	talk->peer_timeout_s = (int)settings.peer_timeout_s;
 }
 
-/* Runs the talk in a room of 'journal' until a signal comes. */
+/* Runs the talk, kept by 'journal', until a signal comes. */
 static int run(struct server *server, struct journal *journal)
 {
 	sigset_t stop_set;
 	sigset_t wait_mask;
 
 	prepare_signals(&stop_set, &wait_mask);
-	server->talk.lobby = room_open(lobby_id, journal);
-	if (server->talk.lobby == NULL) {
+	if (!talk_init(&server->talk, journal, (size_t)settings.max_rooms)) {
 		(void)fprintf(stderr, "tcpserver: no memory\n");
 		return EXIT_FAILURE;
 	}
+	fill_talk(&server->talk);
+	if (settings.admin_password_file != NULL)
+		server->talk.admin_password = admin_password;
 	announce(server);
 	server_run(server, &wait_mask, stop_requested);
-	room_close(server->talk.lobby);
+	talk_fini(&server->talk);
 	log_event(LOG_INFO, "stopped", NULL);
 	return EXIT_SUCCESS;
 }
@@ -311,6 +360,9 @@ int main(int argc, char **argv)
 
 	read_options(argc, argv);
 	log_start((enum log_level)settings.log_level, (enum log_format)settings.log_format);
+	if (settings.admin_password_file != NULL &&
+		!read_password(settings.admin_password_file, admin_password, sizeof admin_password))
+		return EXIT_FAILURE;
 	if (!open_listeners(&server))
 		return EXIT_FAILURE;
 	(void)parse_journal(settings.journal, &kept); /* looked at by check_journal() */
@@ -319,9 +371,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "tcpserver: no memory\n");
 		return EXIT_FAILURE;
 	}
-	fill_talk(&server.talk);
 	status = run(&server, journal);
-	client_list_fini(&server.talk.clients);
 	journal->ops->destroy(journal);
 	return status;
 }

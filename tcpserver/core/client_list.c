@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "tcpserver/core/member.h"
+#include "tcpserver/core/outlet.h"
+#include "tcpserver/core/rooms.h"
 
 static void client_list_lock(struct client_list *list) ACQUIRES(CLIENT_LIST_LOCK) UNCHECKED;
 static void client_list_unlock(struct client_list *list) RELEASES(CLIENT_LIST_LOCK) UNCHECKED;
@@ -54,10 +55,12 @@ bool client_list_add(struct client_list *list, struct client *client, size_t mos
 	return room;
 }
 
-void client_list_set_member(struct client_list *list, struct client *client, struct member *member)
+void client_list_set_outlet(
+	struct client_list *list, struct client *client, struct outlet *outlet, const struct door *door)
 {
 	client_list_lock(list);
-	client->member = member;
+	client->outlet = outlet;
+	client->door = door;
 	client_list_unlock(list);
 }
 
@@ -137,6 +140,12 @@ static unsigned random_tag(void)
 	return number;
 }
 
+/* Names that look like the server's own words when they stand before a text. */
+static bool is_reserved(const char *key)
+{
+	return strcmp(key, "chat server") == 0 || strcmp(key, "server") == 0;
+}
+
 /* Puts the client into the tree under 'key', which it takes. Returns 0, -EEXIST when somebody has it, or -ENOMEM. */
 static int client_list_claim(struct client_list *list, struct client *client, char *key) REQUIRES(CLIENT_LIST_LOCK);
 static int client_list_claim(struct client_list *list, struct client *client, char *key)
@@ -161,6 +170,8 @@ static int client_list_try_name(struct client_list *list, struct client *client,
 	int error;
 
 	(void)name_key(name, key);
+	if (is_reserved(key))
+		return -EEXIST;
 	copy = strdup(key);
 	if (copy == NULL)
 		return -ENOMEM;
@@ -199,8 +210,8 @@ void client_list_wake_all(struct client_list *list)
 {
 	client_list_lock(list);
 	for (struct client *client = list->first; client != NULL; client = client->next) {
-		if (client->member != NULL)
-			member_wake(client->member);
+		if (client->outlet != NULL)
+			outlet_wake(client->outlet);
 	}
 	client_list_unlock(list);
 }
@@ -215,36 +226,190 @@ size_t client_list_count(struct client_list *list)
 	return count;
 }
 
-/* What collects the names while the tree is walked. */
-struct name_walk {
-	char *text;
-	size_t size;
-	size_t left;
-};
+/* ---- Others by name. ---- */
 
-static void add_name(const void *node, VISIT visit, void *context)
+static int compare_key_of(const void *key, const void *client) UNCHECKED;
+static int compare_key_of(const void *key, const void *client)
 {
-	const struct client *client = *(struct client *const *)node;
-	struct name_walk *walk = context;
-
-	if ((visit != postorder && visit != leaf) || walk->left == 0)
-		return;
-	walk->left--;
-	walk->size += (size_t)sprintf(walk->text + walk->size, "%s%s", walk->size == 0 ? "" : ", ", client->name);
+	return strcmp(key, ((const struct client *)client)->key);
 }
 
-long client_list_names(struct client_list *list, size_t most, char **text)
+static struct client *client_list_look_up(struct client_list *list, const char *name) REQUIRES(CLIENT_LIST_LOCK);
+static struct client *client_list_look_up(struct client_list *list, const char *name)
 {
-	struct name_walk walk = {.text = malloc(most * (NAME_SIZE + 1) + 1), .left = most};
-	size_t count;
+	char key[NAME_KEY_SIZE];
+	void *const *place;
 
-	if (walk.text == NULL)
-		return -ENOMEM;
-	walk.text[0] = '\0';
+	(void)name_key(name, key);
+	place = tfind(key, &list->names, compare_key_of);
+	return place == NULL ? NULL : *place;
+}
+
+struct outlet *client_list_find(
+	struct client_list *list, const char *name, const struct door **door, char found[NAME_SIZE])
+{
+	struct outlet *outlet = NULL;
+	struct client *client;
+
 	client_list_lock(list);
-	twalk_r(list->names, add_name, &walk);
-	count = list->name_count;
+	client = client_list_look_up(list, name);
+	if (client != NULL && client->outlet != NULL) {
+		outlet = outlet_acquire(client->outlet);
+		*door = client->door;
+		(void)snprintf(found, NAME_SIZE, "%s", client->name);
+	}
 	client_list_unlock(list);
-	*text = walk.text;
-	return (long)count;
+	return outlet;
+}
+
+/* ---- Another name. ---- */
+
+/* What changes under ROOMS_LOCK, too. */
+struct renaming {
+	struct client *client;
+	const char *name;
+};
+
+static void rename_client(void *context)
+{
+	struct renaming *renaming = context;
+
+	(void)snprintf(renaming->client->name, NAME_SIZE, "%s", renaming->name);
+}
+
+/* Tries one name. Returns 0, -EEXIST or -ENOMEM. */
+static int client_list_try_rename(
+	struct client_list *list, struct client *client, struct rooms *rooms, const char *name)
+{
+	struct renaming renaming = {.client = client, .name = name};
+	char key[NAME_KEY_SIZE];
+	struct client *holder;
+	char *copy;
+	char *old;
+	int error = 0;
+
+	(void)name_key(name, key);
+	if (is_reserved(key))
+		return -EEXIST;
+	copy = strdup(key);
+	if (copy == NULL)
+		return -ENOMEM;
+	client_list_lock(list);
+	holder = client_list_look_up(list, name);
+	if (holder == NULL) {
+		old = client->key;
+		(void)tdelete(client, &list->names, compare_keys);
+		list->name_count--;
+		error = client_list_claim(list, client, copy);
+		copy = error == 0 ? old : NULL;
+		if (error != 0) /* the memory of the place that was just given up serves */
+			(void)!client_list_claim(list, client, old);
+	} else if (holder != client) {
+		error = -EEXIST;
+	}
+	if (error == 0)
+		rooms_change(rooms, rename_client, &renaming);
+	client_list_unlock(list);
+	free(copy);
+	return error;
+}
+
+int client_list_rename(struct client_list *list, struct client *client, struct rooms *rooms, const char *name)
+{
+	char tagged[NAME_SIZE];
+	int error = client_list_try_rename(list, client, rooms, name);
+
+	while (error == -EEXIST) {
+		name_tagged(name, random_tag(), tagged);
+		error = client_list_try_rename(list, client, rooms, tagged);
+	}
+	return error;
+}
+
+/* ---- Ignoring. ---- */
+
+/* Where the key stands among those that the client ignores, or the first free place; NULL when there is none. */
+static char **client_ignored_place(struct client *client, const char *key) REQUIRES(CLIENT_LIST_LOCK);
+static char **client_ignored_place(struct client *client, const char *key)
+{
+	char **unused = NULL;
+
+	if (client->ignored == NULL)
+		client->ignored = calloc(IGNORED_MOST, sizeof *client->ignored);
+	if (client->ignored == NULL)
+		return NULL;
+	for (size_t i = 0; i < IGNORED_MOST; i++) {
+		if (client->ignored[i] != NULL && strcmp(client->ignored[i], key) == 0)
+			return &client->ignored[i];
+		if (client->ignored[i] == NULL && unused == NULL)
+			unused = &client->ignored[i];
+	}
+	return unused;
+}
+
+enum ignore_result client_list_ignore(struct client_list *list, struct client *client, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+	enum ignore_result result = IGNORE_TOO_MANY;
+	char **place;
+
+	(void)name_key(name, key);
+	client_list_lock(list);
+	place = client_ignored_place(client, key);
+	if (place != NULL && *place != NULL) {
+		free(*place);
+		*place = NULL;
+		result = IGNORE_ENDED;
+	} else if (place != NULL && (*place = strdup(key)) != NULL) {
+		result = IGNORE_BEGUN;
+	}
+	client_list_unlock(list);
+	return result;
+}
+
+static bool client_ignores(const struct client *client, const char *name) REQUIRES(CLIENT_LIST_LOCK);
+static bool client_ignores(const struct client *client, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+
+	if (client->ignored == NULL)
+		return false;
+	(void)name_key(name, key);
+	for (size_t i = 0; i < IGNORED_MOST; i++) {
+		if (client->ignored[i] != NULL && strcmp(client->ignored[i], key) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool client_list_is_ignored_by(struct client_list *list, const struct client *client, const char *name)
+{
+	const struct client *other;
+	bool ignored;
+
+	client_list_lock(list);
+	other = client_list_look_up(list, name);
+	ignored = other != NULL && client_ignores(other, client->name);
+	client_list_unlock(list);
+	return ignored;
+}
+
+bool client_list_either_ignores(struct client_list *list, const struct client *one, const struct client *other)
+{
+	bool ignored;
+
+	client_list_lock(list);
+	ignored = client_ignores(one, other->name) || client_ignores(other, one->name);
+	client_list_unlock(list);
+	return ignored;
+}
+
+void client_list_forget_ignored(struct client_list *list, struct client *client)
+{
+	client_list_lock(list);
+	for (size_t i = 0; client->ignored != NULL && i < IGNORED_MOST; i++)
+		free(client->ignored[i]);
+	free(client->ignored);
+	client->ignored = NULL;
+	client_list_unlock(list);
 }

@@ -16,15 +16,21 @@
 #include "common/text.h"
 #include "tcpserver/core/locks.h"
 
-struct member;
+struct door;
+struct outlet;
+struct rooms;
+
+enum { IGNORED_MOST = 100 }; /* people that one client can ignore */
 
 /* What the list knows of a client; a part of its session. */
 struct client {
-	char name[NAME_SIZE]; /* of the client's thread; constant while it is in the list of names */
+	char name[NAME_SIZE]; /* others read it under the lock, or under ROOMS_LOCK; it changes under both */
 	struct client *previous GUARDED_BY(CLIENT_LIST_LOCK);
 	struct client *next GUARDED_BY(CLIENT_LIST_LOCK);
 	char *key GUARDED_BY(CLIENT_LIST_LOCK);            /* what the name counts as; NULL without a name */
-	struct member *member GUARDED_BY(CLIENT_LIST_LOCK); /* NULL before the thread runs and after it ends */
+	struct outlet *outlet GUARDED_BY(CLIENT_LIST_LOCK); /* NULL before the thread runs and after it ends */
+	const struct door *door GUARDED_BY(CLIENT_LIST_LOCK);
+	char **ignored GUARDED_BY(CLIENT_LIST_LOCK); /* IGNORED_MOST keys or NULLs; NULL before the first */
 };
 
 struct client_list {
@@ -44,12 +50,13 @@ void client_list_fini(struct client_list *list) UNCHECKED;
 
 /* Takes a client up. Returns false when there are 'most' already. */
 bool client_list_add(struct client_list *list, struct client *client, size_t most) MUST_CHECK;
-/* The thread of the client runs and may be woken. */
-void client_list_set_member(struct client_list *list, struct client *client, struct member *member);
+/* The thread of the client runs and may be woken and told (or, with NULL, no longer), in the words of the door. */
+void client_list_set_outlet(
+	struct client_list *list, struct client *client, struct outlet *outlet, const struct door *door);
 /* Takes back client_list_add(), when the client's thread could not be started. */
 void client_list_remove(struct client_list *list, struct client *client);
 /* The last thing that a client's thread does, but for returning: its client is forgotten, the thread that ended before
- * is joined. The member may not be woken any more: it has to be forgotten with client_list_set_member() before. */
+ * is joined. The outlet has to be forgotten with client_list_set_outlet() before. */
 void client_list_depart(struct client_list *list, struct client *client);
 /* Waits until the list is empty and all threads were joined. Threads: one that is no client's. */
 void client_list_wait_empty(struct client_list *list);
@@ -67,10 +74,25 @@ void client_list_wake_all(struct client_list *list);
 
 size_t client_list_count(struct client_list *list);
 
-/*
- * Writes up to 'most' names, in alphabetical order, separated by ", ", into new memory at '*text', ended by NUL; the
- * caller frees it. Returns how many people there are, or -ENOMEM.
- */
-long client_list_names(struct client_list *list, size_t most, char **text) MUST_CHECK;
+/* Gives a client that has a name another one; as client_list_register(). Returns 0, or -ENOMEM, and it has the old name. */
+int client_list_rename(struct client_list *list, struct client *client, struct rooms *rooms, const char *name) MUST_CHECK;
+
+/* The outlet, with a reference, and the door of the client with that name; NULL if there is none. '*name' is its name as
+ * it is written. */
+struct outlet *client_list_find(struct client_list *list, const char *name, const struct door **door,
+	char found[NAME_SIZE]) MUST_CHECK;
+
+/* What client_list_ignore() did. */
+enum ignore_result { IGNORE_BEGUN, IGNORE_ENDED, IGNORE_TOO_MANY };
+
+/* The client ignores who has that name, or, if it does already, no longer. */
+enum ignore_result client_list_ignore(struct client_list *list, struct client *client, const char *name) MUST_CHECK;
+/* Whether the client of 'name' ignores 'client'. */
+bool client_list_is_ignored_by(struct client_list *list, const struct client *client, const char *name) MUST_CHECK;
+/* Whether one of the two ignores the other. */
+bool client_list_either_ignores(
+	struct client_list *list, const struct client *one, const struct client *other) MUST_CHECK;
+/* Frees what client_list_ignore() took. */
+void client_list_forget_ignored(struct client_list *list, struct client *client);
 
 #endif

@@ -1,30 +1,98 @@
 #include "tcpserver/core/command.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "common/text.h"
+#include "common/verbs.h"
 #include "tcpserver/core/session.h"
 
 enum {
-	COMMAND_SIZE_MAX = 1024, /* bytes of a line with a command; there are no long ones */
-	COMMAND_SHOWN_MAX = 40,  /* bytes of an unknown command that are shown again  */
+	COMMAND_SHOWN_MAX = 40, /* bytes of an unknown command that are shown again    */
+	COMMAND_NEAR = 2,       /* mistyped letters up to which a command is suggested */
+	COMMAND_NAME_MAX = 16,  /* bytes of the longest command                         */
 };
 
-const struct command commands[] = {
-	{"help", "", "lists the commands", command_help},
-	{"quit", "", "leaves; so does !exit", command_quit},
-	{"who", "", "tells who is here", command_who},
-	{NULL, NULL, NULL, NULL},
-};
+#define COMMAND_OF(function, name, arguments, help) {name, arguments, help, command_##function},
 
-static const struct command *command_find(const char *name)
+const struct command commands[] = {CHAT_VERBS(COMMAND_OF){NULL, NULL, NULL, NULL}};
+
+const struct command *command_find(const char *name)
 {
+	if (strcmp(name, "w") == 0)
+		name = "dm";
 	for (const struct command *command = commands; command->name != NULL; command++) {
 		if (strcmp(command->name, name) == 0)
 			return command;
 	}
 	return NULL;
 }
+
+/* ---- Suggestions. ---- */
+
+static unsigned least(unsigned one, unsigned two, unsigned three)
+{
+	unsigned smaller = one < two ? one : two;
+
+	return smaller < three ? smaller : three;
+}
+
+/* How many letters have to be changed, added or left out to make one word of the other (Levenshtein's distance). */
+static unsigned distance(const char *left, const char *right)
+{
+	unsigned row[COMMAND_NAME_MAX + 1];
+	size_t width = strlen(right);
+
+	for (unsigned i = 0; i <= width; i++)
+		row[i] = i;
+	for (unsigned line = 1; left[line - 1] != '\0'; line++) {
+		unsigned diagonal = row[0];
+
+		row[0] = line;
+		for (size_t i = 1; i <= width; i++) {
+			unsigned above = row[i];
+
+			row[i] = least(above + 1, row[i - 1] + 1, diagonal + (left[line - 1] != right[i - 1]));
+			diagonal = above;
+		}
+	}
+	return row[width];
+}
+
+/* The known command that is most like 'name', or NULL when none is. */
+static const struct command *command_nearest(const char *name)
+{
+	const struct command *nearest = NULL;
+	unsigned best = COMMAND_NEAR + 1;
+
+	if (strlen(name) > COMMAND_NAME_MAX)
+		return NULL;
+	for (const struct command *command = commands; command->name != NULL; command++) {
+		unsigned this = distance(name, command->name);
+
+		if (this < best && this < strlen(command->name)) {
+			best = this;
+			nearest = command;
+		}
+	}
+	return nearest;
+}
+
+static void command_unknown(struct session *session, const char *name)
+{
+	int shown = (int)text_prefix(name, strlen(name), COMMAND_SHOWN_MAX);
+	const struct command *nearest = command_nearest(name);
+
+	if (nearest != NULL)
+		session_error(session, "unknown-command",
+			"there is no command /%.*s; did you mean /%s? /help lists the commands, //%.*s says it as text", shown,
+			name, nearest->name, shown, name);
+	else
+		session_error(session, "unknown-command",
+			"there is no command /%.*s; /help lists the commands, //%.*s says it as text", shown, name, shown, name);
+}
+
+/* ---- Running. ---- */
 
 /* Ends the first word of 'text' with a NUL and returns what follows it, without white space at its ends. */
 static char *split_word(char *text)
@@ -43,25 +111,64 @@ static char *split_word(char *text)
 
 void command_run(struct session *session, const char *line, size_t size)
 {
-	char text[COMMAND_SIZE_MAX];
+	char *text = malloc(size);
 	const struct command *command;
 	const char *arguments;
-	int shown;
 
-	if (size > sizeof text) {
-		session_error(session, "command-too-long", "a command may have %d bytes; shorten it, or begin the line with //"
-			" to say it as text", COMMAND_SIZE_MAX);
+	if (text == NULL) {
+		session_error(session, "no-memory", "the server has no memory for this command now; try again later");
 		return;
 	}
 	memcpy(text, line + 1, size - 1);
 	text[size - 1] = '\0';
 	arguments = split_word(text);
 	command = command_find(text);
-	if (command == NULL) {
-		shown = (int)text_prefix(text, strlen(text), COMMAND_SHOWN_MAX);
-		session_error(session, "unknown-command",
-			"there is no command /%.*s; /help lists the commands, //%.*s says it as text", shown, text, shown, text);
-		return;
+	if (command == NULL)
+		command_unknown(session, text);
+	else
+		command->run(session, arguments);
+	free(text);
+}
+
+/* ---- Arguments. ---- */
+
+static void command_usage(struct session *session, const char *name)
+{
+	const struct command *command = command_find(name);
+
+	session_error(session, "usage", "/%s takes %s; type /%s %s", name, command->arguments, name, command->arguments);
+}
+
+bool command_take_name(struct session *session, const char *command, const char **arguments, char name[NAME_SIZE])
+{
+	bool quoted = **arguments == '"';
+	const char *start = *arguments + quoted;
+	size_t size = strcspn(start, quoted ? "\"" : " \t");
+
+	if (size == 0 || size >= NAME_SIZE || (quoted && start[size] != '"')) {
+		command_usage(session, command);
+		return false;
 	}
-	command->run(session, arguments);
+	(void)snprintf(name, NAME_SIZE, "%.*s", (int)size, start);
+	*arguments = start + size + quoted;
+	*arguments += strspn(*arguments, " \t");
+	return true;
+}
+
+bool command_needs_text(struct session *session, const char *command, const char *text)
+{
+	if (text[0] != '\0')
+		return true;
+	command_usage(session, command);
+	return false;
+}
+
+void command_no_such_room(struct session *session, const char *name)
+{
+	session_error(session, "no-such-room", "there is no room %s; /rooms lists those there are", name);
+}
+
+void command_no_such_user(struct session *session, const char *name)
+{
+	session_error(session, "no-such-user", "nobody here is named %s; /who lists who is in the room", name);
 }

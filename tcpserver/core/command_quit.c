@@ -1,4 +1,5 @@
 #include "tcpserver/core/command.h"
+
 #include "tcpserver/core/session.h"
 
 void command_quit(struct session *session, const char *arguments)

@@ -6,30 +6,53 @@
 #ifndef TCPSERVER_CORE_DOOR_H
 #define TCPSERVER_CORE_DOOR_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 struct format;
 struct session;
 
-/* What a server has to say to one client alone. */
-enum telling {
-	TELL_NOTICE, /* an answer, or something worth knowing          */
-	TELL_ERROR,  /* what, why, and what to do; with a stable code  */
+enum telling_kind {
+	TELL_NOTICE,  /* an answer, or something worth knowing                     */
+	TELL_ERROR,   /* what, why, and what to do; with a stable code             */
+	TELL_WELCOME, /* the client has a name now: 'participant'                  */
+	TELL_DIRECT,  /* 'participant' says the text to 'to' alone                 */
+	TELL_PONG,    /* the answer to a ping                                      */
+	TELL_SAID,    /* the message of the request was kept as number 'seq'       */
+	TELL_FAREWELL /* the server stops; the text is its address                  */
+};
+
+/* What the server has to say to one client alone; what is not said is NULL or 0. */
+struct telling {
+	enum telling_kind kind;
+	const char *code;
+	const char *room;
+	const char *participant;
+	const char *to;
+	const char *text;
+	const char *request_id; /* JSON, as the client sent it */
+	uint64_t seq;
 };
 
 struct door {
 	const char *name;
 	/* How messages look through this door. */
 	const struct format *format;
+	/* The door that /events leads to, or NULL if there is none. */
+	const struct door *events;
+	/* A client may be in several rooms at once. */
+	bool many_rooms;
 	/*
 	 * Holds the whole conversation: shakes hands, reads requests, hands them to the session, until the session has
-	 * ended (session_ended()). Threads: the client's own; blocks only in session_wait().
+	 * ended (session_ended()). Threads: the client's own; blocks only in session_receive().
 	 */
 	void (*serve)(struct session *session);
-	/* Puts 'text' into the private outbox of the session's client. 'code' is NULL for a notice. Threads: the client's. */
-	void (*tell)(struct session *session, enum telling telling, const char *code, const char *text);
+	/* The bytes of a telling, in new memory that the caller frees; '*size' 0 and NULL when this door does not say it, or
+	 * without memory. Threads: any. */
+	char *(*words)(const struct telling *telling, size_t *size);
 	/* Tells a client that gets no session why, as far as one send goes. Does not close. Threads: any. */
 	void (*turn_away)(int socket, const char *why);
-	/* Puts the server's last words into the outbox: it is stopping. Threads: the client's. */
-	void (*farewell)(struct session *session);
 };
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * The lock classes of the server, outermost first; a thread may take only locks below those it holds. clang checks it.
  *
- * Nothing blocks under any of them: no disk, no name look-up, no sleep; under FLUSH_LOCK and MEMBER_LOCK there are
+ * Nothing blocks under any of them: no disk, no name look-up, no sleep; under FLUSH_LOCK and OUTLET_LOCK there are
  * sends that do not wait.
  */
 #ifndef TCPSERVER_CORE_LOCKS_H
@@ -9,10 +9,12 @@
 
 #include "common/sync.h"
 
-extern struct lock_class CLIENT_LIST_LOCK;                           /* who is connected, by name              */
-extern struct lock_class FLUSH_LOCK ACQUIRED_AFTER(CLIENT_LIST_LOCK); /* one room's members, while they are flushed */
-extern struct lock_class JOURNAL_LOCK ACQUIRED_AFTER(FLUSH_LOCK);    /* one room's order of messages            */
-extern struct lock_class ROOM_LOCK ACQUIRED_AFTER(JOURNAL_LOCK);     /* one room's end of log                   */
-extern struct lock_class MEMBER_LOCK ACQUIRED_AFTER(ROOM_LOCK);      /* one member's cursor and outbox          */
+extern struct lock_class STRANGERS_LOCK;                              /* who waits for a stranger               */
+extern struct lock_class CLIENT_LIST_LOCK ACQUIRED_AFTER(STRANGERS_LOCK); /* who is connected, by name          */
+extern struct lock_class ROOMS_LOCK ACQUIRED_AFTER(CLIENT_LIST_LOCK); /* the rooms by name and id, who is in    */
+extern struct lock_class FLUSH_LOCK ACQUIRED_AFTER(ROOMS_LOCK);       /* one room's members, while they are flushed */
+extern struct lock_class JOURNAL_LOCK ACQUIRED_AFTER(FLUSH_LOCK);     /* one room's order of messages           */
+extern struct lock_class ROOM_LOCK ACQUIRED_AFTER(JOURNAL_LOCK);      /* one room's ends of logs, its topic     */
+extern struct lock_class OUTLET_LOCK ACQUIRED_AFTER(ROOM_LOCK);       /* one client's outbox and cursors        */
 
 #endif

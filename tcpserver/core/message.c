@@ -3,25 +3,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct message *message_create(enum message_kind kind, const char *participant, const char *text, size_t text_size)
+struct message *message_create(
+	enum message_kind kind, const char *room, const char *participant, const char *text, size_t text_size)
 {
+	size_t room_size = strlen(room);
 	size_t participant_size = strlen(participant);
-	struct message *message = malloc(sizeof *message + participant_size + 1 + text_size);
+	struct message *message = malloc(sizeof *message + room_size + 1 + participant_size + 1 + text_size);
 	char *bytes = (char *)(message + 1);
 
 	if (message == NULL)
 		return NULL;
-	memcpy(bytes, participant, participant_size + 1);
-	if (text_size > 0)
-		memcpy(bytes + participant_size + 1, text, text_size);
 	*message = (struct message){
 		.references = 1,
 		.kind = kind,
+		.room_size = room_size,
 		.participant_size = participant_size,
 		.text_size = text_size,
-		.participant = bytes,
-		.text = bytes + participant_size + 1,
+		.room = bytes,
+		.participant = bytes + room_size + 1,
+		.text = bytes + room_size + 1 + participant_size + 1,
 	};
+	memcpy(bytes, room, room_size + 1);
+	memcpy(bytes + room_size + 1, participant, participant_size + 1);
+	if (text_size > 0)
+		memcpy(bytes + room_size + 1 + participant_size + 1, text, text_size);
 	return message;
 }
 
@@ -41,5 +46,5 @@ void message_release(struct message *message)
 
 size_t message_memory(const struct message *message)
 {
-	return sizeof *message + message->participant_size + 1 + message->text_size;
+	return sizeof *message + message->room_size + 1 + message->participant_size + 1 + message->text_size;
 }

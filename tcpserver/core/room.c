@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room_log.h"
 
 enum {
 	PAGE_MESSAGES = 64,
 	DUTY_MS = 5,    /* for which a thread flushes on end                   */
 	DUTY_TRIES = 8, /* members that are asked to take over from it         */
+	FORMATS_MAX = 4,
 };
 
 /* The log in one format, and how many members read it; without readers there is no log. */
@@ -23,10 +27,18 @@ struct room_format {
 };
 
 struct room {
+	atomic_uint references;
+	atomic_bool shut;
+	char id[ROOM_ID_SIZE];                   /* constant, as the strings of 'attributes' and 'key', which are owned */
+	char *key;
+	struct room_attributes attributes;
+	struct room_people people;               /* kept by rooms.c */
 	struct journal_room *journal_room;       /* constant */
 	const struct journal_ops *journal;       /* constant */
 	pthread_mutex_t mutex;                   /* ROOM_LOCK */
-	struct room_format formats[ROOM_FORMATS_MAX];
+	struct room_format formats[FORMATS_MAX];
+	char *topic GUARDED_BY(ROOM_LOCK);       /* NULL: none                        */
+	uint64_t last_seq GUARDED_BY(ROOM_LOCK); /* of the message published last      */
 	struct member *arrivals GUARDED_BY(ROOM_LOCK); /* joined; not yet in 'members' */
 
 	/* Who raises it from 0 flushes, and holds FLUSH_LOCK until it is 0 again. */
@@ -44,6 +56,12 @@ static void room_end_flush(void) RELEASES(FLUSH_LOCK) UNCHECKED;
 static bool room_finish_flush(struct room *room, unsigned seen);
 static void room_flush_passes(struct room *room) REQUIRES(FLUSH_LOCK);
 
+/* For strings that are constant while the room lives. */
+static void free_constant(const char *text)
+{
+	free((void *)(uintptr_t)text);
+}
+
 static void room_lock(struct room *room)
 {
 	mutex_lock(&room->mutex);
@@ -59,7 +77,7 @@ static void room_unlock(struct room *room)
 static struct room_format *room_format(struct room *room, const struct format *format) REQUIRES(ROOM_LOCK);
 static struct room_format *room_format(struct room *room, const struct format *format)
 {
-	for (size_t i = 0; i < ROOM_FORMATS_MAX; i++) {
+	for (size_t i = 0; i < FORMATS_MAX; i++) {
 		if (room->formats[i].readers > 0 && room->formats[i].log.format == format)
 			return &room->formats[i];
 	}
@@ -74,7 +92,7 @@ static struct room_log *room_add_reader(struct room *room, const struct format *
 	struct room_format *found = room_format(room, format);
 
 	for (size_t i = 0; found == NULL; i++) {
-		assert(i < ROOM_FORMATS_MAX); /* there are not that many doors */
+		assert(i < FORMATS_MAX); /* there are not that many doors */
 		if (room->formats[i].readers > 0)
 			continue;
 		found = &room->formats[i];
@@ -98,7 +116,7 @@ static void room_drop_reader(struct room *room, const struct format *format)
 static void room_append(struct room *room, const struct message *message) REQUIRES(ROOM_LOCK);
 static void room_append(struct room *room, const struct message *message)
 {
-	for (size_t i = 0; i < ROOM_FORMATS_MAX; i++) {
+	for (size_t i = 0; i < FORMATS_MAX; i++) {
 		if (room->formats[i].readers > 0)
 			room_log_append(&room->formats[i].log, message);
 	}
@@ -109,7 +127,7 @@ static void room_append(struct room *room, const struct message *message)
 static void room_admit(struct room *room, struct member *member, uint64_t seq) REQUIRES(ROOM_LOCK);
 static void room_admit(struct room *room, struct member *member, uint64_t seq)
 {
-	member_enter(member, room_add_reader(room, member->format, seq));
+	member_enter(member, room_add_reader(room, member_format(member), seq));
 	member->next_arrival = room->arrivals;
 	room->arrivals = member_acquire(member);
 }
@@ -122,11 +140,12 @@ static void room_publish(void *context, const struct draft *draft)
 	struct member *author = draft->author;
 
 	room_lock(room);
+	room->last_seq = message->seq;
 	room_append(room, message);
 	if (author != NULL && message->kind == MESSAGE_JOINED)
 		room_admit(room, author, message->seq); /* behind its own notice, which it need not see */
 	else if (author != NULL)
-		member_said(author, room_format(room, author->format)->log.end, message->seq);
+		member_said(author, room_format(room, member_format(author))->log.end, message->seq);
 	room_unlock(room);
 }
 
@@ -209,6 +228,7 @@ static void room_take_arrivals(struct room *room)
 static void room_flush_members(struct room *room) REQUIRES(FLUSH_LOCK);
 static void room_flush_members(struct room *room)
 {
+	bool shut = room_is_shut(room);
 	size_t i = 0;
 
 	while (i < room->member_count) {
@@ -217,6 +237,8 @@ static void room_flush_members(struct room *room)
 		if (i + 4 < room->member_count)
 			__builtin_prefetch(room->members[i + 4]);
 		if (member_flush(member)) {
+			if (shut)
+				outlet_wake(member->outlet);
 			i++;
 			continue;
 		}
@@ -230,8 +252,12 @@ static bool room_hand_over(struct room *room) REQUIRES(FLUSH_LOCK);
 static bool room_hand_over(struct room *room)
 {
 	for (size_t i = 0; i < DUTY_TRIES && room->member_count > 0; i++) {
-		if (member_give_duty(room->members[room->next_on_duty++ % room->member_count]))
+		struct member *member = room->members[room->next_on_duty++ % room->member_count];
+
+		(void)room_acquire(room); /* goes with the duty */
+		if (outlet_give_duty(member->outlet, room))
 			return true;
+		room_release(room);
 	}
 	return false;
 }
@@ -272,71 +298,203 @@ void room_take_over_flush(struct room *room)
 	room_begin_duty();
 	room_flush_passes(room);
 	room_end_flush();
+	room_release(room);
 }
 
-/* ---- Coming, speaking, going. ---- */
+/* ---- The room itself. ---- */
 
-struct room *room_open(const char *id, struct journal *journal)
+static void room_make_id(char id[ROOM_ID_SIZE])
+{
+	unsigned char bytes[(ROOM_ID_SIZE - 1) / 2];
+
+	while (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+		continue; /* a signal, early at boot */
+	for (size_t i = 0; i < sizeof bytes; i++)
+		(void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* Copies the strings. Returns whether there was memory. */
+static bool room_copy_attributes(struct room *room, const struct room_attributes *attributes)
+{
+	char key[NAME_KEY_SIZE];
+
+	room->attributes = *attributes;
+	room->attributes.creator = strdup(attributes->creator);
+	if (attributes->name == NULL)
+		return room->attributes.creator != NULL;
+	(void)name_key(attributes->name, key);
+	room->key = strdup(key);
+	room->attributes.name = strdup(attributes->name);
+	return room->attributes.creator != NULL && room->key != NULL && room->attributes.name != NULL;
+}
+
+static void room_free(struct room *room)
+{
+	free(room->key);
+	free_constant(room->attributes.name);
+	free_constant(room->attributes.creator);
+	mutex_fini(&room->mutex);
+	free(room);
+}
+
+struct room *room_open(const struct room_attributes *attributes, struct journal *journal)
 {
 	struct room *room = calloc(1, sizeof *room);
 
 	if (room == NULL)
 		return NULL;
+	room->references = 1;
 	room->journal = journal->ops;
 	mutex_init(&room->mutex);
-	room->journal_room = journal->ops->open_room(journal, id, &room_listener, room);
+	room_make_id(room->id);
+	if (room_copy_attributes(room, attributes))
+		room->journal_room = journal->ops->open_room(journal, room->id, &room_listener, room);
 	if (room->journal_room == NULL) {
-		mutex_fini(&room->mutex);
-		free(room);
+		room_free(room);
 		return NULL;
 	}
 	return room;
 }
 
-void room_close(struct room *room)
+struct room *room_acquire(struct room *room)
 {
-	room_flush(room); /* forgets those who are gone */
-	room->journal->close_room(room->journal_room);
-	mutex_fini(&room->mutex);
-	free(room->members);
-	free(room);
+	/* Relaxed: whoever adds a reference has one already, or ROOMS_LOCK. */
+	(void)atomic_fetch_add_explicit(&room->references, 1, memory_order_relaxed);
+	return room;
 }
 
-/* Makes a message and hands it to the journal. */
-static int room_post(struct room *room, enum message_kind kind, struct member *author, const char *name,
-	const char *text, size_t text_size)
+/* Nobody else knows the room any more, so nobody holds its locks. */
+static void room_end(struct room *room) UNCHECKED;
+static void room_end(struct room *room)
 {
-	struct draft draft = {.message = message_create(kind, name, text, text_size), .author = author};
+	struct member *arrival;
+
+	while ((arrival = room_next_arrival(room)) != NULL)
+		member_release(arrival);
+	while (room->member_count > 0)
+		member_release(room->members[--room->member_count]);
+	free(room->members);
+	free(room->topic);
+	room->journal->close_room(room->journal_room);
+	room_free(room);
+}
+
+void room_release(struct room *room)
+{
+	/* Acquire and release: all uses by others come before the end. */
+	if (atomic_fetch_sub_explicit(&room->references, 1, memory_order_acq_rel) == 1)
+		room_end(room);
+}
+
+const char *room_id(const struct room *room)
+{
+	return room->id;
+}
+
+const char *room_label(const struct room *room)
+{
+	return room->attributes.name == NULL ? room->id : room->attributes.name;
+}
+
+const char *room_key(const struct room *room)
+{
+	return room->key;
+}
+
+const struct room_attributes *room_attributes(const struct room *room)
+{
+	return &room->attributes;
+}
+
+struct room_people *room_people(struct room *room)
+{
+	return &room->people;
+}
+
+void room_topic(struct room *room, char topic[ROOM_TOPIC_SIZE])
+{
+	room_lock(room);
+	(void)snprintf(topic, ROOM_TOPIC_SIZE, "%s", room->topic == NULL ? "" : room->topic);
+	room_unlock(room);
+}
+
+void room_shut(struct room *room)
+{
+	/* Release and acquire: who sees it sees the message that says why. */
+	atomic_store_explicit(&room->shut, true, memory_order_release);
+	room_flush(room);
+}
+
+bool room_is_shut(const struct room *room)
+{
+	return atomic_load_explicit(&room->shut, memory_order_acquire);
+}
+
+/* ---- Coming, speaking, going. ---- */
+
+int room_say(struct room *room, struct member *member, enum message_kind kind, const char *name, const char *text,
+	size_t text_size, uint64_t *seq)
+{
+	struct draft draft = {
+		.message = message_create(kind, room_label(room), name, text, text_size),
+		.author = member,
+	};
 	int error;
 
 	if (draft.message == NULL)
 		return -ENOMEM;
+	(void)message_acquire(draft.message);
 	error = room->journal->append(room->journal_room, &draft);
 	if (error != 0)
 		message_release(draft.message);
+	else if (seq != NULL)
+		*seq = draft.message->seq;
+	message_release(draft.message);
 	return error;
 }
 
 int room_join(struct room *room, struct member *member, const char *name)
 {
-	return room_post(room, MESSAGE_JOINED, member, name, NULL, 0);
-}
-
-int room_say(struct room *room, struct member *member, const char *name, const char *text, size_t text_size)
-{
-	return room_post(room, MESSAGE_TEXT, member, name, text, text_size);
+	return room_say(room, member, MESSAGE_JOINED, name, NULL, 0, NULL);
 }
 
 void room_leave(struct room *room, struct member *member, const char *name, const char *how)
 {
-	room_drop_reader(room, member->format);
-	(void)room_post(room, MESSAGE_LEFT, NULL, name, how, strlen(how)); /* there is nobody left to tell of an error */
+	room_drop_reader(room, member_format(member));
+	if (how != NULL) /* there is nobody left to tell of an error */
+		(void)!room_say(room, NULL, MESSAGE_LEFT, name, how, strlen(how), NULL);
 	room_flush(room);
 }
 
-void room_abandon(struct room *room, struct member *member)
+int room_set_topic(struct room *room, struct member *member, const char *name, const char *topic)
 {
-	room_drop_reader(room, member->format);
+	char *copy = strdup(topic);
+	char *old;
+	int error;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	error = room_say(room, member, MESSAGE_TOPIC, name, topic, strlen(topic), NULL);
+	if (error != 0) {
+		free(copy);
+		return error;
+	}
+	room_lock(room);
+	old = room->topic;
+	room->topic = copy;
+	room_unlock(room);
+	free(old);
+	return 0;
+}
+
+void room_change_format(struct room *room, struct member *member, const struct format *format)
+{
+	const struct format *old = member_format(member);
+
+	room_lock(room);
+	member_change_log(member, room_add_reader(room, format, room->last_seq));
+	room_unlock(room);
+	room_drop_reader(room, old);
 }
 
 /* ---- Readers of the journal. ---- */
@@ -359,7 +517,7 @@ enum room_page room_give_page(struct room *room, struct member *member, uint64_t
 	bool more = true;
 
 	*skipped = 0;
-	if (room_rejoin(room, member))
+	if (next == 0 || room_rejoin(room, member))
 		return ROOM_LIVE;
 	count = room->journal->read(room->journal_room, next, messages, PAGE_MESSAGES);
 	if (count > 0 && messages[0]->seq > next) {

@@ -16,12 +16,12 @@
 #include "tcpserver/core/command.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room.h"
 #include "tcpserver/core/talk.h"
 
 enum {
 	READ_SIZE = 64 * 1024,    /* bytes read at a time                                          */
-	NOTICE_SIZE = 1024,       /* bytes of a notice that needs no memory of its own             */
 	STALLED_MS = 10 * 1000,   /* a client that left gets its last lines as long as it takes some within this */
 	FAREWELL_MS = 1000,       /* and so long when the server stops                             */
 	LINGER_MS = 500,          /* after our last byte, until the client has closed its side too */
@@ -36,27 +36,34 @@ static bool session_is_stopping(const struct session *session)
 
 /* ---- Words to this client alone. ---- */
 
-static enum member_state session_deliver(struct session *session);
+static enum outlet_state session_deliver(struct session *session);
 
-PRINTF_LIKE(4, 0)
-static void session_tell(
-	struct session *session, enum telling telling, const char *code, const char *format, va_list arguments)
+void session_tell(struct session *session, const struct telling *telling)
 {
-	char buffer[NOTICE_SIZE];
-	char *text = buffer;
-	va_list again;
-	int size;
+	size_t size;
+	char *words;
 
-	if (session->said) /* what the client said before is seen before the answer */
+	session->request_answered = true;
+	if (session->unflushed != NULL) /* what the client said before is seen before the answer */
 		(void)session_deliver(session);
-	va_copy(again, arguments);
-	size = vsnprintf(buffer, sizeof buffer, format, arguments);
-	if (size >= (int)sizeof buffer && vasprintf(&text, format, again) < 0)
-		text = buffer; /* without memory it is cut */
-	va_end(again);
-	session->door->tell(session, telling, code, text);
-	if (text != buffer)
-		free(text);
+	words = session->door->words(telling, &size);
+	if (words != NULL)
+		outlet_tell(session->outlet, words, size);
+	free(words);
+}
+
+PRINTF_LIKE(3, 0)
+static void session_tell_formatted(
+	struct session *session, struct telling telling, const char *format, va_list arguments)
+{
+	char *text;
+
+	if (vasprintf(&text, format, arguments) < 0)
+		return; /* without memory there are no words */
+	telling.text = text;
+	telling.request_id = session->request_id;
+	session_tell(session, &telling);
+	free(text);
 }
 
 void session_notice(struct session *session, const char *format, ...)
@@ -64,7 +71,16 @@ void session_notice(struct session *session, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	session_tell(session, TELL_NOTICE, NULL, format, arguments);
+	session_tell_formatted(session, (struct telling){.kind = TELL_NOTICE}, format, arguments);
+	va_end(arguments);
+}
+
+void session_notice_in(struct session *session, const struct room *room, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	session_tell_formatted(session, (struct telling){.kind = TELL_NOTICE, .room = room_label(room)}, format, arguments);
 	va_end(arguments);
 }
 
@@ -73,37 +89,62 @@ void session_error(struct session *session, const char *code, const char *format
 	va_list arguments;
 
 	va_start(arguments, format);
-	session_tell(session, TELL_ERROR, code, format, arguments);
+	session_tell_formatted(session, (struct telling){.kind = TELL_ERROR, .code = code}, format, arguments);
 	va_end(arguments);
 }
 
 /* ---- Sending and receiving. ---- */
 
-/* Gives a member that is far behind its next page of the journal. Returns whether there is something to send now. */
-static bool session_turn_page(struct session *session)
+/* Gives the client a page of the journal of one room in which it is far behind. Returns whether there is something to
+ * send now. */
+static bool session_turn_page(struct session *session, struct member *member)
 {
 	uint64_t skipped;
-	enum room_page page = room_give_page(session->room, session->member, &skipped);
+	enum room_page page = room_give_page(member->room, member, &skipped);
 
 	if (skipped > 0)
 		session_notice(session, "(%llu messages skipped)", (unsigned long long)skipped);
 	return page != ROOM_NOTHING;
 }
 
-/* Sends what there is for everybody, if this client said something, and for this client. */
-static enum member_state session_deliver(struct session *session)
+static bool session_turn_pages(struct session *session)
 {
-	enum member_state state;
+	bool turned = false;
 
-	if (session->said) {
-		session->said = false;
-		room_flush(session->room);
+	for (size_t i = 0; i < session->place_count; i++) {
+		if (member_page_start(session->places[i]) != 0)
+			turned = session_turn_page(session, session->places[i]) || turned;
 	}
-	if (member_take_duty(session->member))
-		room_take_over_flush(session->room);
-	state = member_send(session->member);
-	if (state == MEMBER_WANTS_PAGE && session_turn_page(session))
-		state = member_send(session->member);
+	return turned;
+}
+
+void session_flush(struct session *session)
+{
+	struct room *room = session->unflushed;
+
+	session->unflushed = NULL;
+	if (room != NULL)
+		room_flush(room);
+}
+
+static void session_do_duty(struct session *session)
+{
+	struct room *room = outlet_take_duty(session->outlet);
+
+	if (room != NULL)
+		room_take_over_flush(room);
+}
+
+/* Sends what there is for everybody, if this client said something, and for this client. */
+static enum outlet_state session_deliver(struct session *session)
+{
+	enum outlet_state state;
+
+	session_flush(session);
+	session_do_duty(session);
+	state = outlet_send(session->outlet);
+	if (state == OUTLET_WANTS_PAGE && session_turn_pages(session))
+		state = outlet_send(session->outlet);
 	return state;
 }
 
@@ -134,7 +175,7 @@ static ssize_t session_read(struct session *session, const char **bytes)
 	session->input_was_full = size == READ_SIZE;
 	if (size < 0)
 		return session_broken_by(errno);
-	member_took(session->member, (size_t)size);
+	outlet_took(session->outlet, (size_t)size);
 	*bytes = session->input;
 	return size;
 }
@@ -166,10 +207,23 @@ static int session_check_time(const struct session *session, long long deadline_
 static void session_settle(struct session *session)
 {
 	session_free_input(session);
-	if (session->settled || session->room == NULL)
+	if (session->settled || session->place == NULL)
 		return;
 	session->settled = true;
 	thread_trim_stack();
+}
+
+/* Leaves the rooms that are over; who was nowhere else is in the lobby again. */
+static void session_leave_shut_rooms(struct session *session)
+{
+	for (size_t i = session->place_count; i > 0; i--) {
+		struct member *place = session->places[i - 1];
+
+		if (!room_is_shut(place->room))
+			continue;
+		session_leave(session, place, NULL);
+		session_go_home(session);
+	}
 }
 
 /*
@@ -178,7 +232,7 @@ static void session_settle(struct session *session)
  */
 static ssize_t session_end_of_input(struct session *session, ssize_t size)
 {
-	int error = member_error(session->member);
+	int error = outlet_error(session->outlet);
 
 	return error == 0 || (size == 0 && error == EPIPE) ? size : session_broken_by(error);
 }
@@ -189,22 +243,26 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 	bool readable = session->input_was_full;
 
 	for (;;) {
-		enum member_state state = session_deliver(session);
-		bool may_speak = member_may_speak(session->member);
+		enum outlet_state state;
+		bool may_speak;
 		ssize_t size = -EAGAIN;
 		int found;
 
+		if (!session_is_stopping(session))
+			session_leave_shut_rooms(session);
+		state = session_deliver(session);
+		may_speak = outlet_may_speak(session->outlet);
 		if (session_is_stopping(session))
 			return -ECANCELED;
 		/* A broken connection may still hold what the client said before. */
-		if (state == MEMBER_FAILED || (readable && may_speak))
+		if (state == OUTLET_FAILED || (readable && may_speak))
 			size = session_read(session, bytes);
-		if (size == 0 || (size == -EAGAIN && state == MEMBER_FAILED))
+		if (size == 0 || (size == -EAGAIN && state == OUTLET_FAILED))
 			return session_end_of_input(session, size);
 		if (size != -EAGAIN)
 			return size;
 		session_settle(session);
-		found = member_wait(session->member, may_speak ? POLLIN : 0, session_wait_ms(session, deadline_ms));
+		found = outlet_wait(session->outlet, may_speak ? POLLIN : 0, session_wait_ms(session, deadline_ms));
 		if (found == -ETIMEDOUT)
 			found = session_check_time(session, deadline_ms);
 		if (found < 0)
@@ -213,24 +271,154 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 	}
 }
 
+/* ---- Places. ---- */
+
+struct member *session_place(struct session *session, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+
+	if (name[0] == '\0')
+		return session->place;
+	(void)name_key(name, key);
+	for (size_t i = 0; i < session->place_count; i++) {
+		const struct room *room = session->places[i]->room;
+
+		if ((room_key(room) != NULL && strcmp(room_key(room), key) == 0) || strcmp(room_id(room), name) == 0)
+			return session->places[i];
+	}
+	return NULL;
+}
+
+static void session_add_place(struct session *session, struct member *member)
+{
+	session->places[session->place_count++] = member;
+	session->place = member;
+}
+
+static void session_remove_place(struct session *session, const struct member *member)
+{
+	size_t i = 0;
+
+	while (session->places[i] != member)
+		i++;
+	session->place_count--;
+	memmove(&session->places[i], &session->places[i + 1], (session->place_count - i) * sizeof *session->places);
+	if (session->place == member)
+		session->place = session->place_count == 0 ? NULL : session->places[session->place_count - 1];
+}
+
+static void session_no_memory(struct session *session)
+{
+	session_error(session, "no-memory", "the server has no memory for this now; try again later");
+}
+
+/* Has the room know of the member, which is among its people already. */
+static int session_join(struct session *session, struct member *member)
+{
+	int error = room_join(member->room, member, session->client.name);
+
+	if (error == 0)
+		return 0;
+	session_error(session, "not-stored", "the server cannot keep that you came (%s); try again later", strerror(-error));
+	rooms_exit(&session->talk->rooms, member);
+	return error;
+}
+
+/* Makes the client a member of the room. */
+static enum session_step session_enter(struct session *session, struct room *room, struct member **entered)
+{
+	struct member *member = member_create(session->outlet, &session->client, room, session->door->format);
+	enum rooms_result result;
+
+	if (member == NULL) {
+		session_no_memory(session);
+		return SESSION_STAYED;
+	}
+	result = rooms_enter(&session->talk->rooms, member);
+	if (result == ROOMS_DONE && session_join(session, member) == 0) {
+		*entered = member;
+		return SESSION_WENT;
+	}
+	if (result == ROOMS_NO_MEMORY)
+		session_no_memory(session);
+	member_leave(member, false);
+	member_release(member);
+	return result == ROOMS_GONE ? SESSION_GONE : result == ROOMS_FULL ? SESSION_FULL : SESSION_STAYED;
+}
+
+bool session_may_go(struct session *session)
+{
+	if (session->places == NULL)
+		session->places = calloc(SESSION_PLACES_MAX, sizeof(struct member *));
+	if (session->places == NULL) {
+		session_no_memory(session);
+		return false;
+	}
+	if (session->place_count < SESSION_PLACES_MAX)
+		return true;
+	session_error(session, "too-many-rooms", "you are in %d rooms, which is the most; /leave one first",
+		SESSION_PLACES_MAX);
+	return false;
+}
+
+enum session_step session_go(struct session *session, struct room *room)
+{
+	struct member *before = session->place;
+	struct member *member;
+	enum session_step step = SESSION_STAYED;
+
+	if (session_may_go(session))
+		step = session_enter(session, room, &member);
+	if (step != SESSION_WENT)
+		rooms_forget_empty(&session->talk->rooms, room);
+	room_release(room);
+	if (step != SESSION_WENT)
+		return step;
+	session_add_place(session, member);
+	room_flush(member->room);
+	if (before != NULL && !session->door->many_rooms)
+		session_leave(session, before, "for another room");
+	return SESSION_WENT;
+}
+
+void session_leave(struct session *session, struct member *place, const char *how)
+{
+	struct room *room = room_acquire(place->room);
+
+	strangers_withdraw(&session->talk->strangers, &session->stranger, room);
+	session_flush(session);
+	session_remove_place(session, place);
+	member_leave(place, !session_ended(session));
+	rooms_exit(&session->talk->rooms, place); /* first, so that nobody who was told finds it there still */
+	room_leave(room, place, session->client.name, how);
+	member_release(place);
+	if (room_attributes(room)->ends_with_member)
+		rooms_remove(&session->talk->rooms, room);
+	room_release(room);
+}
+
+void session_go_home(struct session *session)
+{
+	if (session->place != NULL || session_ended(session))
+		return;
+	if (session_go(session, room_acquire(session->talk->lobby)) == SESSION_WENT)
+		session_notice_in(session, session->talk->lobby, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
+	else
+		session_finish(session, SESSION_REFUSED);
+}
+
 /* ---- The name. ---- */
 
 /* Lets a client whose name is registered in. */
-static void session_enter(struct session *session)
+static void session_welcome(struct session *session)
 {
-	int error;
+	struct telling welcome = {.kind = TELL_WELCOME, .participant = session->client.name, .room = "lobby"};
 
-	session_notice(session, "Welcome %s - tcpchat/1. You are in lobby. /help lists the commands, /quit leaves.",
-		session->client.name);
-	error = room_join(session->talk->lobby, session->member, session->client.name);
-	if (error != 0) {
-		session_error(session, "not-stored", "the server cannot keep that you came (%s); try again later",
-			strerror(-error));
+	session_tell(session, &welcome);
+	if (session_go(session, room_acquire(session->talk->lobby)) != SESSION_WENT) {
 		session_finish(session, SESSION_REFUSED);
 		return;
 	}
-	session->room = session->talk->lobby;
-	session->said = true;
 	log_event(LOG_INFO, "joined", "name", session->client.name, "from", session->address, "door", session->door->name,
 		NULL);
 }
@@ -238,7 +426,7 @@ static void session_enter(struct session *session)
 static void session_take_name(struct session *session, const char *name)
 {
 	if (client_list_register(&session->talk->clients, &session->client, name) == 0) {
-		session_enter(session);
+		session_welcome(session);
 		return;
 	}
 	session_error(session, "server-full", "the server has no memory for one more; try again later");
@@ -267,7 +455,7 @@ void session_register_guest(struct session *session)
 
 bool session_has_name(const struct session *session)
 {
-	return session->room != NULL;
+	return session->place != NULL;
 }
 
 /* ---- Lines. ---- */
@@ -282,17 +470,28 @@ static void session_log_said(const struct session *session, const char *text, si
 	log_event(LOG_DEBUG, "said", "name", session->client.name, "text", copy, NULL);
 }
 
-static void session_say(struct session *session, const char *text, size_t size)
+void session_say(struct session *session, struct member *place, enum message_kind kind, const char *text, size_t size)
 {
-	int error = room_say(session->room, session->member, session->client.name, text, size);
+	struct telling said = {.kind = TELL_SAID, .room = room_label(place->room), .request_id = session->request_id};
+	int error;
 
+	if (session->unflushed != place->room)
+		session_flush(session);
+	error = room_say(place->room, place, kind, session->client.name, text, size, &said.seq);
 	if (error != 0) {
 		session_error(session, "not-stored", "the message could not be kept (%s), nobody saw it; send it again",
 			strerror(-error));
 		return;
 	}
-	session->said = true;
+	session->unflushed = place->room;
 	session_log_said(session, text, size);
+	if (session->request_id != NULL)
+		session_tell(session, &said);
+}
+
+static void session_say_here(struct session *session, const char *text, size_t size)
+{
+	session_say(session, session->place, MESSAGE_TEXT, text, size);
 }
 
 static void session_clean_line(struct session *session, const char *line, size_t size)
@@ -300,11 +499,11 @@ static void session_clean_line(struct session *session, const char *line, size_t
 	if (size == 5 && strncasecmp(line, "!exit", 5) == 0)
 		command_quit(session, "");
 	else if (size >= 2 && line[0] == '/' && line[1] == '/')
-		session_say(session, line + 1, size - 1);
+		session_say_here(session, line + 1, size - 1);
 	else if (size >= 1 && line[0] == '/')
 		command_run(session, line, size);
 	else
-		session_say(session, line, size);
+		session_say_here(session, line, size);
 }
 
 void session_line(struct session *session, const char *line, size_t size)
@@ -322,6 +521,71 @@ void session_line(struct session *session, const char *line, size_t size)
 	}
 	session_clean_line(session, clean, text_clean(line, size, clean));
 	free(clean);
+}
+
+static void session_not_stored(struct session *session, int error)
+{
+	session_error(session, "not-stored", "this could not be kept (%s), nobody saw it; try again", strerror(-error));
+}
+
+void session_set_topic(struct session *session, struct member *place, const char *topic)
+{
+	int error;
+
+	session_flush(session);
+	error = room_set_topic(place->room, place, session->client.name, topic);
+	if (error != 0)
+		session_not_stored(session, error);
+	session->unflushed = place->room;
+}
+
+void session_close_room(struct session *session, struct room *room)
+{
+	int error = room_say(room, NULL, MESSAGE_ROOM_CLOSED, session->client.name, NULL, 0, NULL);
+
+	if (error != 0) {
+		session_not_stored(session, error);
+		return;
+	}
+	session_notice(session, "%s is closed", room_label(room));
+	rooms_remove(&session->talk->rooms, room);
+	session_leave_shut_rooms(session); /* what the client says next shall not go there */
+}
+
+void session_rename(struct session *session, const char *name)
+{
+	char old[NAME_SIZE];
+
+	(void)snprintf(old, sizeof old, "%s", session->client.name);
+	if (client_list_rename(&session->talk->clients, &session->client, &session->talk->rooms, name) != 0) {
+		session_no_memory(session);
+		return;
+	}
+	log_event(LOG_INFO, "renamed", "name", old, "to", session->client.name, NULL);
+	for (size_t i = 0; i < session->place_count; i++) {
+		struct member *place = session->places[i];
+		int error;
+
+		session_flush(session);
+		error = room_say(place->room, place, MESSAGE_NICK, old, session->client.name, strlen(session->client.name), NULL);
+		if (error != 0)
+			session_not_stored(session, error);
+		session->unflushed = place->room;
+	}
+}
+
+bool session_begin_events(struct session *session)
+{
+	const struct door *events = session->door->events;
+
+	if (events == NULL)
+		return false;
+	session_flush(session);
+	session->door = events;
+	for (size_t i = 0; i < session->place_count; i++)
+		room_change_format(session->places[i]->room, session->places[i], events->format);
+	client_list_set_outlet(&session->talk->clients, &session->client, session->outlet, events);
+	return true;
 }
 
 /* ---- The life of a session. ---- */
@@ -351,6 +615,9 @@ struct session *session_create(struct talk *talk, int socket)
 		return NULL;
 	session->talk = talk;
 	session->door = talk->door;
+	session->stranger.person = &session->client;
+	/* Relaxed: it only has to differ from the others. */
+	session->stranger.number = 1 + atomic_fetch_add_explicit(&talk->sessions_begun, 1, memory_order_relaxed);
 	session->socket = socket;
 	net_peer_address(socket, session->address);
 	return session;
@@ -359,36 +626,41 @@ struct session *session_create(struct talk *talk, int socket)
 void session_destroy(struct session *session)
 {
 	session_free_input(session);
+	free(session->places);
 	free(session);
 }
 
 /* Sends what there is, as long as the client takes it before the deadline. */
 static void session_drain_until(
-	struct session *session, enum member_state (*send)(struct session *session), long long deadline_ms)
+	struct session *session, enum outlet_state (*send)(struct session *session), long long deadline_ms)
 {
-	enum member_state state = send(session);
+	enum outlet_state state = send(session);
 
-	while (state != MEMBER_EVEN && state != MEMBER_FAILED && clock_ms() < deadline_ms) {
-		(void)member_wait(session->member, 0, left_ms(deadline_ms)); /* the loop looks at what there is */
+	while (state != OUTLET_EVEN && state != OUTLET_FAILED && clock_ms() < deadline_ms) {
+		(void)outlet_wait(session->outlet, 0, left_ms(deadline_ms)); /* the loop looks at what there is */
 		state = send(session);
 	}
 }
 
-static enum member_state session_send_last(struct session *session)
+static enum outlet_state session_send_last(struct session *session)
 {
-	enum member_state state = member_send(session->member);
+	enum outlet_state state = outlet_send(session->outlet);
 
-	return state == MEMBER_WANTS_PAGE ? MEMBER_EVEN : state; /* no more pages */
+	return state == OUTLET_WANTS_PAGE ? OUTLET_EVEN : state; /* no more pages */
 }
 
 /* The last words of the server: what was published, as far as the client takes it in time, then the farewell. */
 static void session_drain_stopping(struct session *session)
 {
 	long long deadline_ms = clock_ms() + FAREWELL_MS;
+	char address[NET_ADDRESS_SIZE];
+	struct telling farewell = {.kind = TELL_FAREWELL, .text = address};
 
 	session_drain_until(session, session_deliver, deadline_ms - FAREWELL_MS / 2);
-	member_close_log(session->member); /* others may still speak: nothing may follow the farewell */
-	session->door->farewell(session);
+	for (size_t i = 0; i < session->place_count; i++)
+		member_close_log(session->places[i]); /* others may still speak: nothing may follow the farewell */
+	net_own_address(session->socket, address);
+	session_tell(session, &farewell);
 	session_drain_until(session, session_send_last, deadline_ms);
 }
 
@@ -396,11 +668,11 @@ static void session_drain_stopping(struct session *session)
 static void session_drain_left(struct session *session)
 {
 	for (;;) {
-		enum member_state state = session_deliver(session);
+		enum outlet_state state = session_deliver(session);
 
-		if (state == MEMBER_EVEN || state == MEMBER_FAILED || member_is_answered(session->member))
+		if (state == OUTLET_EVEN || state == OUTLET_FAILED || outlet_is_answered(session->outlet))
 			return;
-		if (session_is_stopping(session) || member_wait(session->member, 0, STALLED_MS) == -ETIMEDOUT)
+		if (session_is_stopping(session) || outlet_wait(session->outlet, 0, STALLED_MS) == -ETIMEDOUT)
 			return;
 	}
 }
@@ -429,7 +701,7 @@ static void session_linger(struct session *session)
 
 		if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR))
 			return;
-		if (size < 0 && member_wait(session->member, POLLIN, left_ms(deadline_ms)) == -ETIMEDOUT)
+		if (size < 0 && outlet_wait(session->outlet, POLLIN, left_ms(deadline_ms)) == -ETIMEDOUT)
 			return;
 	}
 }
@@ -439,46 +711,48 @@ static const char *session_end_words(const struct session *session)
 	return session->end == SESSION_LOST ? "connection lost" : "normally";
 }
 
-static void session_log_end(const struct session *session)
+static void session_log_end(const struct session *session, bool was_in)
 {
 	static const char *const reasons[] = {
 		[SESSION_LEFT] = "left", [SESSION_LOST] = "lost", [SESSION_REFUSED] = "refused", [SESSION_STOPPED] = "stopped"};
 	const char *detail = session->end == SESSION_LOST ? strerror(session->lost_errno) : reasons[session->end];
 
-	log_event(session->room == NULL ? LOG_DEBUG : LOG_INFO, "left", "name", session->client.name, "from",
-		session->address, "why", detail, NULL);
+	log_event(was_in ? LOG_INFO : LOG_DEBUG, "left", "name", session->client.name, "from", session->address, "why",
+		detail, NULL);
 }
 
-/* The room is told before the name is free, so that nobody sees a name come before it went. */
-static void session_leave_room(struct session *session)
+/* The rooms are told before the name is free, so that nobody sees a name come before it went. */
+static void session_leave_all(struct session *session)
 {
-	if (session->room != NULL && session->end == SESSION_STOPPED)
-		room_abandon(session->room, session->member);
-	else if (session->room != NULL)
-		room_leave(session->room, session->member, session->client.name, session_end_words(session));
+	const char *how = session->end == SESSION_STOPPED ? NULL : session_end_words(session);
+
+	while (session->place_count > 0)
+		session_leave(session, session->places[0], how);
 	client_list_unregister(&session->talk->clients, &session->client);
+	client_list_forget_ignored(&session->talk->clients, &session->client);
 }
 
 void session_run(struct session *session)
 {
 	struct talk *talk = session->talk;
+	bool was_in;
 
-	session->member = member_create(session->socket, session->door->format, talk->lag_memory);
-	if (session->member == NULL)
+	session->outlet = outlet_create(session->socket, talk->lag_memory);
+	if (session->outlet == NULL)
 		return;
-	client_list_set_member(&talk->clients, &session->client, session->member);
+	client_list_set_outlet(&talk->clients, &session->client, session->outlet, session->door);
 	net_tune(session->socket, talk->peer_timeout_s);
 	session->door->serve(session);
 	assert(session_ended(session));
 	session_free_input(session);
 	session_drain(session);
-	client_list_set_member(&talk->clients, &session->client, NULL);
-	member_detach(session->member);
-	if (member_take_duty(session->member)) /* given in the last moment */
-		room_take_over_flush(session->room);
-	session_leave_room(session);
-	session_log_end(session);
+	was_in = session_has_name(session);
+	client_list_set_outlet(&talk->clients, &session->client, NULL, NULL);
+	session_leave_all(session);
+	outlet_detach(session->outlet);
+	session_do_duty(session); /* if it was given in the last moment */
+	session_log_end(session, was_in);
 	if (session->end != SESSION_LOST)
 		session_linger(session);
-	member_release(session->member);
+	outlet_release(session->outlet);
 }

@@ -1,22 +1,29 @@
 /*
  * A session: who a client is, where it is, and what it may do. Doors turn bytes into calls of these functions.
  *
- * Threads: the client's own, except session_create() and session_run()'s caller.
+ * Threads: the client's own, except session_create() and session_destroy().
  */
 #ifndef TCPSERVER_CORE_SESSION_H
 #define TCPSERVER_CORE_SESSION_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/net.h"
 #include "tcpserver/core/client_list.h"
+#include "tcpserver/core/message.h"
+#include "tcpserver/core/strangers.h"
 
 struct door;
 struct member;
+struct outlet;
 struct room;
 struct talk;
+struct telling;
+
+enum { SESSION_PLACES_MAX = 32 }; /* rooms that a client can be in at a time */
 
 /* How a session ends, or that it goes on. */
 enum session_end {
@@ -29,17 +36,24 @@ enum session_end {
 
 struct session {
 	struct client client;
+	struct stranger stranger;
 	struct talk *talk;
 	const struct door *door;
-	struct member *member;
-	struct room *room; /* NULL before the client has a name */
+	struct outlet *outlet;
+	struct member **places; /* of the rooms it is in; SESSION_PLACES_MAX, or NULL before the first */
+	size_t place_count;
+	struct member *place;   /* where plain text goes; NULL before the client has a name            */
+	struct room *unflushed; /* the room that something was said in last; its flush is to come        */
+	const char *request_id; /* of the request in hand: JSON, or NULL                                 */
+	bool request_answered;  /* something was told to the client since it came                        */
 	int socket;
+	bool is_administrator;
+	int password_tries; /* wrong ones */
 	enum session_end end;
 	int lost_errno; /* why the connection broke           */
 	char *input;    /* what session_receive() returned last */
 	bool input_was_full;
-	bool settled; /* has been in the room once: the stack was trimmed */
-	bool said; /* something that room_flush() has to deliver   */
+	bool settled; /* has been in a room once: the stack was trimmed */
 	char address[NET_ADDRESS_SIZE]; /* of the peer */
 };
 
@@ -75,9 +89,45 @@ void session_finish(struct session *session, enum session_end end);
 void session_break(struct session *session, int error);
 bool session_ended(const struct session *session);
 
+/* ---- For doors and commands: what the client does. ---- */
+
+/* Says something in the room of 'place' (session_place()); what was kept is acknowledged, what was not is an error. */
+void session_say(struct session *session, struct member *place, enum message_kind kind, const char *text, size_t size);
+/* Flushes what was said so far now, not at the end of the batch. */
+void session_flush(struct session *session);
+/* Where the client is in the room of that name or id; without one ("") where its plain text goes; NULL if it is not there. */
+struct member *session_place(struct session *session, const char *room);
+/* How session_go() went. */
+enum session_step {
+	SESSION_WENT,
+	SESSION_STAYED, /* the client was told why                */
+	SESSION_FULL,   /* the room takes no more members         */
+	SESSION_GONE,   /* the room is over                       */
+};
+
+/* Whether the client may be in one more room; if not it is told. */
+bool session_may_go(struct session *session);
+/* Goes into the room, whose reference it takes; through a door without many rooms it leaves the one where it was. */
+enum session_step session_go(struct session *session, struct room *room);
+/* Leaves the room of 'place'; the others are told 'how'. */
+void session_leave(struct session *session, struct member *place, const char *how);
+/* Back in the lobby, if it is nowhere. */
+void session_go_home(struct session *session);
+/* Sets the topic of the room of 'place'. */
+void session_set_topic(struct session *session, struct member *place, const char *topic);
+/* Closes the room to all its members, who are told. */
+void session_close_room(struct session *session, struct room *room);
+/* Gives the client another name, or one like it; the rooms where it is are told. */
+void session_rename(struct session *session, const char *name);
+/* Events from now on, as the door has them. Returns false when there are none, or it has them already. */
+bool session_begin_events(struct session *session);
+
 /* ---- For doors and commands: words to this client alone. ---- */
 
+void session_tell(struct session *session, const struct telling *telling);
 void session_notice(struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same, about a room where the client is: programs need not read its name out of the text. */
+void session_notice_in(struct session *session, const struct room *room, const char *format, ...) PRINTF_LIKE(3, 4);
 /* 'code' is a stable word; the text says what, why, and what to do now. */
 void session_error(struct session *session, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);
 

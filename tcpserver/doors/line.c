@@ -8,16 +8,17 @@
 #include <sys/socket.h>
 
 #include "common/lines.h"
-#include "tcpserver/core/member.h"
 #include "tcpserver/core/message.h"
+#include "tcpserver/core/outlet.h"
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
+#include "tcpserver/doors/event.h"
 #include "tcpserver/doors/telnet.h"
 
 enum {
 	SILENCE_MS = 300,    /* after which a client counts as a person, who is asked for a name */
 	NAME_TRIES_MAX = 5,  /* a person has                                                      */
-	TOLD_SIZE_MAX = 400, /* bytes of an address or a reason in a line that is made on the stack */
+	TOLD_SIZE_MAX = 400, /* bytes of the line that turns a client away                         */
 };
 
 /* The conversation with one client. */
@@ -31,11 +32,21 @@ struct talker {
 
 /* ---- How messages look. ---- */
 
-/* The parts of a line, and where they go if they fit. */
+/* What stands before, between and after the name and the text; where nothing is between, the name is left out. */
 struct parts {
 	const char *before;
 	const char *between;
 	const char *after;
+};
+
+static const struct parts message_parts[MESSAGE_KINDS] = {
+	[MESSAGE_TEXT] = {"", ": ", "\n"},
+	[MESSAGE_ACTION] = {"~ ", " ", "\n"},
+	[MESSAGE_JOINED] = {"User \"", "\" just joined the chat!", "\n"},
+	[MESSAGE_LEFT] = {"User \"", "\" just left the chat (", ")\n"},
+	[MESSAGE_NICK] = {"User \"", "\" is now \"", "\"\n"},
+	[MESSAGE_TOPIC] = {"User \"", "\" set the topic: ", "\n"},
+	[MESSAGE_ROOM_CLOSED] = {"chat server: chat room is closing", NULL, "\n"},
 };
 
 static size_t add(char *out, size_t place, const char *bytes, size_t size)
@@ -46,25 +57,23 @@ static size_t add(char *out, size_t place, const char *bytes, size_t size)
 
 static size_t line_encode(const struct message *message, char *out, size_t size)
 {
-	static const struct parts parts[] = {
-		[MESSAGE_TEXT] = {"", ": ", "\n"},
-		[MESSAGE_JOINED] = {"User \"", "\" just joined the chat!", "\n"},
-		[MESSAGE_LEFT] = {"User \"", "\" just left the chat (", ")\n"},
-	};
-	const struct parts *part = &parts[message->kind];
-	size_t before = strlen(part->before);
-	size_t between = strlen(part->between);
-	size_t after = strlen(part->after);
-	size_t needed = before + message->participant_size + between + message->text_size + after;
+	const struct parts *parts = &message_parts[message->kind];
+	size_t before = strlen(parts->before);
+	size_t name = parts->between == NULL ? 0 : message->participant_size;
+	size_t between = parts->between == NULL ? 0 : strlen(parts->between);
+	size_t after = strlen(parts->after);
+	size_t needed = before + name + between + message->text_size + after;
 	size_t place = 0;
 
 	if (needed > size)
 		return needed;
-	place = add(out, place, part->before, before);
-	place = add(out, place, message->participant, message->participant_size);
-	place = add(out, place, part->between, between);
+	place = add(out, place, parts->before, before);
+	if (parts->between != NULL) {
+		place = add(out, place, message->participant, name);
+		place = add(out, place, parts->between, between);
+	}
 	place = add(out, place, message->text, message->text_size);
-	(void)add(out, place, part->after, after);
+	(void)add(out, place, parts->after, after);
 	return needed;
 }
 
@@ -72,18 +81,38 @@ const struct format line_format = {.name = "line", .encode = line_encode};
 
 /* ---- Words to one client. ---- */
 
-static void line_tell(struct session *session, enum telling telling, const char *code, const char *text)
+static int line_print(const struct telling *telling, char **line)
 {
-	char *line;
-	int size = telling == TELL_ERROR ? asprintf(&line, "! %s: %s\n", code, text) : asprintf(&line, "* %s\n", text);
-
-	if (size < 0)
-		return; /* without memory there are no words */
-	member_tell(session->member, line, (size_t)size);
-	free(line);
+	switch (telling->kind) {
+	case TELL_NOTICE:
+		return asprintf(line, "* %s\n", telling->text);
+	case TELL_ERROR:
+		return asprintf(line, "! %s: %s\n", telling->code, telling->text);
+	case TELL_WELCOME:
+		return asprintf(line, "* Welcome %s - tcpchat/1. You are in %s. /help lists the commands, /quit leaves.\n",
+			telling->participant, telling->room);
+	case TELL_DIRECT:
+		return asprintf(line, "[%s -> %s] %s\n", telling->participant, telling->to, telling->text);
+	case TELL_PONG:
+		return asprintf(line, "* pong%s%s\n", telling->text[0] == '\0' ? "" : " ", telling->text);
+	case TELL_SAID:
+		return -1; /* the echo says it */
+	case TELL_FAREWELL:
+		return asprintf(line, "== The server(%s) was terminated its operation... Goodbye. ==\n", telling->text);
+	}
+	return -1;
 }
 
-static void line_turn_away(int socket, const char *why)
+static char *line_words(const struct telling *telling, size_t *size)
+{
+	char *line;
+	int length = line_print(telling, &line);
+
+	*size = length < 0 ? 0 : (size_t)length;
+	return length < 0 ? NULL : line;
+}
+
+void line_turn_away(int socket, const char *why)
 {
 	char line[TOLD_SIZE_MAX];
 	char ignored[512];
@@ -93,17 +122,6 @@ static void line_turn_away(int socket, const char *why)
 	(void)shutdown(socket, SHUT_WR);
 	/* What it sent already, if unread, would make close() reset the connection, and the words be lost. */
 	(void)recv(socket, ignored, sizeof ignored, MSG_DONTWAIT);
-}
-
-static void line_farewell(struct session *session)
-{
-	char address[NET_ADDRESS_SIZE];
-	char line[TOLD_SIZE_MAX];
-	int size;
-
-	net_own_address(session->socket, address);
-	size = snprintf(line, sizeof line, "== The server(%s) was terminated its operation... Goodbye. ==\n", address);
-	member_tell(session->member, line, (size_t)size);
 }
 
 /* ---- Lines of the client. ---- */
@@ -147,7 +165,9 @@ static void talker_take(struct talker *talker, enum lines_state state, const cha
 {
 	struct session *session = talker->session;
 
-	if (state == LINES_LINE && session_has_name(session))
+	if (state == LINES_LINE && session_has_name(session) && session->door == &event_door && size > 0 && line[0] == '{')
+		event_request(session, line, size);
+	else if (state == LINES_LINE && session_has_name(session))
 		session_line(session, line, size);
 	else if (state == LINES_LINE)
 		talker_first_line(talker, line, size);
@@ -182,7 +202,7 @@ static void talker_filter(struct talker *talker, const char *bytes, size_t size)
 	}
 	size = telnet_filter(&talker->telnet, bytes, size, text, replies, &replies_size);
 	if (replies_size > 0)
-		member_tell(talker->session->member, replies, replies_size);
+		outlet_tell(talker->session->outlet, replies, replies_size);
 	talker_split(talker, text, size);
 	free(text);
 }
@@ -235,7 +255,7 @@ static void talker_silence(struct talker *talker, long long name_deadline_ms)
 	session_finish(session, SESSION_REFUSED);
 }
 
-static void line_serve(struct session *session)
+void line_serve(struct session *session)
 {
 	struct talker talker = {.session = session};
 	long long name_deadline_ms = clock_ms() + session->talk->name_timeout_ms;
@@ -260,8 +280,8 @@ static void line_serve(struct session *session)
 const struct door line_door = {
 	.name = "line",
 	.format = &line_format,
+	.events = &event_door,
 	.serve = line_serve,
-	.tell = line_tell,
+	.words = line_words,
 	.turn_away = line_turn_away,
-	.farewell = line_farewell,
 };

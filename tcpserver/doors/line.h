@@ -10,4 +10,8 @@
 extern const struct door line_door;
 extern const struct format line_format;
 
+/* Holds the conversation, also of the clients that have begun events; see struct door. */
+void line_serve(struct session *session);
+void line_turn_away(int socket, const char *why);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/check.h"
@@ -20,6 +21,9 @@ static long long size = 65535;
 static int colour = 0;
 static const char *journal = "memory";
 static const char *env_file;
+static const char *config;
+static const char *nick = "none";
+static int help;
 
 static const char *const colours[] = {"auto", "always", "never", NULL};
 
@@ -42,6 +46,10 @@ static const struct option table[] = {
 	{.name = "journal", .argument = "URL", .help = "Where messages are kept.", .kind = OPTION_STRING, .value = &journal,
 		.alias = "DB_HOST", .alias_format = "postgres://%s/chat"},
 	{.name = "env-file", .argument = "FILE", .help = "More variables.", .kind = OPTION_STRING, .value = &env_file},
+	{.name = "config", .argument = "FILE", .help = "Options.", .kind = OPTION_STRING, .value = &config,
+		.place = "chat/test.conf"},
+	{.name = "nick", .argument = "NICK", .help = "Short.", .kind = OPTION_STRING, .value = &nick, .default_from = "LOGNAME"},
+	{.name = "help", .kind = OPTION_FLAG, .value = &help, .answers = true},
 	{.name = NULL},
 };
 
@@ -92,7 +100,7 @@ static int parse_file(const char *text)
 /* Writes 'text' to a file; returns its name, which stays. */
 static const char *file_with(const char *text, size_t text_size)
 {
-	static char path[] = "/tmp/tcpchat-test-XXXXXX";
+	char *path = copy_of("/tmp/tcpchat-test-XXXXXX");
 	int file = mkstemp(path);
 
 	CHECK(file >= 0);
@@ -451,6 +459,194 @@ TEST(values_that_were_replaced_are_no_leak)
 	CHECK_EQUAL(count, 4);
 }
 
+/* ---- Configuration files. ---- */
+
+static int parse_config(const char *text)
+{
+	return options_parse_config(table, "a.conf", copy_of(text), &result);
+}
+
+static void refuses_config(const char *text, const char *message)
+{
+	CHECK_EQUAL(parse_config(text), -EINVAL);
+	CHECK_TEXT(result.message, message);
+}
+
+/* The options of 'parse', and a configuration file 'chat/test.conf' of that text below the folder 'variable' names. */
+static int parse_with_place(const char *arguments, const char *variable, const char *below, const char *text)
+{
+	char folder[] = "/tmp/tcpchat-test-XXXXXX";
+	char path[200];
+	char environment[200];
+	FILE *file;
+	int error;
+
+	CHECK(mkdtemp(folder) != NULL);
+	(void)snprintf(path, sizeof path, "%s%s", folder, below);
+	CHECK(below[0] == '\0' || mkdir(path, 0700) == 0);
+	(void)snprintf(path, sizeof path, "%s%s/chat", folder, below);
+	CHECK_EQUAL(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof path, "%s%s/chat/test.conf", folder, below);
+	file = fopen(path, "w");
+	CHECK(file != NULL);
+	CHECK(fputs(text, file) >= 0 && fclose(file) == 0);
+	(void)snprintf(environment, sizeof environment, "%s=%s", variable, folder);
+	error = parse(arguments, environment);
+	CHECK_EQUAL(unlink(path), 0);
+	*strrchr(path, '/') = '\0';
+	CHECK_EQUAL(rmdir(path), 0);
+	*strrchr(path, '/') = '\0';
+	CHECK(rmdir(path) == 0 && (below[0] == '\0' || rmdir(folder) == 0));
+	return error;
+}
+
+TEST(a_configuration_file_has_the_names_of_the_options)
+{
+	CHECK_EQUAL(parse_config("# all kinds\n"
+				 "\n"
+				 "  username = ann#1\r\n"
+				 "max-clients=7\n"
+				 "\tmax-line =\t64K\n"
+				 "color = always\n"
+				 "verbose = true\n"
+				 "journal = \" with = blanks \"\n"
+				 "  # listen = x\n"
+				 "listen = a:1\n"
+				 "listen = b:2 c:3"),
+		0);
+	CHECK_TEXT(name, "ann#1");
+	CHECK_EQUAL(count, 7);
+	CHECK_EQUAL(size, 65536);
+	CHECK_EQUAL(colour, 1);
+	CHECK_EQUAL(verbose, 1);
+	CHECK_TEXT(journal, " with = blanks ");
+	CHECK_EQUAL(places.count, 2);
+	CHECK_TEXT(places.items[0], "a:1");
+	CHECK_TEXT(places.items[1], "b:2 c:3");
+	CHECK_EQUAL(parse_config("\xEF\xBB\xBFmax-clients = 9"), 0);
+	CHECK_EQUAL(count, 9);
+	CHECK_EQUAL(parse_config(""), 0);
+}
+
+TEST(what_is_wrong_in_a_configuration_file_is_told_with_its_place)
+{
+	refuses_config("\n# x\ncolor = purple\n",
+		"a.conf:3: color: \"purple\" is not allowed; it takes one of: auto, always, never");
+	refuses_config("max-clients =", "a.conf:1: max-clients: \"\" is not allowed; it takes a whole number from 1 to 1000");
+	refuses_config("username = ann\ncolour = auto",
+		"a.conf:2: \"colour\" is not allowed; it takes one of: verbose username listen max-clients max-line color "
+		"journal nick");
+	refuses_config("verbose\n", "a.conf:1: \"verbose\" is not allowed; it takes NAME = VALUE, or a comment that begins"
+				    " with #");
+	refuses_config("listen = a:1\nlisten = b\n", "a.conf:2: listen: \"b\" is not allowed; it takes ADDR:PORT");
+}
+
+TEST(a_configuration_file_names_no_other_and_asks_for_no_help)
+{
+	static const char *const wrong[] = {"config = x", "env-file = x", "help = true", "--username = x", "= x", "USER = x",
+		"CHAT_USERNAME = x", "Username = x"};
+
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		CHECK_EQUAL(parse_config(wrong[i]), -EINVAL);
+		CHECK_CONTAINS(result.message, "a.conf:1: \"");
+		CHECK_CONTAINS(result.message, "one of: verbose username");
+	}
+}
+
+TEST(the_configuration_file_is_weaker_than_everything_but_the_defaults)
+{
+	static const char text[] = "username = file\nmax-clients = 1\ncolor = never\nnick = file\nlisten = f:1\n";
+	const char *path = file_with(text, sizeof text - 1);
+	char arguments[200];
+
+	(void)snprintf(arguments, sizeof arguments, "program|--config|%s|--username|line", path);
+	CHECK_EQUAL(parse(arguments, "CHAT_USERNAME=environment|CHAT_MAX_CLIENTS=2|LOGNAME=ann|CHAT_LISTEN=e:1"), 0);
+	(void)unlink(path);
+	CHECK_TEXT(name, "line");
+	CHECK_EQUAL(count, 2);
+	CHECK_EQUAL(colour, 2);
+	CHECK_TEXT(nick, "file");
+	CHECK_EQUAL(places.count, 1);
+	CHECK_TEXT(places.items[0], "e:1");
+}
+
+TEST(the_variable_of_a_default_is_weaker_than_every_other_source)
+{
+	static const char text[] = "CHAT_NICK=file\n";
+
+	CHECK_EQUAL(parse("program", "LOGNAME=ann"), 0);
+	CHECK_TEXT(nick, "ann");
+	CHECK_EQUAL(parse_with_file("", "LOGNAME=ann", text, sizeof text - 1), 0);
+	CHECK_TEXT(nick, "file");
+	CHECK_EQUAL(parse("program", "LOGNAME=ann|CHAT_NICK=bob"), 0);
+	CHECK_TEXT(nick, "bob");
+}
+
+TEST(the_environment_or_its_file_may_name_the_configuration_file)
+{
+	static const char text[] = "max-clients = 3\n";
+	const char *path = file_with(text, sizeof text - 1);
+	char variable[128];
+
+	(void)snprintf(variable, sizeof variable, "CHAT_CONFIG=%s", path);
+	CHECK_EQUAL(parse_with_file("", "", variable, strlen(variable)), 0);
+	CHECK_EQUAL(count, 3);
+	CHECK_EQUAL(parse("program|--max-clients|4", variable), 0);
+	CHECK_EQUAL(count, 4);
+	CHECK_EQUAL(parse("program|--config=", variable), 0);
+	CHECK_EQUAL(count, 4);
+	CHECK_EQUAL(parse("program", variable), 0);
+	CHECK_EQUAL(count, 3);
+	(void)unlink(path);
+}
+
+TEST(the_configuration_file_is_found_in_its_place)
+{
+	CHECK_EQUAL(parse_with_place("program", "XDG_CONFIG_HOME", "", "max-clients = 11\n"), 0);
+	CHECK_EQUAL(count, 11);
+	CHECK_EQUAL(parse_with_place("program", "HOME", "/.config", "max-clients = 12\n"), 0);
+	CHECK_EQUAL(count, 12);
+	CHECK_EQUAL(parse_with_place("program|--config=", "XDG_CONFIG_HOME", "", "nonsense\n"), 0);
+	CHECK_EQUAL(parse_with_place("program|--config=/dev/null", "XDG_CONFIG_HOME", "", "nonsense\n"), 0);
+	CHECK_EQUAL(parse_with_place("program", "XDG_CONFIG_HOME", "", "nonsense\n"), -EINVAL);
+	CHECK_CONTAINS(result.message, "/chat/test.conf:1: \"nonsense\" is not allowed");
+}
+
+TEST(only_a_configuration_file_that_was_named_has_to_exist)
+{
+	CHECK_EQUAL(parse("program", "HOME=/nowhere|XDG_CONFIG_HOME=/dev/null"), 0);
+	CHECK_EQUAL(parse("program", "XDG_CONFIG_HOME=relative"), 0);
+	refuses("program|--config|/nowhere/at-all", "",
+		"--config: cannot read \"/nowhere/at-all\": No such file or directory; it takes a readable file of NAME = VALUE"
+		" lines, or '' for none");
+	CHECK_EQUAL(parse("program", "CHAT_CONFIG=/nowhere/at-all"), -EINVAL);
+	CHECK_EQUAL(parse("program|--config|/tmp", ""), -EINVAL);
+	CHECK_CONTAINS(result.message, "Is a directory");
+}
+
+TEST(a_long_line_leaves_room_for_what_is_allowed)
+{
+	static char text[4000];
+	char path[2000];
+
+	memset(path, 'p', sizeof path - 1);
+	path[sizeof path - 1] = '\0';
+	memset(text, 'x', sizeof text - 1);
+	memcpy(text, "color=", 6);
+	CHECK_EQUAL(options_parse_config(table, path, text, &result), -EINVAL);
+	CHECK_CONTAINS(result.message, "ppp:1: color: \"xxx");
+	CHECK_CONTAINS(result.message, "is not allowed; it takes one of: auto, always, never");
+}
+
+/* Who asks for help because of a broken file gets it. */
+TEST(an_option_that_answers_reads_no_other_source)
+{
+	CHECK_EQUAL(parse("program|--help|--config|/nowhere", "CHAT_MAX_CLIENTS=many|CHAT_ENV_FILE=/nowhere"), 0);
+	CHECK_EQUAL(help, 1);
+	CHECK_EQUAL(parse("program|host|--help", "CHAT_MAX_CLIENTS=many"), -EINVAL);
+	refuses("program|--help|--color=x", "", "--color: \"x\" is not allowed; it takes one of: auto, always, never");
+}
+
 TEST(help_has_a_line_for_each_option)
 {
 	char *text = NULL;
@@ -462,5 +658,6 @@ TEST(help_has_a_line_for_each_option)
 	CHECK(fclose(out) == 0);
 	CHECK_CONTAINS(text, "  --verbose                   Says more.\n");
 	CHECK_CONTAINS(text, "  --listen ADDR:PORT          Where.\n");
+	CHECK(strstr(text, "--help") == NULL); /* it has no text */
 	free(text);
 }

@@ -1,5 +1,6 @@
 """What is written is true: the commands of the README run, the options are those that there are, the links lead somewhere."""
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,9 @@ PATH_OF_BUILD = "build/release/"
 
 # Who runs a command of the README: a test of another file, by its name, or BY_HAND, below.
 BY_HAND = "here"
+STRANGER = r"""printf '%s\n' ann /join "hello, stranger" /leave | nc -N localhost 7777"""
+EVENTS = (r"""printf '%s\n' log /events '{"op":"join","room":"tea","id":1}' """
+          r"""'{"op":"send","room":"tea","text":"hello","id":2}' | nc -N localhost 7777""")
 RUN_BY = {
     "./run": "deploy/test_run.py test_one_run_starts_a_server_and_stops_it",
     "./check": "deploy/test_check.py test_every_preset_counts",
@@ -34,6 +38,13 @@ RUN_BY = {
     'echo "build failed" | tcpclient -username bot': BY_HAND,
     "tcpclient -username log < /dev/null > chat.log": BY_HAND,
     "telnet localhost 7777": BY_HAND,
+    "tcpclient -username ann --room tea": BY_HAND,
+    'tcpclient -username bob --room tea -c "is there tea?"': BY_HAND,
+    "tcpclient -username visitor -c /rooms": BY_HAND,
+    'echo "/topic green or black?" | tcpclient -username bob --room tea': BY_HAND,
+    "tcpclient -username log --room tea --json < /dev/null": BY_HAND,
+    STRANGER: BY_HAND,
+    EVENTS: BY_HAND,
 }
 
 
@@ -81,10 +92,25 @@ echo "build failed" | tcpclient -username bot
 tcpclient -username ann localhost <<< hello > ann.txt
 { read -r asked; read -r welcome; } < <(exec 9<>/dev/tcp/localhost/7777; head -n 1 <&9; echo tel >&9; head -n 1 <&9)
 [[ $asked == *"type your name"* && $welcome == *"Welcome tel "* ]]
+tcpclient -username log --room tea --json < /dev/null > tea.json & tea=$!
+until grep -q tea tea.json; do kill -0 $tea; read -rt 0.02 <> <(:) || :; done
+tcpclient -username bob --room tea -c "is there tea?" > bob.txt
+tcpclient -username ann --room tea <<< hi > ann.txt
+tcpclient -username visitor -c /rooms > rooms.txt
+echo "/topic green or black?" | tcpclient -username bob --room tea > topic.txt
+exec 9<>/dev/tcp/localhost/7777
+printf '%s\\n' carl /join >&9
+while read -r line <&9; do [[ $line == *[Ww]ait* ]] && break; done
+STRANGER > stranger.txt
+while read -r line <&9; do [[ $line == *"hello, stranger"* ]] && break; done
+exec 9>&-
+EVENTS > events.txt
+until grep -q '"hello"' tea.json; do kill -0 $tea; read -rt 0.02 <> <(:) || :; done
 kill -TERM $server
 wait $server
 wait $log
-"""
+wait $tea
+""".replace("STRANGER", STRANGER).replace("EVENTS", EVENTS)
 
 
 def test_the_commands_by_hand_do_what_the_readme_says():
@@ -99,10 +125,15 @@ def test_the_commands_by_hand_do_what_the_readme_says():
         done = subprocess.run(["unshare", "--net", "bash", "-c", SCRIPT], capture_output=True, text=True, check=False,
                               timeout=talk.DEADLINE, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
-        with open(os.path.join(here, "chat.log"), encoding="utf-8") as file:
-            log = file.read()
+        log, tea, rooms, stranger, events = (
+            read(os.path.join(here, name)) for name in ("chat.log", "tea.json", "rooms.txt", "stranger.txt", "events.txt"))
     assert "bot: build failed" in log and "ann: hello" in log, log
     assert "Goodbye. ==" in log, log
+    assert "tea?" not in log and "tea" in rooms and "hello, stranger" in stranger, (log, rooms, stranger)
+    heard = [json.loads(line) for line in tea.splitlines()]
+    said = [event["text"] for event in heard if event["kind"] == "message"]
+    assert said == ["is there tea?", "hi", "hello"], heard
+    assert '"id":2' in events.replace(" ", ""), events
 
 
 def checkout_with_binaries(folder):
@@ -156,8 +187,13 @@ def test_the_readme_and_the_manuals_have_the_options_that_there_are():
     client = options_of(os.environ["TCPCLIENT"])
     table = set(re.findall(r"^\| `(--[a-z-]+)", read(README), re.MULTILINE))
     assert table == server - {"--help", "--version"}, table ^ server
-    assert man_options("docs/man/tcpserver.8") == server, man_options("docs/man/tcpserver.8") ^ server
-    assert man_options("docs/man/tcpclient.1") == client, man_options("docs/man/tcpclient.1") ^ client
+    assert man_options("docs/man/tcpserver.8") == server | {"--completions"}, man_options("docs/man/tcpserver.8") ^ server
+    assert man_options("docs/man/tcpclient.1") == client | {"--completions"}, man_options("docs/man/tcpclient.1") ^ client
+
+
+def test_the_help_of_the_client_has_twenty_lines_at_most():
+    text = subprocess.run([os.environ["TCPCLIENT"], "--help"], capture_output=True, text=True, check=True).stdout
+    assert len(text.splitlines()) <= 20 and max(map(len, text.splitlines())) <= 110, text
 
 
 def test_the_manuals_are_well_formed():

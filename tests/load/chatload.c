@@ -17,6 +17,7 @@ static const struct mode chatload_modes[] = {
 	{"latency", "some members send at a given rate: time and server CPU of a delivery", latency_run},
 	{"idle", "members join and are silent: time to join, memory of the server", idle_run},
 	{"slow", "as fanout, with and without two members who do not keep up", slow_run},
+	{"manyrooms", "two members in each of many rooms: memory of a room, cost of a line in one of them", manyrooms_run},
 	{"churn", "people come, speak and leave while the members listen", churn_run},
 	{0},
 };

@@ -37,6 +37,7 @@ static const struct option_number option_numbers[] = {
 	NUMBER("rate", rate, 100, 1, 100000, "lines a second of each sender (latency)"),
 	NUMBER("churners", churners, 100, 1, 999, "how many come and go at a time (churn)"),
 	NUMBER("lines", churner_lines, 5, 1, 1000, "how many lines each of them says (churn)"),
+	NUMBER("rooms", rooms, 10000, 2, 100000, "how many rooms (manyrooms)"),
 	NUMBER("timeout", timeout_s, 30, 1, 600, "seconds to wait for anything, at most"),
 	NUMBER("server-pid", server_pid, 0, 1, 4194304, "process of the server, to measure it"),
 };

@@ -24,6 +24,7 @@ struct options {
 	long rate;
 	long churners;
 	long churner_lines;
+	long rooms;
 	long timeout_s;
 	long server_pid; /* 0: not known */
 	bool no_senders; /* the server makes the lines itself                          */

@@ -87,13 +87,14 @@ def program(variable):
 
 
 def clean_environment(changes=None):
-    """This process's environment without the variables that our programs understand."""
+    """This process's environment without the variables and the configuration that our programs understand."""
     predecessors = ("APP_PORT", "SERVER_PORT", "REDIS_ADDRESS", "RABBITMQ_URL", "DATABASE_URL", "IS_TLS")
     result = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("CHAT_") and name not in predecessors
     }
+    result["XDG_CONFIG_HOME"] = "/nonexistent"
     result.update(changes or {})
     return result
 

@@ -208,5 +208,29 @@ def test_names_are_free_again_after_a_crowd_has_gone():
             wait_for(lambda: server.threads() == threads, "all have gone")
 
 
+def test_rooms_that_were_made_and_left_leave_memory_where_it_was():
+    count = scaled(100000)
+    with Server("--log-level", "warning") as server:
+        ann = server.join("ann")
+
+        def make_and_leave(prefix, rooms):
+            for start in range(0, rooms, 1000):
+                ann.outgoing = b"".join(b"/join %s%d\n" % (prefix, i) for i in range(start, min(start + 1000, rooms)))
+                ann.outgoing += b"/leave\n/topic\n"
+                pump([ann], lambda client: b"* lobby has no topic" in client.buffer)
+                lines = bytes(ann.buffer).split(b"\n")
+                assert len([line for line in lines if line.startswith(b"* You are in " + prefix)]) == min(1000, rooms - start)
+                ann.buffer.clear()
+
+        make_and_leave(b"warm", 2000)
+        before = server.memory()
+        make_and_leave(b"room", count)
+        grown = server.memory() - before
+        ann.say("/rooms")
+        ann.expect("* 1 room:", "* lobby (1)")
+        if BUILD_KIND == "plain":  # a sanitizer keeps what was freed
+            assert grown < 512 * 1024, f"{count} rooms left {grown} bytes behind"
+
+
 if __name__ == "__main__":
     main()

@@ -299,9 +299,9 @@ def test_two_guests_have_two_names():
 def test_an_unknown_command_as_first_line_is_answered():
     with Server() as server:
         guest = server.connect()
-        guest.say("/msg hi")
+        guest.say("/message hi")
         guest.expect_welcome(re.compile("guest" + TAG))
-        guest.expect(re.compile("! unknown-command: there is no command /msg; .+"))
+        guest.expect(re.compile("! unknown-command: there is no command /message; .+"))
 
 
 def test_a_name_that_never_comes_times_out():

@@ -18,12 +18,16 @@ WRONG = {
     "journal": (["disk", "memory:0", "memory:x", "memory:-1", "memory:1x", ""], "memory"),
     "max-clients": (["0", "-1", "many", "1.5", "99999999999999999999", ""], "whole number"),
     "max-line": (["0", "-1", "x", "65535x", "99999999999G", ""], "size"),
+    "rooms": (["shut", "OPEN", ""], "open, closed"),
+    "max-rooms": (["0", "-1", "many", ""], "whole number"),
     "name-timeout": (["-1", "soon", "1s", ""], "whole number"),
     "peer-timeout": (["-1", "0", "late", ""], "whole number"),
     "lag-memory": (["-1", "x", "1MB", "99999999999G", ""], "size"),
     "log-level": (["loud", "INFO", ""], "error, warning, info, debug"),
     "log-format": (["xml", "JSON", ""], "text, json"),
 }
+
+OTHERS = ("admin-password-file", "config", "env-file", "version", "help")
 
 
 def refused(option):
@@ -67,6 +71,27 @@ def test_a_wrong_name_timeout_is_explained():
     refused("name-timeout")
 
 
+def test_a_wrong_rooms_is_explained():
+    refused("rooms")
+
+
+def test_a_wrong_max_rooms_is_explained():
+    refused("max-rooms")
+
+
+def test_a_password_file_that_others_may_read_is_refused():
+    with temporary_file("secret\n") as path:
+        os.chmod(path, 0o644)
+        code, output, errors = run_server("--admin-password-file", path)
+        assert code == 1 and not output and "chmod 600" in errors and "secret" not in errors, errors
+    for text in ("", "\n", "x" * 300 + "\n"):
+        with temporary_file(text) as path:
+            code, output, errors = run_server("--listen", "127.0.0.1:0", "--admin-password-file", path)
+            assert code == 1 and "its first line has to be the password" in errors, (text, code, output, errors)
+    code, _, errors = run_server("--admin-password-file", "/nonexistent")
+    assert code == 1 and "/nonexistent" in errors, errors
+
+
 def test_a_wrong_peer_timeout_is_explained():
     refused("peer-timeout")
 
@@ -107,7 +132,7 @@ def test_an_argument_that_is_no_option_is_explained():
 def test_help_tells_all_options():
     code, output, errors = run_server("--help")
     assert code == 0 and not errors
-    for option in [*WRONG, "env-file", "version", "help"]:
+    for option in [*WRONG, *OTHERS]:
         assert re.search(rf"^\s*--{option}\b", output, re.M), f"--{option} is not in:\n{output}"
     assert "CHAT_" in output, "the variables are not mentioned"
     assert max(map(len, output.splitlines())) <= 130
@@ -115,7 +140,7 @@ def test_help_tells_all_options():
 
 def test_each_option_of_the_help_is_tested_here():
     _, output, _ = run_server("--help")
-    known = {*WRONG, "env-file", "version", "help"}
+    known = {*WRONG, *OTHERS}
     assert set(re.findall(r"^\s*--([a-z-]+)", output, re.M)) <= known
 
 
@@ -181,6 +206,48 @@ def test_a_missing_environment_file_is_explained():
 def test_no_environment_file_is_read_unasked():
     with temporary_file("CHAT_MAX_LINE=71\n") as path, Server(environment={"ENV_FILE": path}) as server:
         assert_limit(server, MAX_LINE)
+
+
+def test_a_configuration_file_sets_options():
+    text = "# how we run it\nmax-line = 70\n\nname-timeout = 1\nlisten = 127.0.0.1:0\nlisten = 127.0.0.2:0\n"
+    with temporary_file(text) as path, Server("--config", path, listen=(), journal=None) as server:
+        server.output.wait("now listening from 127.0.0.2:")
+        assert_limit(server, 70)
+
+
+def test_every_other_source_beats_the_configuration_file():
+    with temporary_file("max-line = 71\n") as path, temporary_file("CHAT_MAX_LINE=70\n") as environment_file:
+        for arguments, environment in (
+            (["--max-line", "70"], {}), ([], {"CHAT_MAX_LINE": "70"}), (["--env-file", environment_file], {}),
+        ):
+            with Server("--config", path, *arguments, environment=environment) as server:
+                assert_limit(server, 70)
+
+
+def test_what_is_wrong_in_a_configuration_file_is_explained():
+    for text, parts in (
+        ("\nmax-clients = many\n", (":2: max-clients", '"many"', "whole number from 1")),
+        ("max-lines = 70\n", (":1: ", '"max-lines"', " max-line ")),
+        ("max-line 70\n", (":1: ", '"max-line 70"', "NAME = VALUE")),
+    ):
+        with temporary_file(text) as path:
+            code, _, errors = run_server("--config", path)
+        assert code == 2 and all(part in errors for part in (str(path), *parts)), errors
+
+
+def test_a_missing_configuration_file_is_explained():
+    code, _, errors = run_server("--config", "/nowhere/at all")
+    assert code == 2 and "--config" in errors and "/nowhere/at all" in errors, errors
+
+
+def test_no_configuration_file_is_read_unasked():
+    with temporary_file("nonsense\n") as path, Server(environment={"XDG_CONFIG_HOME": os.path.dirname(path)}) as server:
+        assert_limit(server, MAX_LINE)
+
+
+def test_help_comes_whatever_the_variables_and_files_say():
+    code, output, _ = run_server("--help", "--config", "/nowhere", environment={"CHAT_MAX_LINE": "many"})
+    assert code == 0 and "--max-line" in output, output
 
 
 def test_port_0_takes_a_free_port_and_prints_it():

@@ -62,34 +62,129 @@ TEST(names_that_differ_a_little_differ_in_colour_mostly)
 	CHECK(same < 120);
 }
 
-static double linear(int value)
-{
-	double part = value / 255.0;
+struct rgb {
+	int red, green, blue;
+};
 
-	return part * part * (0.6 + 0.4 * part); /* near enough to the sRGB curve for this */
-}
+/* What a terminal makes of the first eight colours: the darkest and the brightest that are common. */
+static const struct rgb vga[] = {
+	{0, 0, 0}, {170, 0, 0}, {0, 170, 0}, {170, 85, 0}, {0, 0, 170}, {170, 0, 170}, {0, 170, 170}, {170, 170, 170}};
+static const struct rgb xterm[] = {
+	{0, 0, 0}, {205, 0, 0}, {0, 205, 0}, {205, 205, 0}, {0, 0, 238}, {205, 0, 205}, {0, 205, 205}, {229, 229, 229}};
 
-/* The relative luminance of a colour of the 6 x 6 x 6 cube. */
-static double luminance(int color)
+/* Of the 256 colours: a cube of 6 x 6 x 6 from 16, and 24 greys. */
+static struct rgb rgb_of(int color)
 {
 	static const int levels[] = {0, 95, 135, 175, 215, 255};
 	int place = color - 16;
+	int grey = 8 + 10 * (color - 232);
 
-	return 0.2126 * linear(levels[place / 36]) + 0.7152 * linear(levels[place / 6 % 6]) +
-	       0.0722 * linear(levels[place % 6]);
+	if (color >= 232)
+		return (struct rgb){grey, grey, grey};
+	return (struct rgb){levels[place / 36], levels[place / 6 % 6], levels[place % 6]};
 }
 
-TEST(every_colour_can_be_read_on_black_and_on_white)
+/* The curve of sRGB without pow(): a ^ 2.4 is a ^ 2 times the fifth root of a ^ 2. */
+static double linear(int value)
+{
+	double base = value / 255.0;
+	double part = (base + 0.055) / 1.055;
+	double root = 1;
+
+	if (base <= 0.04045)
+		return base / 12.92;
+	for (int i = 0; i < 100; i++)
+		root -= (root * root * root * root * root - part * part) / (5 * root * root * root * root);
+	return part * part * root;
+}
+
+static double luminance(struct rgb color)
+{
+	return 0.2126 * linear(color.red) + 0.7152 * linear(color.green) + 0.0722 * linear(color.blue);
+}
+
+static double contrast(struct rgb color, bool on_black)
+{
+	double light = luminance(color) + 0.05;
+
+	return on_black ? light / 0.05 : 1.05 / light;
+}
+
+/* Looks at the colour that 'style' sets, if it sets one: 38;5;N, or 30 to 37. */
+static void check_contrast(const char *style, bool on_black, double least)
+{
+	int color;
+
+	if (sscanf(style, "\033[38;5;%dm", &color) == 1) {
+		CHECK(color >= 16 && color <= 255); /* the first 16 are the terminal's own */
+		CHECK(contrast(rgb_of(color), on_black) >= least);
+	} else if (sscanf(style, "\033[%dm", &color) == 1 && color >= 30 && color <= 37) {
+		CHECK(contrast(vga[color - 30], on_black) >= least);
+		CHECK(contrast(xterm[color - 30], on_black) >= least);
+	} else {
+		CHECK(strcmp(style, "") == 0 || strcmp(style, "\033[1m") == 0);
+	}
+}
+
+/* The style of a notice or an error: what comes before it. */
+static const char *style_of(const char *line, enum render_colors colors)
+{
+	static char style[32];
+	const char *text = rendered(line, colors);
+	const char *end = strstr(text, line);
+	const char *start;
+
+	CHECK(end != NULL && end > text);
+	start = end[-1] == 'm' ? end - 1 : end;
+	while (start > text && start < end && *start != '\033')
+		start--;
+	(void)snprintf(style, sizeof style, "%.*s", (int)(end - start), start);
+	return style;
+}
+
+static void check_palette(enum render_colors colors, bool on_black, double least)
 {
 	for (int i = 0; i < 1000; i++) {
 		char name[16];
 		int size = snprintf(name, sizeof name, "%d", i);
-		const char *color = render_name_color(RENDER_256_COLORS, name, (size_t)size);
-		double light = luminance(atoi(strrchr(color, ';') + 1));
 
-		CHECK((light + 0.05) / 0.05 > 3.5);
-		CHECK(1.05 / (light + 0.05) > 3.5);
+		check_contrast(render_name_color(colors, name, (size_t)size), on_black, least);
 	}
+	check_contrast(style_of("* notice", colors), on_black, least);
+	check_contrast(style_of("! code: error", colors), on_black, least);
+}
+
+TEST(contrast_is_computed_as_wcag_says)
+{
+	CHECK(contrast((struct rgb){255, 255, 255}, true) > 20.99 &&
+		contrast((struct rgb){255, 255, 255}, true) < 21.01);
+	CHECK(contrast((struct rgb){118, 118, 118}, false) > 4.54 &&
+		contrast((struct rgb){118, 118, 118}, false) < 4.55);
+	CHECK(contrast((struct rgb){255, 0, 0}, false) > 3.99 && contrast((struct rgb){255, 0, 0}, false) < 4.0);
+}
+
+TEST(every_colour_of_a_theme_can_be_read_on_its_background)
+{
+	check_palette(RENDER_256_DARK, true, 4.5);
+	check_palette(RENDER_8_DARK, true, 4.5);
+	check_palette(RENDER_256_LIGHT, false, 4.5);
+	check_palette(RENDER_8_LIGHT, false, 4.5);
+}
+
+TEST(without_a_theme_every_colour_can_be_read_on_black_and_on_white)
+{
+	check_palette(RENDER_256_COLORS, true, 3.99);
+	check_palette(RENDER_256_COLORS, false, 3.99);
+	check_contrast(style_of("* notice", RENDER_256_COLORS), true, 4.5);
+	check_contrast(style_of("* notice", RENDER_256_COLORS), false, 4.5);
+}
+
+TEST(mono_has_no_colour)
+{
+	CHECK_TEXT(rendered("bob: hello", RENDER_MONO), "12:34 \033[4m\033[1mbob\033[0m: hello\n");
+	CHECK_TEXT(rendered("ann: hello", RENDER_MONO), "12:34 \033[1mann\033[0m: hello\n");
+	CHECK_TEXT(rendered("* x", RENDER_MONO), "12:34 * x\n");
+	CHECK_TEXT(rendered("! code: x", RENDER_MONO), "12:34 \033[1m! code: x\033[0m\n");
 }
 
 TEST(the_prompt_tells_the_name_and_the_state)

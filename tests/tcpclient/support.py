@@ -25,6 +25,8 @@ from talk import BUILD_KIND, DEADLINE, SANITIZER_REPORT, clean_environment, main
 HOST = "127.0.0.1"
 WELCOME = "* Welcome {} - tcpchat/1. You are in lobby. /help lists the commands, /quit leaves."
 
+NO_EVENTS = "! unknown-command: there is no command /events; /help lists the commands, //events says it as text"
+
 
 class Peer:
     """One connection, as the server sees it."""
@@ -63,6 +65,13 @@ class Peer:
         """Takes the name and answers as tcpchat does."""
         self.expect(name)
         self.say(WELCOME.format(name))
+        return self
+
+    def greet(self, name):
+        """The same with a client that asks for events, which this server does not know."""
+        self.welcome(name)
+        self.expect("/events")
+        self.say(NO_EVENTS)
         return self
 
     def close(self):
@@ -153,15 +162,15 @@ class Terminal:
     def __init__(self, *arguments, width=80, height=24, environment=None):
         self.folder = tempfile.TemporaryDirectory(prefix="tcpclient-")
         self.path = pathlib.Path(self.folder.name)
-        self.environment = clean_environment({"LC_ALL": "C.UTF-8", **(environment or {})})
+        self.environment = clean_environment({"LC_ALL": "C.UTF-8", "XDG_STATE_HOME": self.folder.name, "EDITOR": "true", **(environment or {})})
         self.environment.setdefault("TERM", "xterm-256color")
         command = shlex.join([program("TCPCLIENT"), *map(str, arguments)])
         (self.path / "script").write_text(
             f"cd {self.path}\n"
-            "stty -a >before\n"
+            "stty -g >before\n"
             f"sh -c 'echo $$ >pid; exec {command} 2>errors'\n"
             "echo $? >code.new\n"
-            "stty -a >after\n"
+            "stty -g >after\n"
             "mv code.new code\n"
             "exec sleep 1000\n"
         )
@@ -198,6 +207,7 @@ class Terminal:
         """Ends a client that the test has no more questions for; nothing may be left of it."""
         try:
             os.kill(self.pid(), signal.SIGKILL)
+            wait_for((self.path / "code").exists, "the end of the script")  # or it writes where the folder is removed
         except (AssertionError, ProcessLookupError):
             pass
 

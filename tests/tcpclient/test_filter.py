@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 
 from support import Fake, Filter, GoServer, WELCOME, main, program, wait_for
 from talk import Server
@@ -367,6 +368,7 @@ def test_wrong_usage_ends_with_two():
         (("-username", "bob", "localhost:99999"), "HOST:PORT"),
         (("-username", "bob", "one", "two"), "one server is enough"),
         (("--env-file", "/nonexistent/file"), "/nonexistent/file"),
+        (("--config", "/nonexistent/file"), "/nonexistent/file"),
     ):
         code, lines, errors = usage(*arguments)
         assert code == 2 and part in errors and lines == [], (arguments, code, errors)
@@ -385,6 +387,28 @@ def test_the_name_comes_from_the_environment():
             peer = server.accept().welcome(name)
             peer.close()
             assert client.end()[0] == 0
+
+
+def test_the_name_may_stand_in_a_configuration_file():
+    """It is weaker than CHAT_USERNAME, but not than USER, which nearly everybody has."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "tcpchat"))
+        with open(os.path.join(folder, "tcpchat", "tcpclient.conf"), "w", encoding="utf-8") as file:
+            file.write("# me\nusername = carol\ncolor = never\n")
+        for changes, name in (({"USER": "root"}, "carol"), ({"CHAT_USERNAME": "dave"}, "dave")):
+            environment = {"XDG_CONFIG_HOME": folder, **changes}
+            with Fake() as server, Filter(server.address, stdin=subprocess.DEVNULL, environment=environment) as client:
+                peer = server.accept().welcome(name)
+                peer.close()
+                assert client.end()[0] == 0
+        with open(file.name, "a", encoding="utf-8") as file:
+            file.write("colour = never\n")
+        code, _, errors = usage("-username", "bob", environment={"XDG_CONFIG_HOME": folder})
+        assert code == 2 and f'{file.name}:4: "colour" is not allowed; it takes one of: username' in errors, errors
+        code, lines, _ = usage("--help", environment={"XDG_CONFIG_HOME": folder})
+        assert code == 0 and lines
+        code, _, errors = usage("-username", "", "--config", "", environment={"XDG_CONFIG_HOME": folder})
+        assert code == 2 and "a name is needed" in errors, errors
 
 
 def test_closed_standard_streams_do_no_harm():

@@ -11,7 +11,7 @@ import termios
 import threading
 import time
 
-from support import DEADLINE, HOST, Fake, GoServer, Terminal, WELCOME, clean_environment, main, program, wait_for
+from support import DEADLINE, HOST, Fake, GoServer, NO_EVENTS, Terminal, WELCOME, clean_environment, main, program, wait_for
 from talk import Server
 
 HINT = "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves."
@@ -22,7 +22,7 @@ def bob(server, *arguments, **options):
 
 
 def greet(server, terminal, name="bob"):
-    peer = server.accept().welcome(name)
+    peer = server.accept().greet(name)
     terminal.wait_prompt(name)
     return peer
 
@@ -253,7 +253,7 @@ def test_a_paste_of_several_lines_asks():
         terminal.type("before after")
         terminal.keys(*["Left"] * 6)
         terminal.paste("one\ntwo\n\nthree")
-        terminal.wait(r"^Send as 4 lines\? \[y/N\] ?\Z")
+        terminal.wait(r"^Send as 4 lines\? \[y/N\], or as one with ␤ between\? \[o\] ?\Z")
         peer.say("ann: meanwhile")
         terminal.wait(r"ann: meanwhile\nSend as 4 lines")
         terminal.keys("n")
@@ -270,6 +270,40 @@ def test_a_paste_of_several_lines_asks():
         terminal.wait_prompt()
         terminal.keys("marker", "Enter")
         peer.expect("marker")
+
+
+def test_a_paste_of_several_lines_may_be_one_message():
+    with Fake() as server, bob(server) as terminal:
+        peer = greet(server, terminal)
+        terminal.paste("one\ntwo\n\nthree\n")
+        terminal.wait("^Send as 4 lines")
+        terminal.keys("o")
+        peer.expect("one␤two␤␤three")
+        terminal.wait_prompt()
+
+
+def test_alt_enter_makes_a_line_end():
+    with Fake() as server, bob(server) as terminal:
+        peer = greet(server, terminal)
+        terminal.keys("one", "M-Enter", "two")
+        terminal.wait_prompt(typed="one␤two")
+        terminal.keys("Enter")
+        terminal.wait("^Send as 2 lines")
+        terminal.keys("y")
+        peer.expect("one", "two")
+
+
+def test_a_line_is_edited_in_an_editor():
+    with Fake() as server, bob(server, environment={"EDITOR": "sed -i s/o/00/"}) as terminal:
+        peer = greet(server, terminal)
+        terminal.keys("one", "C-x", "C-e")
+        terminal.wait_prompt(typed="00ne")
+        terminal.keys("Enter")
+        peer.expect("00ne")
+    with Fake() as server, bob(server, environment={"EDITOR": "false"}) as terminal:
+        peer = greet(server, terminal)
+        terminal.keys("one", "C-x", "C-e", "!", "Enter")
+        peer.expect("one!")
 
 
 def test_after_a_paste_that_ends_its_last_line_the_rest_stays():
@@ -402,7 +436,7 @@ def test_keys_that_mean_nothing_leave_nothing():
     with Fake() as server, bob(server) as terminal:
         peer = greet(server, terminal)
         terminal.keys("F5", "F12", "C-Up", "PPage", "a", "Tab", "b", "Enter")
-        peer.expect("a\tb")
+        peer.expect("ab")
 
 
 def test_enter_on_an_empty_line_sends_nothing():
@@ -495,7 +529,7 @@ def test_ctrl_z_gives_the_terminal_back_meanwhile():
         os.kill(terminal.pid(), signal.SIGTSTP)
         wait_for(lambda: state(terminal.pid()) == "T", "the stop")
         tty = os.readlink(f"/proc/{terminal.pid()}/fd/0")
-        wait_for(lambda: os.popen(f"stty -a <{tty}").read() == terminal.modes("before"), "the terminal as before")
+        wait_for(lambda: os.popen(f"stty -g <{tty}").read() == terminal.modes("before"), "the terminal as before")
         peer.say("ann: meanwhile")
         os.kill(terminal.pid(), signal.SIGCONT)
         terminal.wait(r"ann: meanwhile\nYou\(bob\)> typed\Z")
@@ -573,7 +607,7 @@ def test_a_terminal_that_takes_nothing_does_not_keep_it_alive():
         process = subprocess.Popen([program("TCPCLIENT"), "-username", "bob", server.address], stdin=slave, stdout=slave,
                                    stderr=subprocess.DEVNULL, env=clean_environment({"TERM": "xterm"}))
         try:
-            peer = server.accept().welcome("bob")
+            peer = server.accept().greet("bob")
             peer.connection.settimeout(1)
             try:
                 while True:
@@ -612,6 +646,8 @@ def test_what_is_typed_while_the_server_is_gone_is_sent_when_it_is_back():
                 terminal.wait("Connected to .*\n(.*\n)*.*Connected to ")
                 assert peer.received == b""
                 peer.say(WELCOME.format("bob"))
+                peer.expect("/events")
+                peer.say(NO_EVENTS)
                 peer.expect("one", "two")
                 terminal.wait_prompt(typed="unfinished")
                 terminal.keys("Enter")
@@ -626,12 +662,12 @@ def test_lines_without_an_echo_are_sent_again():
         peer.say("bob: one")
         terminal.wait("bob: one")
         peer.reset()
-        peer = server.accept().welcome("bob")
+        peer = server.accept().greet("bob")
         peer.expect("two", "three")
         peer.say("bob: two", "bob: three")
         terminal.wait("bob: three")
         peer.reset()
-        peer = server.accept().welcome("bob")
+        peer = server.accept().greet("bob")
         terminal.keys("four", "Enter")
         peer.expect("four")
 

@@ -6,6 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tcpserver/core/door.h"
+#include "tcpserver/core/outlet.h"
+#include "tcpserver/core/rooms.h"
+
 #include "tests/check.h"
 
 static struct client_list list;
@@ -36,13 +40,10 @@ static bool has_tag(const char *tagged, const char *name)
 	       strspn(tagged + size + 1, "0123456789abcdef") == 6;
 }
 
-static void check_names(size_t most, long count, const char *expected)
+static size_t name_count(void) UNCHECKED;
+static size_t name_count(void)
 {
-	char *text;
-
-	CHECK_EQUAL(client_list_names(&list, most, &text), count);
-	CHECK_TEXT(text, expected);
-	free(text);
+	return list.name_count;
 }
 
 TEST(a_free_name_is_given_as_it_is)
@@ -52,7 +53,7 @@ TEST(a_free_name_is_given_as_it_is)
 	client_list_init(&list);
 	bob = add("Johnny Boi");
 	CHECK_TEXT(bob->name, "Johnny Boi");
-	check_names(10, 1, "Johnny Boi");
+	CHECK_EQUAL(name_count(), 1);
 	drop(bob);
 	client_list_fini(&list);
 }
@@ -108,9 +109,9 @@ TEST(a_name_is_free_again_when_its_client_is_gone)
 	second = add("BOB");
 	CHECK_TEXT(second->name, "BOB");
 	drop(first);
-	check_names(10, 1, "BOB");
+	CHECK_EQUAL(name_count(), 1);
 	drop(second);
-	check_names(10, 0, "");
+	CHECK_EQUAL(name_count(), 0);
 	client_list_fini(&list);
 }
 
@@ -167,42 +168,140 @@ TEST(clients_may_go_in_any_order)
 	}
 }
 
-TEST(names_are_told_in_alphabetical_order_and_not_too_many)
+TEST(names_of_the_server_itself_get_a_suffix)
 {
-	struct client *clients[5];
+	struct client *one;
+	struct client *two;
 
 	client_list_init(&list);
-	clients[0] = add("dora");
-	clients[1] = add("Bob");
-	clients[2] = add(NULL); /* without a name */
-	clients[3] = add("carl");
-	clients[4] = add("Ann");
-	check_names(10, 4, "Ann, Bob, carl, dora");
-	check_names(4, 4, "Ann, Bob, carl, dora");
-	check_names(2, 4, "Ann, Bob");
-	check_names(0, 4, "");
-	CHECK_EQUAL(client_list_count(&list), 5);
-	for (int i = 0; i < 5; i++)
-		drop(clients[i]);
+	one = add("Chat Server");
+	two = add("SERVER");
+	CHECK(has_tag(one->name, "Chat Server"));
+	CHECK(has_tag(two->name, "SERVER"));
+	drop(one);
+	drop(two);
 	client_list_fini(&list);
 }
 
-TEST(the_longest_names_fit_in_the_answer)
+/* ---- Finding. ---- */
+
+static const struct door door = {.name = "test"};
+
+TEST(a_client_is_found_by_its_name_in_any_case)
 {
-	struct client *clients[20];
-	char name[NAME_SIZE] = "";
-	char *text;
+	struct outlet *outlet = outlet_create(-1, 0);
+	const struct door *through = NULL;
+	char found[NAME_SIZE];
+	struct client *bob;
 
 	client_list_init(&list);
-	for (int i = 0; i < NAME_LENGTH_MAX; i++)
-		(void)strcat(name, "𝕏");
-	for (int i = 0; i < 20; i++)
-		clients[i] = add(name);
-	CHECK_EQUAL(client_list_names(&list, 20, &text), 20);
-	CHECK_EQUAL(strlen(text), (NAME_SIZE - 1) + 19 * ((NAME_SIZE - 1) - 3 * NAME_TAG_LENGTH) + 19 * 2);
-	free(text);
-	for (int i = 0; i < 20; i++)
-		drop(clients[i]);
+	bob = add("Bob");
+	CHECK(client_list_find(&list, "bob", &through, found) == NULL); /* its thread does not run yet */
+	client_list_set_outlet(&list, bob, outlet, &door);
+	CHECK(client_list_find(&list, "BOB", &through, found) == outlet);
+	CHECK(through == &door);
+	CHECK_TEXT(found, "Bob");
+	outlet_release(outlet); /* what was found is a reference */
+	CHECK(client_list_find(&list, "ann", &through, found) == NULL);
+	CHECK(client_list_find(&list, "", &through, found) == NULL);
+	client_list_set_outlet(&list, bob, NULL, NULL);
+	CHECK(client_list_find(&list, "bob", &through, found) == NULL);
+	drop(bob);
+	outlet_release(outlet);
+	client_list_fini(&list);
+}
+
+TEST(a_name_of_any_length_may_be_looked_for)
+{
+	const struct door *through;
+	char found[NAME_SIZE];
+	char name[8000] = "";
+
+	client_list_init(&list);
+	for (int i = 0; i < 2000; i++)
+		(void)strcat(name, "\xEF\xB7\xBA"); /* U+FDFA, which is 18 letters when it is folded */
+	CHECK(client_list_find(&list, name, &through, found) == NULL);
+	client_list_fini(&list);
+}
+
+/* ---- Another name. ---- */
+
+static struct rooms rooms;
+
+static int rename_to(struct client *client, const char *name)
+{
+	return client_list_rename(&list, client, &rooms, name);
+}
+
+TEST(a_client_gets_another_name_and_the_old_one_is_free)
+{
+	struct client *bob;
+	struct client *other;
+
+	client_list_init(&list);
+	rooms_init(&rooms, NULL, 1);
+	bob = add("bob");
+	CHECK_EQUAL(rename_to(bob, "Rob"), 0);
+	CHECK_TEXT(bob->name, "Rob");
+	CHECK_EQUAL(name_count(), 1);
+	other = add("bob");
+	CHECK_TEXT(other->name, "bob");
+	CHECK_EQUAL(rename_to(other, "ROB"), 0);
+	CHECK(has_tag(other->name, "ROB"));
+	CHECK_EQUAL(rename_to(bob, "ROB"), 0); /* it has it already, in other letters */
+	CHECK_TEXT(bob->name, "ROB");
+	CHECK_EQUAL(rename_to(bob, "server"), 0);
+	CHECK(has_tag(bob->name, "server"));
+	CHECK_EQUAL(name_count(), 2);
+	drop(bob);
+	drop(other);
+	CHECK_EQUAL(name_count(), 0);
+	rooms_fini(&rooms);
+	client_list_fini(&list);
+}
+
+/* ---- Ignoring. ---- */
+
+TEST(who_is_ignored_stays_so_until_it_is_ended)
+{
+	struct client *ann;
+	struct client *bob;
+
+	client_list_init(&list);
+	ann = add("ann");
+	bob = add("bob");
+	CHECK(!client_list_either_ignores(&list, ann, bob));
+	CHECK_EQUAL(client_list_ignore(&list, ann, "BOB"), IGNORE_BEGUN);
+	CHECK(client_list_either_ignores(&list, ann, bob));
+	CHECK(client_list_either_ignores(&list, bob, ann));
+	CHECK(client_list_is_ignored_by(&list, bob, "Ann"));
+	CHECK(!client_list_is_ignored_by(&list, ann, "bob"));
+	CHECK(!client_list_is_ignored_by(&list, bob, "carl"));
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob"), IGNORE_ENDED);
+	CHECK(!client_list_either_ignores(&list, ann, bob));
+	client_list_forget_ignored(&list, ann);
+	client_list_forget_ignored(&list, bob);
+	drop(ann);
+	drop(bob);
+	client_list_fini(&list);
+}
+
+TEST(nobody_ignores_more_than_a_hundred)
+{
+	char name[16];
+	struct client *ann;
+
+	client_list_init(&list);
+	ann = add("ann");
+	for (int i = 0; i < IGNORED_MOST; i++) {
+		(void)snprintf(name, sizeof name, "bob%d", i);
+		CHECK_EQUAL(client_list_ignore(&list, ann, name), IGNORE_BEGUN);
+	}
+	CHECK_EQUAL(client_list_ignore(&list, ann, "one too many"), IGNORE_TOO_MANY);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob50"), IGNORE_ENDED);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "another"), IGNORE_BEGUN);
+	client_list_forget_ignored(&list, ann);
+	drop(ann);
 	client_list_fini(&list);
 }
 
@@ -217,13 +316,11 @@ static void *come_and_go(void *argument)
 	for (int i = 0; i < TURNS; i++) {
 		struct client *one = add("bob");
 		struct client *two = add("BOB");
-		char *text;
 
 		CHECK(strcasecmp(one->name, two->name) != 0);
-		CHECK(client_list_names(&list, 100, &text) >= 2);
-		CHECK_CONTAINS(text, one->name);
-		CHECK_CONTAINS(text, two->name);
-		free(text);
+		CHECK_EQUAL(client_list_rename(&list, one, &rooms, "Rob"), 0);
+		CHECK(strncmp(one->name, "Rob", 3) == 0);
+		CHECK(!client_list_either_ignores(&list, one, two));
 		drop(one);
 		drop(two);
 	}
@@ -235,11 +332,14 @@ TEST(many_may_want_the_same_name_at_once)
 	pthread_t threads[THREADS];
 
 	client_list_init(&list);
+	rooms_init(&rooms, NULL, 1);
 	for (int i = 0; i < THREADS; i++)
 		CHECK_EQUAL(thread_start(&threads[i], 0, come_and_go, NULL), 0);
 	for (int i = 0; i < THREADS; i++)
 		thread_join(threads[i]);
 	CHECK_EQUAL(client_list_count(&list), 0);
+	CHECK_EQUAL(name_count(), 0);
+	rooms_fini(&rooms);
 	client_list_fini(&list);
 }
 

@@ -10,6 +10,7 @@
 
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/outlet.h"
 #include "tcpserver/journals/memory.h"
 
 #include "tests/check.h"
@@ -52,21 +53,24 @@ struct person {
 	const char *name;
 	int socket;
 	int peer;
+	struct outlet *outlet;
 	struct member *member;
 };
 
 static void start(size_t kept)
 {
-	member_prepare_process();
+	static const struct room_attributes lobby = {.name = "lobby", .creator = ""};
+
+	outlet_prepare_process();
 	journal = memory_journal_create(kept);
 	CHECK(journal != NULL);
-	room = room_open("lobby", journal);
+	room = room_open(&lobby, journal);
 	CHECK(room != NULL);
 }
 
 static void stop(void)
 {
-	room_close(room);
+	room_release(room);
 	journal->ops->destroy(journal);
 }
 
@@ -80,7 +84,9 @@ static struct person come_with(const char *name, const struct format *format, si
 	CHECK(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
 	person.socket = pair[0];
 	person.peer = pair[1];
-	person.member = member_create(person.socket, format, lag_memory);
+	person.outlet = outlet_create(person.socket, lag_memory);
+	CHECK(person.outlet != NULL);
+	person.member = member_create(person.outlet, NULL, room, format);
 	CHECK(person.member != NULL);
 	CHECK_EQUAL(room_join(room, person.member, name), 0);
 	return person;
@@ -91,25 +97,34 @@ static struct person come(const char *name)
 	return come_with(name, &plain, LAG_MEMORY);
 }
 
+/* Gives the outlet back, after all its members have left. */
 static void forget(struct person *person)
 {
-	member_release(person->member);
+	outlet_detach(person->outlet);
+	if (outlet_take_duty(person->outlet) != NULL) /* given in the last moment */
+		room_take_over_flush(room);
+	outlet_release(person->outlet);
 	(void)close(person->socket);
 	(void)close(person->peer);
 }
 
+/* The others are told 'how', unless it is NULL. */
+static void go_how(struct person *person, const char *how)
+{
+	member_leave(person->member, false);
+	room_leave(room, person->member, person->name, how);
+	member_release(person->member);
+	forget(person);
+}
+
 static void go(struct person *person)
 {
-	member_detach(person->member);
-	if (member_take_duty(person->member)) /* given in the last moment */
-		room_take_over_flush(room);
-	room_leave(room, person->member, person->name, "normally");
-	forget(person);
+	go_how(person, "normally");
 }
 
 static void say_text(struct person *person, const char *text, size_t size)
 {
-	CHECK_EQUAL(room_say(room, person->member, person->name, text, size), 0);
+	CHECK_EQUAL(room_say(room, person->member, MESSAGE_TEXT, person->name, text, size, NULL), 0);
 }
 
 static void say(struct person *person, const char *text)
@@ -174,9 +189,7 @@ TEST(who_goes_is_told_to_the_others)
 	bob = come("bob");
 	go(&bob);
 	CHECK_TEXT(seen(&ann), "2 bob + \n3 bob - normally\n");
-	member_detach(ann.member);
-	room_abandon(room, ann.member);
-	forget(&ann);
+	go_how(&ann, NULL);
 	stop();
 }
 
@@ -189,11 +202,12 @@ TEST(who_goes_before_the_flush_is_not_sent_to)
 	ann = come("ann");
 	bob = come("bob");
 	say_text(&ann, "hi", 2);
-	member_detach(bob.member);
+	member_leave(bob.member, false);
 	room_flush(room);
 	CHECK_TEXT(seen(&bob), "");
 	room_leave(room, bob.member, "bob", "connection lost");
 	CHECK_TEXT(seen(&ann), "2 bob + \n3 ann says hi\n4 bob - connection lost\n");
+	member_release(bob.member);
 	forget(&bob);
 	go(&ann);
 	stop();
@@ -231,10 +245,10 @@ TEST(private_words_come_between_records)
 	start(100);
 	ann = come("ann");
 	say_text(&ann, "one", 3);
-	member_tell(ann.member, "* hello\n", 8);
-	CHECK(!member_is_answered(ann.member));
-	CHECK_EQUAL(member_send(ann.member), MEMBER_EVEN);
-	CHECK(member_is_answered(ann.member));
+	outlet_tell(ann.outlet, "* hello\n", 8);
+	CHECK(!outlet_is_answered(ann.outlet));
+	CHECK_EQUAL(outlet_send(ann.outlet), OUTLET_EVEN);
+	CHECK(outlet_is_answered(ann.outlet));
 	CHECK_TEXT(seen(&ann), "* hello\n2 ann says one\n");
 	go(&ann);
 	stop();
@@ -248,25 +262,25 @@ static char *read_through(struct person *person, uint64_t *skipped)
 {
 	static char text[4 * TEXT_SIZE_MOST];
 	size_t size = 0;
-	enum member_state state;
+	enum outlet_state state;
 
 	*skipped = 0;
 	do {
 		const char *part;
 		uint64_t now_skipped = 0;
 
-		state = member_send(person->member);
-		if (state == MEMBER_WANTS_PAGE) {
+		state = outlet_send(person->outlet);
+		if (state == OUTLET_WANTS_PAGE) {
 			(void)!room_give_page(room, person->member, &now_skipped);
 			*skipped += now_skipped;
 			if (now_skipped > 0)
-				member_tell(person->member, "* skipped\n", 10);
+				outlet_tell(person->outlet, "* skipped\n", 10);
 		}
 		part = seen(person);
 		CHECK(size + strlen(part) < sizeof text);
 		(void)strcpy(text + size, part);
 		size += strlen(part);
-	} while (state != MEMBER_EVEN);
+	} while (state != OUTLET_EVEN);
 	return text;
 }
 
@@ -347,9 +361,9 @@ TEST(many_private_words_come_in_order)
 			char word[16];
 
 			(void)snprintf(word, sizeof word, "%u\n", told++);
-			member_tell(ann.member, word, strlen(word));
+			outlet_tell(ann.outlet, word, strlen(word));
 		}
-		(void)!member_send(ann.member);
+		(void)!outlet_send(ann.outlet);
 		if (turn % 3 == 0)
 			(void)strcat(text, seen(&ann)); /* a part: the next words come behind the rest */
 	}
@@ -387,10 +401,10 @@ TEST(private_words_wait_for_the_rest_of_a_line)
 	slow = come("slow");
 	for (size_t room_made = 7000; room_made <= 10000; room_made += 500) {
 		(void)say_lines(&ann, 4, LONG_LINE_SIZE);
-		member_tell(slow.member, "* private\n", 10);
+		outlet_tell(slow.outlet, "* private\n", 10);
 		got = recv(slow.peer, text, room_made, 0);
 		CHECK(got > 0);
-		(void)!member_send(slow.member);
+		(void)!outlet_send(slow.outlet);
 		(void)strcpy(text + got, read_through(&slow, &skipped));
 		CHECK_EQUAL(skipped, 0);
 		check_private(text, 1);
@@ -416,7 +430,7 @@ TEST(a_member_that_leaves_the_log_gets_lines_and_private_words_whole)
 	for (int i = 0; i < 50; i++) {
 		(void)say_lines(&ann, 4 + i % 4, LONG_LINE_SIZE);
 		said += 4 + (unsigned)i % 4;
-		member_tell(slow.member, "* private\n", 10);
+		outlet_tell(slow.outlet, "* private\n", 10);
 	}
 	text = read_through(&slow, &skipped);
 	CHECK_EQUAL(skipped, 0);
@@ -466,13 +480,13 @@ TEST(a_connection_that_broke_is_told_to_its_own_thread)
 	ann = come("ann");
 	bob = come("bob");
 	for (int i = 0; i < 2 * OUTBOX_LIMIT / (int)sizeof answer; i++)
-		member_tell(bob.member, answer, sizeof answer);
-	CHECK(!member_may_speak(bob.member));
+		outlet_tell(bob.outlet, answer, sizeof answer);
+	CHECK(!outlet_may_speak(bob.outlet));
 	(void)shutdown(bob.peer, SHUT_RDWR);
 	say(&ann, "hi");
 	say(&ann, "ho");
-	CHECK_EQUAL(member_send(bob.member), MEMBER_FAILED);
-	CHECK(member_may_speak(bob.member)); /* what it sent before still counts */
+	CHECK_EQUAL(outlet_send(bob.outlet), OUTLET_FAILED);
+	CHECK(outlet_may_speak(bob.outlet)); /* what it sent before still counts */
 	CHECK_TEXT(seen(&ann), "2 bob + \n3 ann says hi\n4 ann says ho\n");
 	go(&bob);
 	go(&ann);
@@ -488,16 +502,16 @@ TEST(who_leaves_own_lines_unread_is_not_listened_to)
 	start(100000);
 	memset(line, 'x', sizeof line);
 	ann = come("ann");
-	while (member_may_speak(ann.member)) {
+	while (outlet_may_speak(ann.outlet)) {
 		CHECK(count++ < 2 * WINDOW_SIZE / (int)sizeof line);
-		member_took(ann.member, sizeof line);
+		outlet_took(ann.outlet, sizeof line);
 		say_text(&ann, line, sizeof line);
 		room_flush(room);
 	}
-	for (int i = 0; !member_may_speak(ann.member); i++) {
+	for (int i = 0; !outlet_may_speak(ann.outlet); i++) {
 		CHECK(i < 1000);
 		(void)seen(&ann);
-		(void)!member_send(ann.member);
+		(void)!outlet_send(ann.outlet);
 	}
 	go(&ann);
 	stop();
@@ -511,14 +525,14 @@ TEST(who_leaves_answers_unread_is_not_listened_to)
 	start(100);
 	ann = come("ann");
 	for (size_t size = 0; size < OUTBOX_LIMIT + BUFFER_SIZE; size += sizeof answer)
-		member_tell(ann.member, answer, sizeof answer);
-	CHECK(!member_may_speak(ann.member));
-	while (member_send(ann.member) == MEMBER_FULL) {
+		outlet_tell(ann.outlet, answer, sizeof answer);
+	CHECK(!outlet_may_speak(ann.outlet));
+	while (outlet_send(ann.outlet) == OUTLET_FULL) {
 		char ignored[4096];
 
 		CHECK(recv(ann.peer, ignored, sizeof ignored, 0) > 0);
 	}
-	CHECK(member_may_speak(ann.member));
+	CHECK(outlet_may_speak(ann.outlet));
 	go(&ann);
 	stop();
 }
@@ -529,6 +543,7 @@ enum { SPEAKERS = 4, LINES = 500, SPOKEN_SIZE = 128 * 1024 };
 
 struct speaker {
 	pthread_t thread;
+	struct outlet *outlet;
 	struct member *member;
 	int peer;
 	char *text;
@@ -549,23 +564,23 @@ static void speak(struct speaker *speaker)
 	do {
 		char line[32];
 		ssize_t got;
-		enum member_state state;
+		enum outlet_state state;
 
 		if (said < LINES) {
 			(void)snprintf(line, sizeof line, "line %d", said++);
-			CHECK_EQUAL(room_say(room, speaker->member, speaker->name, line, strlen(line)), 0);
+			CHECK_EQUAL(room_say(room, speaker->member, MESSAGE_TEXT, speaker->name, line, strlen(line), NULL), 0);
 			room_flush(room);
 		}
-		if (member_take_duty(speaker->member))
+		if (outlet_take_duty(speaker->outlet) != NULL)
 			room_take_over_flush(room);
-		state = member_send(speaker->member);
-		if (state == MEMBER_WANTS_PAGE)
+		state = outlet_send(speaker->outlet);
+		if (state == OUTLET_WANTS_PAGE)
 			(void)!room_give_page(room, speaker->member, &unused);
 		got = recv(speaker->peer, speaker->text + speaker->size, SPOKEN_SIZE - speaker->size, 0);
 		if (got > 0)
 			speaker->size += (size_t)got;
 		else if (said == LINES)
-			(void)member_wait(speaker->member, 0, 1); /* a flush by others brings more, without a wake-up */
+			(void)outlet_wait(speaker->outlet, 0, 1); /* a flush by others brings more, without a wake-up */
 	} while (!ends_with(speaker->text, speaker->size, " says end\n"));
 }
 
@@ -581,7 +596,9 @@ static void *join_and_speak(void *argument)
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
 	speaker->peer = pair[1];
-	speaker->member = member_create(pair[0], &plain, LAG_MEMORY);
+	speaker->outlet = outlet_create(pair[0], LAG_MEMORY);
+	CHECK(speaker->outlet != NULL);
+	speaker->member = member_create(speaker->outlet, NULL, room, &plain);
 	CHECK(speaker->member != NULL);
 	CHECK_EQUAL(room_join(room, speaker->member, speaker->name), 0);
 	mutex_lock(&gate);
@@ -591,13 +608,15 @@ static void *join_and_speak(void *argument)
 		condition_wait(&gate_moved, &gate);
 	mutex_unlock(&gate);
 	speak(speaker);
-	member_detach(speaker->member);
-	if (member_take_duty(speaker->member))
+	member_leave(speaker->member, false);
+	room_leave(room, speaker->member, speaker->name, NULL);
+	member_release(speaker->member);
+	outlet_detach(speaker->outlet);
+	if (outlet_take_duty(speaker->outlet) != NULL)
 		room_take_over_flush(room);
-	room_abandon(room, speaker->member);
+	outlet_release(speaker->outlet);
 	(void)close(pair[0]);
 	(void)close(pair[1]);
-	member_release(speaker->member);
 	return NULL;
 }
 
@@ -635,7 +654,7 @@ TEST(all_members_see_the_same_lines_in_the_same_order)
 	for (unsigned long long count = 1; count < total;) {
 		char *part;
 
-		if (member_take_duty(last.member))
+		if (outlet_take_duty(last.outlet) != NULL)
 			room_take_over_flush(room);
 		part = read_through(&last, &skipped);
 		CHECK_EQUAL(skipped, 0);
@@ -643,15 +662,15 @@ TEST(all_members_see_the_same_lines_in_the_same_order)
 			count++;
 		(void)strcat(all, part);
 		if (part[0] == '\0')
-			(void)member_wait(last.member, 0, 1); /* as in speak() */
+			(void)outlet_wait(last.outlet, 0, 1); /* as in speak() */
 	}
 	say(&last, "end");
 	for (int i = 0; i < SPEAKERS; i++) {
-		if (member_take_duty(last.member))
+		if (outlet_take_duty(last.outlet) != NULL)
 			room_take_over_flush(room);
 		thread_join(speakers[i].thread);
 	}
-	if (member_take_duty(last.member))
+	if (outlet_take_duty(last.outlet) != NULL)
 		room_take_over_flush(room);
 	(void)strcat(all, seen(&last));
 	rest = all;
@@ -666,9 +685,7 @@ TEST(all_members_see_the_same_lines_in_the_same_order)
 		rest = strchr(rest, '\n') + 1;
 	}
 	free(all);
-	member_detach(last.member);
-	room_abandon(room, last.member);
-	forget(&last);
+	go_how(&last, NULL);
 	stop();
 }
 
@@ -678,17 +695,17 @@ enum { VISITORS = 4, VISITS = 40, IDLERS = 50 };
 
 static atomic_int visitors_left;
 
-/* Serves the member as its thread does: sends, turns pages, takes the flush over. Returns how it stands. */
-static enum member_state serve(struct member *member)
+/* Serves the person as its thread does: sends, turns pages, takes the flush over. Returns how it stands. */
+static enum outlet_state serve(struct person *person)
 {
 	uint64_t unused;
-	enum member_state state;
+	enum outlet_state state;
 
-	if (member_take_duty(member))
+	if (outlet_take_duty(person->outlet) != NULL)
 		room_take_over_flush(room);
-	state = member_send(member);
-	if (state == MEMBER_WANTS_PAGE)
-		(void)!room_give_page(room, member, &unused);
+	state = outlet_send(person->outlet);
+	if (state == OUTLET_WANTS_PAGE)
+		(void)!room_give_page(room, person->member, &unused);
 	return state;
 }
 
@@ -707,20 +724,13 @@ static void *visit(void *argument)
 				room_flush(room);
 			if (i % 2 == 0)
 				(void)recv(person.peer, ignored, sizeof ignored, 0);
-			(void)serve(person.member);
+			(void)serve(&person);
 		}
 		room_flush(room);
 		if (i % 5 == 0)
 			(void)shutdown(person.peer, SHUT_RDWR);
-		(void)serve(person.member);
-		member_detach(person.member);
-		if (member_take_duty(person.member))
-			room_take_over_flush(room);
-		if (i % 7 == 0)
-			room_abandon(room, person.member);
-		else
-			room_leave(room, person.member, name, "normally");
-		forget(&person);
+		(void)serve(&person);
+		go_how(&person, i % 7 == 0 ? NULL : "normally");
 	}
 	visitors_left--;
 	return NULL;
@@ -752,8 +762,8 @@ TEST(members_may_come_and_go_and_stall_while_others_speak)
 
 		over = visitors_left == 0;
 		for (int i = 0; i < IDLERS; i++)
-			(void)serve(idlers[i].member);
-		if (member_take_duty(watcher.member))
+			(void)serve(&idlers[i]);
+		if (outlet_take_duty(watcher.outlet) != NULL)
 			room_take_over_flush(room);
 		text = read_through(&watcher, &skipped);
 		CHECK_EQUAL(skipped, 0);

@@ -106,7 +106,7 @@ static void stop(struct fixture *fixture)
 
 static void append_to(struct fixture *fixture, struct journal_room *room, const char *text, struct member *author)
 {
-	struct draft draft = {.message = message_create(MESSAGE_TEXT, "bob", text, strlen(text)), .author = author};
+	struct draft draft = {.message = message_create(MESSAGE_TEXT, "lobby", "bob", text, strlen(text)), .author = author};
 
 	CHECK(draft.message != NULL);
 	CHECK_EQUAL(fixture->journal->ops->append(room, &draft), 0);
@@ -147,6 +147,7 @@ static void check_read(struct fixture *fixture, uint64_t from, size_t capacity, 
 		(void)snprintf(text, sizeof text, "%llu", (unsigned long long)(first + i));
 		CHECK_EQUAL(messages[i]->seq, first + i);
 		CHECK_EQUAL(messages[i]->kind, MESSAGE_TEXT);
+		CHECK_TEXT(messages[i]->room, "lobby");
 		CHECK_TEXT(messages[i]->participant, "bob");
 		CHECK_BYTES(messages[i]->text, messages[i]->text_size, text, strlen(text));
 		CHECK(messages[i]->at_ns > 0);

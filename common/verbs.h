@@ -1,0 +1,32 @@
+/*
+ * The commands of the chat: the one list from which the server makes its table and /help, and the client what Tab
+ * completes.
+ *
+ * CHAT_VERBS(X) calls X(function, name, arguments, help) for each command, in alphabetical order. The arguments are written
+ * as people read them: ROOM, USER, TEXT, NAME, COMMAND, PASSWORD; in brackets when they may be left out.
+ */
+#ifndef COMMON_VERBS_H
+#define COMMON_VERBS_H
+
+#define CHAT_VERBS(X)                                                                                                  \
+	X(admin, "admin", "PASSWORD", "makes you an administrator, who may close any room")                                \
+	X(delete_room, "delete-room", "ROOM", "closes a room that you made")                                               \
+	X(dm, "dm", "USER TEXT", "says TEXT to USER alone; /w does, too")                                                  \
+	X(events, "events", "", "answers in JSON from now on, one object a line")                                          \
+	X(help, "help", "[COMMAND]", "lists the commands, or explains one")                                                \
+	X(ignore, "ignore", "USER", "keeps USER from writing to you alone, inviting or meeting you; again: no longer")     \
+	X(invite, "invite", "USER", "invites USER to the room where you are")                                              \
+	X(join, "join", "[ROOM]", "goes to ROOM, which is made if need be; without a name: meets a stranger")              \
+	X(leave, "leave", "[ROOM]", "leaves the room where you are")                                                       \
+	X(me, "me", "TEXT", "says what you do")                                                                            \
+	X(msg, "msg", "TEXT", "says TEXT, even if it begins with /")                                                       \
+	X(new_room, "new-room", "[NAME]", "makes a room and goes there; without a name: waits there for a stranger")       \
+	X(nick, "nick", "NAME", "gives you another name")                                                                  \
+	X(ping, "ping", "[TEXT]", "is answered at once")                                                                   \
+	X(quit, "quit", "", "leaves the chat; so does !exit")                                                              \
+	X(rooms, "rooms", "", "lists the rooms")                                                                           \
+	X(switch, "switch", "ROOM", "sets where plain text goes, if you are in several rooms")                             \
+	X(topic, "topic", "[TEXT]", "tells or sets the topic of the room")                                                 \
+	X(who, "who", "[ROOM]", "tells who is here, or in ROOM")
+
+#endif

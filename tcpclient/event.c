@@ -1,0 +1,116 @@
+#include "tcpclient/event.h"
+
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+
+enum { DEPTH_MAX = 8, STRINGS = 8 };
+
+static const char *const kind_names[] = {
+	[EVENT_WELCOME] = "welcome",
+	[EVENT_MESSAGE] = "message",
+	[EVENT_ACTION] = "action",
+	[EVENT_DIRECT] = "direct",
+	[EVENT_JOINED] = "joined",
+	[EVENT_LEFT] = "left",
+	[EVENT_NICK] = "nick",
+	[EVENT_TOPIC] = "topic",
+	[EVENT_ROOM_CLOSED] = "room_closed",
+	[EVENT_ERROR] = "error",
+	[EVENT_NOTICE] = "notice",
+	[EVENT_PONG] = "pong",
+};
+
+/* Whether the brackets are nested no deeper than an event needs: the parser calls itself for each. */
+static bool is_shallow(const char *line, size_t size)
+{
+	size_t depth = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < size && depth <= DEPTH_MAX; i++) {
+		if (in_string && line[i] == '\\')
+			i++;
+		else if (line[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && (line[i] == '{' || line[i] == '['))
+			depth++;
+		else if (!in_string && depth > 0 && (line[i] == '}' || line[i] == ']'))
+			depth--;
+	}
+	return depth <= DEPTH_MAX;
+}
+
+static enum event_kind kind_of(const char *name)
+{
+	size_t kind = 0;
+
+	while (kind < EVENT_OTHER && strcmp(kind_names[kind], name) != 0)
+		kind++;
+	return (enum event_kind)kind;
+}
+
+/* "2026-11-21T08:00:00.123Z"; the part of a second is left out. */
+static long long seconds_of(const char *text)
+{
+	struct tm time = {0};
+
+	if (strptime(text, "%Y-%m-%dT%H:%M:%S", &time) == NULL)
+		return 0;
+	return (long long)timegm(&time);
+}
+
+static void read_strings(struct event *event, const json_t *object)
+{
+	struct {
+		const char *name;
+		const char **value;
+		size_t place;
+	} strings[STRINGS] = {
+		{"kind", &event->kind_name, 0},
+		{"event_type", &event->type, 0},
+		{"code", &event->code, 0},
+		{"room", &event->room, 0},
+		{"participant", &event->participant, 0},
+		{"to", &event->to, 0},
+		{"text", &event->text, 0},
+		{"address", &event->address, 0},
+	};
+
+	buffer_clear(&event->strings);
+	for (size_t i = 0; i < STRINGS; i++) {
+		const json_t *value = json_object_get(object, strings[i].name);
+
+		strings[i].place = event->strings.size;
+		if (json_is_string(value))
+			buffer_add_clean(&event->strings, json_string_value(value), json_string_length(value));
+		buffer_add(&event->strings, "", 1);
+	}
+	for (size_t i = 0; i < STRINGS; i++) /* now that the buffer moves no more */
+		*strings[i].value = event->strings.bytes + strings[i].place;
+}
+
+bool event_read(struct event *event, const char *line, size_t size)
+{
+	json_t *object = NULL;
+	const char *at;
+
+	if (size > 0 && line[0] == '{' && is_shallow(line, size))
+		object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(object)) {
+		json_decref(object);
+		return false;
+	}
+	read_strings(event, object);
+	event->kind = kind_of(event->kind_name);
+	event->id = json_integer_value(json_object_get(object, "id"));
+	at = json_string_value(json_object_get(object, "at"));
+	event->at = at == NULL ? 0 : seconds_of(at);
+	json_decref(object);
+	return true;
+}
+
+void event_fini(struct event *event)
+{
+	buffer_fini(&event->strings);
+}

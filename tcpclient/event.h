@@ -1,0 +1,53 @@
+/*
+ * An event, as a tcpchat server tells it in event mode: one JSON object a line (docs/PROTOCOL.md).
+ *
+ * The server may say anything: what is nested too deep, or is no object, is no event, and all strings are made clean.
+ *
+ * Threads: one at a time for an event; nothing is shared.
+ */
+#ifndef TCPCLIENT_EVENT_H
+#define TCPCLIENT_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/sync.h"
+#include "tcpclient/buffer.h"
+
+enum event_kind {
+	EVENT_WELCOME,
+	EVENT_MESSAGE,
+	EVENT_ACTION,
+	EVENT_DIRECT,
+	EVENT_JOINED,
+	EVENT_LEFT,
+	EVENT_NICK,
+	EVENT_TOPIC,
+	EVENT_ROOM_CLOSED,
+	EVENT_ERROR,
+	EVENT_NOTICE,
+	EVENT_PONG,
+	EVENT_OTHER, /* of a server that knows more than we do */
+};
+
+/* Where a string is not told, it is "". */
+struct event {
+	enum event_kind kind;
+	long long id; /* of the request that it answers; 0: none      */
+	long long at; /* seconds since 1970; 0: it was not told when  */
+	const char *kind_name;
+	const char *type; /* "event_type" */
+	const char *code;
+	const char *room;
+	const char *participant;
+	const char *to;
+	const char *text;
+	const char *address;
+	struct buffer strings; /* owned */
+};
+
+/* Reads a line into 'event', which is {0} or was read into before. Returns false when it is no event. */
+bool event_read(struct event *event, const char *line, size_t size) MUST_CHECK;
+void event_fini(struct event *event);
+
+#endif

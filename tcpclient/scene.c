@@ -1,0 +1,601 @@
+#include "tcpclient/scene.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tcpclient/complete.h"
+#include "tcpclient/locks.h"
+#include "tcpclient/people.h"
+#include "tcpclient/places.h"
+#include "tcpclient/record.h"
+#include "tcpclient/request.h"
+
+enum {
+	ID_ROOMS = -1,        /* numbers of what is asked first; its answers are not shown, unless they are errors */
+	ID_WHO = -2,
+	ID_IGNORE = -3,
+	ID_SWITCH = -4,
+	ID_JOIN = -100,       /* and down: the rooms where we were */
+	ROOM_ID_LENGTH = 20,
+	DAY_SIZE = 64,
+	FOLD_NAMES_MAX = 8, /* that are told */
+};
+
+/* Those who came, or went, in a row. */
+struct crowd {
+	struct buffer names;
+	size_t count;
+};
+
+struct scene {
+	struct scene_settings settings; /* constant */
+	pthread_mutex_t mutex;          /* SCENE_LOCK */
+	struct places places GUARDED_BY(SCENE_LOCK);
+	struct places asked GUARDED_BY(SCENE_LOCK); /* the rooms that were asked for on this connection first */
+	struct people people GUARDED_BY(SCENE_LOCK);
+	struct people rooms GUARDED_BY(SCENE_LOCK); /* all that we know of */
+	struct people ignored GUARDED_BY(SCENE_LOCK);
+	struct record record GUARDED_BY(SCENE_LOCK);
+	bool events GUARDED_BY(SCENE_LOCK); /* the server speaks in them */
+	char day[DAY_SIZE] GUARDED_BY(SCENE_LOCK);
+	char fold_room[NAME_SIZE] GUARDED_BY(SCENE_LOCK); /* "": nothing is folded */
+	struct crowd came GUARDED_BY(SCENE_LOCK);
+	struct crowd went GUARDED_BY(SCENE_LOCK);
+};
+
+static void scene_lock(struct scene *scene) ACQUIRES(SCENE_LOCK) UNCHECKED;
+static void scene_unlock(struct scene *scene) RELEASES(SCENE_LOCK) UNCHECKED;
+
+static void scene_lock(struct scene *scene)
+{
+	mutex_lock(&scene->mutex);
+}
+
+static void scene_unlock(struct scene *scene)
+{
+	mutex_unlock(&scene->mutex);
+}
+
+struct scene *scene_create(const struct scene_settings *settings) UNCHECKED /* nobody else knows it yet */
+{
+	struct scene *scene = memory_get(sizeof *scene);
+
+	*scene = (struct scene){.settings = *settings};
+	mutex_init(&scene->mutex);
+	places_init(&scene->places);
+	people_add(&scene->rooms, PLACES_LOBBY);
+	if (settings->room != NULL) {
+		places_add(&scene->places, settings->room, false);
+		places_go(&scene->places, settings->room);
+	}
+	return scene;
+}
+
+void scene_destroy(struct scene *scene) UNCHECKED /* nobody else knows it any more */
+{
+	if (scene == NULL)
+		return;
+	people_fini(&scene->people);
+	people_fini(&scene->rooms);
+	people_fini(&scene->ignored);
+	record_fini(&scene->record);
+	buffer_fini(&scene->came.names);
+	buffer_fini(&scene->went.names);
+	mutex_fini(&scene->mutex);
+	free(scene);
+}
+
+/* ---- Asking. ---- */
+
+/* "/who tea", with the name in quotes. */
+static void ask(struct scene *scene, const char *command, const char *name)
+{
+	struct buffer line = {0};
+
+	buffer_add_format(&line, "/%s \"%s\"", command, name);
+	buffer_add(&line, "", 1);
+	outbox_ask(scene->settings.outbox, line.bytes);
+	buffer_fini(&line);
+}
+
+/* The server has to agree about the current room, since commands without a room are about it. */
+static void settle(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	places_settle(&scene->places);
+	ask(scene, "switch", scene->places.current);
+}
+
+/* Rooms with strangers are over when the connection is. */
+static void forget_fleeting(struct places *places)
+{
+	for (size_t i = places->count; i > 0; i--) {
+		if (places->items[i - 1].fleeting)
+			places_remove(places, places->items[i - 1].name);
+	}
+}
+
+static void greet_in_events(struct scene *scene, struct buffer *out) REQUIRES(SCENE_LOCK)
+{
+	struct places *places = &scene->places;
+	bool settled;
+
+	forget_fleeting(places);
+	settled = places->current[0] != '\0' && places_have(places, places->current);
+	scene->asked = *places;
+	for (size_t i = 0; i < scene->ignored.count; i++)
+		request_write_op(out, "ignore", "user", scene->ignored.names[i], ID_IGNORE);
+	for (size_t i = 0; i < places->count; i++) {
+		if (!places_are_same(places->items[i].name, PLACES_LOBBY))
+			request_write_op(out, "join", "room", places->items[i].name, ID_JOIN - (long long)i);
+	}
+	if (!settled)
+		places_settle(places);
+	if (places->count > 1)
+		request_write_op(out, "switch", "room", places->current, ID_SWITCH);
+	request_write_op(out, "who", NULL, NULL, ID_WHO);
+	request_write_op(out, "rooms", NULL, NULL, ID_ROOMS);
+}
+
+void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out)
+{
+	scene_lock(scene);
+	scene->events = dialect == DIALECT_EVENTS;
+	if (dialect == DIALECT_EVENTS)
+		greet_in_events(scene, out);
+	else if (dialect == DIALECT_TCPCHAT && scene->settings.room != NULL)
+		buffer_add_format(out, "/join \"%s\"\n", scene->settings.room);
+	scene_unlock(scene);
+}
+
+/* ---- What answers tell. ---- */
+
+/* "2 here: ann, bob" or "2 in tea: ann, bob". */
+static void learn_people(struct scene *scene, const char *text) REQUIRES(SCENE_LOCK)
+{
+	const char *at = strstr(text, ": ");
+
+	while (at != NULL) {
+		char name[NAME_SIZE];
+		size_t size = strcspn(at + 2, ",");
+
+		if (size > 0 && size < sizeof name && strncmp(at + 2, "and ", 4) != 0) {
+			(void)snprintf(name, sizeof name, "%.*s", (int)size, at + 2);
+			people_add(&scene->people, name);
+		}
+		at = at[2 + size] == '\0' ? NULL : at + 2 + size;
+	}
+}
+
+/* "tea time (2) - its topic". */
+static void learn_room(struct scene *scene, const char *text) REQUIRES(SCENE_LOCK)
+{
+	const char *end = strstr(text, " (");
+	char name[NAME_SIZE];
+
+	if (end == NULL || (size_t)(end - text) >= sizeof name)
+		return;
+	(void)snprintf(name, sizeof name, "%.*s", (int)(end - text), text);
+	people_add(&scene->rooms, name);
+}
+
+/* The room that an answer to "/join" speaks of: "You are in tea, 2 here." or "... in room 0123456789abcdef0123 ...". */
+static void room_of_answer(const struct event *event, char room[NAME_SIZE])
+{
+	static const char here[] = "You are in ";
+	static const char pair[] = " in room ";
+	const char *start = strstr(event->text, pair);
+
+	room[0] = '\0';
+	if (event->room[0] != '\0')
+		(void)snprintf(room, NAME_SIZE, "%s", event->room);
+	else if (strncmp(event->text, here, sizeof here - 1) == 0)
+		(void)snprintf(room, NAME_SIZE, "%.*s", (int)strcspn(event->text + sizeof here - 1, ","),
+			event->text + sizeof here - 1);
+	else if (start != NULL && strspn(start + sizeof pair - 1, "0123456789abcdef") == ROOM_ID_LENGTH)
+		(void)snprintf(room, NAME_SIZE, "%.*s", ROOM_ID_LENGTH, start + sizeof pair - 1);
+}
+
+static void on_joined(struct scene *scene, const char *wanted, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	struct places *places = &scene->places;
+	bool waited_for = places->current[0] == '\0' || places_are_same(places->current, wanted);
+	char room[NAME_SIZE];
+
+	if (event->kind == EVENT_ERROR) {
+		if (!waited_for)
+			return;
+		if (!places_have(places, places->current))
+			settle(scene);
+		return;
+	}
+	room_of_answer(event, room);
+	if (room[0] == '\0')
+		(void)snprintf(room, sizeof room, "%s", wanted);
+	places_add(places, room, wanted[0] == '\0');
+	if (wanted[0] != '\0')
+		people_add(&scene->rooms, room);
+	if (waited_for)
+		places_go(places, room);
+	if (room[0] != '\0')
+		ask(scene, "who", room);
+}
+
+static void on_switched(struct scene *scene, const char *wanted, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	if (event->kind == EVENT_ERROR && places_are_same(scene->places.current, wanted))
+		settle(scene);
+}
+
+static void on_gone(struct scene *scene, const char *room) REQUIRES(SCENE_LOCK)
+{
+	bool was_here = scene->places.current[0] == '\0' || places_are_same(scene->places.current, room);
+
+	places_remove(&scene->places, room);
+	if (was_here || scene->places.count == 0)
+		settle(scene);
+}
+
+static void on_ignored(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	if (event->kind == EVENT_ERROR)
+		return;
+	if (strncmp(event->text, "you ignore ", 11) == 0)
+		people_add(&scene->ignored, name);
+	else
+		people_remove(&scene->ignored, name);
+}
+
+/* The first event of an answer came. */
+static void on_answer(struct scene *scene, const char *request, const struct event *event, struct buffer *out)
+	REQUIRES(SCENE_LOCK)
+{
+	char name[NAME_SIZE] = "";
+	const char *arguments;
+	char clock[RENDER_CLOCK_SIZE];
+	struct buffer text = {0};
+
+	if (request_is(request, "join", &arguments) || request_is(request, "new-room", &arguments)) {
+		(void)!request_take_name(&arguments, name);
+		on_joined(scene, name, event);
+	} else if (request_is(request, "switch", &arguments) && request_take_name(&arguments, name)) {
+		on_switched(scene, name, event);
+	} else if (request_is(request, "leave", &arguments)) {
+		(void)!request_take_name(&arguments, name);
+		if (event->kind != EVENT_ERROR) {
+			on_gone(scene, name);
+			render_event_clock(clock, event);
+			buffer_add_format(&text, "* You left %s.", name[0] == '\0' ? "the room" : name);
+			buffer_add(&text, "", 1);
+			render_own(out, scene->settings.colors, clock, RENDER_CALM, text.bytes);
+			buffer_fini(&text);
+		} else if (!places_have(&scene->places, scene->places.current)) {
+			settle(scene);
+		}
+	} else if (request_is(request, "ignore", &arguments) && request_take_name(&arguments, name)) {
+		on_ignored(scene, name, event);
+	} else if (request_is(request, "who", &arguments) && event->kind == EVENT_NOTICE) {
+		learn_people(scene, event->text);
+	}
+}
+
+/* ---- What events tell. ---- */
+
+static void learn(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	switch (event->kind) {
+	case EVENT_MESSAGE:
+	case EVENT_ACTION:
+		places_add(&scene->places, event->room, false); /* then we are there, whatever we believe */
+		if (strcmp(name, event->participant) != 0)
+			people_spoke(&scene->people, event->participant);
+		break;
+	case EVENT_DIRECT:
+		if (strcmp(name, event->participant) != 0)
+			people_spoke(&scene->people, event->participant);
+		break;
+	case EVENT_JOINED:
+		people_add(&scene->people, event->participant);
+		break;
+	case EVENT_LEFT:
+		people_remove(&scene->people, event->participant);
+		break;
+	case EVENT_NICK:
+		people_rename(&scene->people, event->participant, event->text);
+		break;
+	case EVENT_ROOM_CLOSED:
+		people_remove(&scene->rooms, event->room);
+		on_gone(scene, event->room);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What we asked ourselves. Returns whether the person need not see the answer. */
+static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	size_t place = (size_t)(ID_JOIN - event->id);
+
+	if (event->id >= 0)
+		return false;
+	if (event->id == ID_WHO)
+		learn_people(scene, event->text);
+	else if (event->id == ID_ROOMS)
+		learn_room(scene, event->text);
+	else if (event->id <= ID_JOIN && place < scene->asked.count && event->kind == EVENT_ERROR) {
+		on_gone(scene, scene->asked.items[place].name);
+		return false;
+	}
+	return event->id > ID_JOIN || event->id < OUTBOX_QUIET; /* where we are again is told */
+}
+
+static bool is_called(const struct scene *scene, const char *name, const struct event *event)
+{
+	const struct option_list *words = scene->settings.highlights;
+	size_t size = strlen(event->text);
+
+	if (text_has_word(event->text, size, name, true))
+		return true;
+	for (size_t i = 0; words != NULL && i < words->count; i++) {
+		if (text_has_word(event->text, size, words->items[i], true))
+			return true;
+	}
+	return false;
+}
+
+static enum scene_call call_of(const struct scene *scene, const char *name, const struct event *event)
+{
+	if (event->kind != EVENT_MESSAGE && event->kind != EVENT_ACTION && event->kind != EVENT_DIRECT)
+		return CALL_NOBODY;
+	if (strcmp(event->participant, name) == 0)
+		return CALL_NOBODY;
+	if (event->kind == EVENT_DIRECT)
+		return CALL_DIRECT;
+	return is_called(scene, name, event) ? CALL_MENTION : CALL_MESSAGE;
+}
+
+static bool is_hidden(struct scene *scene, const char *request, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	if (hear_quietly(scene, event) || event->kind == EVENT_WELCOME)
+		return true;
+	if (event->kind == EVENT_PONG)
+		return request == NULL; /* the answer to our own */
+	if (event->kind == EVENT_NOTICE && (strcmp(event->code, "said") == 0 || strcmp(event->code, "done") == 0))
+		return true;
+	return event->participant[0] != '\0' && people_have(&scene->ignored, event->participant);
+}
+
+/* A line between two days. Returns whether there is one. */
+static bool add_day(struct scene *scene, const struct event *event, struct buffer *out) REQUIRES(SCENE_LOCK)
+{
+	time_t at = (time_t)event->at;
+	struct tm local;
+	char day[DAY_SIZE];
+	struct buffer text = {0};
+	bool changed;
+
+	if (at == 0 || localtime_r(&at, &local) == NULL || strftime(day, sizeof day, "%A, %e %B %Y", &local) == 0)
+		return false;
+	if (strcmp(day, scene->day) == 0)
+		return false;
+	changed = scene->day[0] != '\0';
+	if (changed) {
+		buffer_add_format(&text, "--- %s ---", day);
+		buffer_add(&text, "", 1);
+		render_own(out, scene->settings.colors, "00:00", RENDER_CALM, text.bytes);
+		buffer_fini(&text);
+	}
+	memcpy(scene->day, day, sizeof day);
+	return changed;
+}
+
+static bool is_elsewhere(const struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	return event->room[0] != '\0' && event->kind != EVENT_NOTICE && event->kind != EVENT_WELCOME &&
+	       event->kind != EVENT_ERROR && !places_are_same(event->room, scene->places.current);
+}
+
+/* What was refused is shown once more, so that it can be said again. */
+static void add_refused(struct scene *scene, const char *clock, const char *request, struct buffer *out)
+	REQUIRES(SCENE_LOCK)
+{
+	struct buffer text = {0};
+
+	if (!heard_is_echoed(request, strlen(request)))
+		return;
+	buffer_add_format(&text, "(refused) %s", request);
+	buffer_add(&text, "", 1);
+	render_own(out, scene->settings.colors, clock, RENDER_WARNING, text.bytes);
+	buffer_fini(&text);
+}
+
+/* ---- Who came and went. ---- */
+
+static void unfold(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	scene->fold_room[0] = '\0';
+	buffer_clear(&scene->came.names);
+	buffer_clear(&scene->went.names);
+	scene->came.count = 0;
+	scene->went.count = 0;
+}
+
+void scene_unfold(struct scene *scene)
+{
+	scene_lock(scene);
+	unfold(scene);
+	scene_unlock(scene);
+}
+
+static void crowd_add(struct crowd *crowd, const char *name)
+{
+	if (crowd->count++ < FOLD_NAMES_MAX)
+		buffer_add_format(&crowd->names, "%s%s", crowd->count > 1 ? ", " : "", name);
+}
+
+static void crowd_tell(const struct crowd *crowd, struct buffer *out, const char *what)
+{
+	if (crowd->count == 0)
+		return;
+	buffer_add(out, crowd->names.bytes, crowd->names.size);
+	if (crowd->count > FOLD_NAMES_MAX)
+		buffer_add_format(out, " and %zu more", crowd->count - FOLD_NAMES_MAX);
+	buffer_add_text(out, what);
+}
+
+static enum scene_fold fold_event(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	bool again = scene->fold_room[0] != '\0' && places_are_same(scene->fold_room, event->room);
+
+	if (event->kind != EVENT_JOINED && event->kind != EVENT_LEFT) {
+		unfold(scene);
+		return FOLD_NONE;
+	}
+	if (!again)
+		unfold(scene);
+	(void)snprintf(scene->fold_room, sizeof scene->fold_room, "%s", event->room);
+	crowd_add(event->kind == EVENT_JOINED ? &scene->came : &scene->went, event->participant);
+	return again ? FOLD_AGAIN : FOLD_BEGIN;
+}
+
+static void show_fold(struct scene *scene, const char *clock, bool marked, struct buffer *out) REQUIRES(SCENE_LOCK)
+{
+	struct buffer text = {0};
+
+	if (marked)
+		buffer_add_format(&text, "[%s] ", scene->fold_room);
+	crowd_tell(&scene->came, &text, " joined");
+	if (scene->came.count > 0 && scene->went.count > 0)
+		buffer_add_text(&text, "; ");
+	crowd_tell(&scene->went, &text, " left");
+	buffer_add(&text, "", 1);
+	render_own(out, scene->settings.colors, clock, RENDER_CALM, text.bytes);
+	buffer_fini(&text);
+}
+
+static enum scene_fold show(struct scene *scene, const char *name, const struct event *event, bool stands_out, struct buffer *out)
+	REQUIRES(SCENE_LOCK)
+{
+	struct buffer plain = {0};
+	char clock[RENDER_CLOCK_SIZE];
+	bool marked = is_elsewhere(scene, event);
+	enum scene_fold fold;
+
+	if (add_day(scene, event, out))
+		unfold(scene);
+	render_event_clock(clock, event);
+	fold = fold_event(scene, event);
+	if (fold == FOLD_AGAIN)
+		show_fold(scene, clock, marked, out);
+	else
+		render_event(out, scene->settings.colors, clock, name, event, marked, stands_out);
+	render_event(&plain, RENDER_NO_COLORS, clock, name, event, marked, false);
+	record_add(&scene->record, plain.bytes, plain.size);
+	buffer_fini(&plain);
+	return fold;
+}
+
+enum scene_call scene_hear(struct scene *scene, const char *name, const struct event *event, const char *request,
+	struct buffer *out, enum scene_fold *fold)
+{
+	enum scene_call call = CALL_NOBODY;
+	char clock[RENDER_CLOCK_SIZE];
+
+	*fold = FOLD_NONE;
+	scene_lock(scene);
+	learn(scene, name, event);
+	if (!is_hidden(scene, request, event)) {
+		call = call_of(scene, name, event);
+		*fold = show(scene, name, event, call >= CALL_MENTION, out);
+	}
+	render_event_clock(clock, event);
+	if (request != NULL && event->kind == EVENT_ERROR)
+		add_refused(scene, clock, request, out);
+	if (request != NULL)
+		on_answer(scene, request, event, out);
+	scene_unlock(scene);
+	return call;
+}
+
+void scene_note(struct scene *scene, const char *line, size_t size)
+{
+	scene_lock(scene);
+	record_add(&scene->record, line, size);
+	scene_unlock(scene);
+}
+
+/* ---- For the keyboard. ---- */
+
+void scene_room(struct scene *scene, char room[NAME_SIZE])
+{
+	scene_lock(scene);
+	(void)snprintf(room, NAME_SIZE, "%s", scene->places.current);
+	if (places_are_same(room, PLACES_LOBBY) || !scene->events)
+		room[0] = '\0';
+	scene_unlock(scene);
+}
+
+static void typed_command(struct scene *scene, const char *line, struct buffer *instead) REQUIRES(SCENE_LOCK)
+{
+	struct places *places = &scene->places;
+	char name[NAME_SIZE] = "";
+	const char *arguments;
+
+	if (request_is(line, "join", &arguments) || request_is(line, "new-room", &arguments)) {
+		if (arguments[0] == '\0' || request_take_name(&arguments, name))
+			places_go(places, name);
+	} else if (request_is(line, "switch", &arguments)) {
+		if (request_take_name(&arguments, name))
+			places_go(places, name);
+	} else if (request_is(line, "leave", &arguments) && arguments[0] == '\0' && places->current[0] != '\0') {
+		buffer_add_format(instead, "/leave \"%s\"", places->current);
+		places_go(places, "");
+	}
+}
+
+void scene_typed(
+	struct scene *scene, const char *line, size_t size, char room[NAME_SIZE], struct buffer *instead)
+{
+	struct buffer text = {0};
+
+	buffer_add(&text, line, size);
+	buffer_add(&text, "", 1);
+	scene_lock(scene);
+	(void)snprintf(room, NAME_SIZE, "%s", scene->events ? scene->places.current : "");
+	if (scene->events && !heard_is_echoed(line, size))
+		typed_command(scene, text.bytes, instead);
+	scene_unlock(scene);
+	buffer_fini(&text);
+}
+
+size_t scene_complete(struct scene *scene, const char *line, size_t point, size_t turn, struct buffer *out)
+{
+	size_t start;
+
+	scene_lock(scene);
+	start = complete(line, point, turn, &scene->people, &scene->rooms, out);
+	scene_unlock(scene);
+	return start;
+}
+
+size_t scene_search(struct scene *scene, const char *words, size_t most, struct buffer *out)
+{
+	size_t count;
+
+	scene_lock(scene);
+	count = record_search(&scene->record, words, most, out);
+	scene_unlock(scene);
+	return count;
+}
+
+int scene_save(struct scene *scene, const char *path)
+{
+	int error;
+
+	scene_lock(scene);
+	error = record_save(&scene->record, path);
+	scene_unlock(scene);
+	return error;
+}

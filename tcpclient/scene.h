@@ -1,0 +1,82 @@
+/*
+ * What the person sees of the talk in event mode: the rooms where they are, who speaks there, whom they ignore, and the
+ * lines that the events become.
+ *
+ * The connection's thread tells it what was heard, the keyboard's what was typed.
+ *
+ * Threads: any.
+ */
+#ifndef TCPCLIENT_SCENE_H
+#define TCPCLIENT_SCENE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/options.h"
+#include "common/text.h"
+#include "tcpclient/buffer.h"
+#include "tcpclient/event.h"
+#include "tcpclient/heard.h"
+#include "tcpclient/outbox.h"
+#include "tcpclient/render.h"
+
+enum scene_bell { BELL_OFF, BELL_MENTION, BELL_DM, BELL_ALL };
+
+/* How much an event wants to be noticed. */
+enum scene_call {
+	CALL_NOBODY,
+	CALL_MESSAGE,
+	CALL_MENTION, /* of our name, or of a highlighted word */
+	CALL_DIRECT,
+};
+
+/* Whether the lines of an event are about who came and went, which is one line for several that come in a row. */
+enum scene_fold {
+	FOLD_NONE,
+	FOLD_BEGIN,
+	FOLD_AGAIN, /* the line stands for the ones before it, too */
+};
+
+struct scene_settings {
+	enum render_colors colors;
+	const char *room;                     /* to be in from the start, or NULL */
+	const struct option_list *highlights; /* words that stand out             */
+	struct outbox *outbox;                /* borrowed                         */
+};
+
+struct scene;
+
+struct scene *scene_create(const struct scene_settings *settings);
+void scene_destroy(struct scene *scene);
+
+/* What is asked first on a new connection: see connection.h. */
+void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out);
+
+/* Adds the lines that an event becomes, and tells how much they call. 'name' is who we are. */
+enum scene_call scene_hear(struct scene *scene, const char *name, const struct event *event, const char *request,
+	struct buffer *out, enum scene_fold *fold);
+
+/* Something else was shown: who comes or goes next begins a line. */
+void scene_unfold(struct scene *scene);
+
+/* Adds a line that came in lines, to be searched. */
+void scene_note(struct scene *scene, const char *line, size_t size);
+
+/* The current room, for the prompt; "" for the lobby. */
+void scene_room(struct scene *scene, char room[NAME_SIZE]);
+
+/*
+ * A line was typed: 'room' is where it is meant for, if it is a message. Commands that go somewhere take effect at once,
+ * for the lines typed after them. When the line is better sent in other words, they are added to 'instead'.
+ */
+void scene_typed(
+	struct scene *scene, const char *line, size_t size, char room[NAME_SIZE], struct buffer *instead);
+
+/* As complete() does. */
+size_t scene_complete(struct scene *scene, const char *line, size_t point, size_t turn, struct buffer *out);
+
+/* As record.h has it. */
+size_t scene_search(struct scene *scene, const char *words, size_t most, struct buffer *out);
+int scene_save(struct scene *scene, const char *path) MUST_CHECK;
+
+#endif

@@ -1,0 +1,27 @@
+#include "tcpserver/core/command.h"
+
+#include "tcpserver/core/rooms.h"
+#include "tcpserver/core/session.h"
+#include "tcpserver/core/talk.h"
+
+void command_delete_room(struct session *session, const char *arguments)
+{
+	char name[NAME_SIZE];
+	struct room *room;
+
+	if (!command_take_name(session, "delete-room", &arguments, name))
+		return;
+	room = rooms_find(&session->talk->rooms, name);
+	if (room == NULL) {
+		command_no_such_room(session, name);
+		return;
+	}
+	if (room_attributes(room)->persistent)
+		session_error(session, "not-allowed", "%s always stays; nobody may close it", name);
+	else if (room_attributes(room)->creator_number != session->stranger.number && !session->is_administrator)
+		session_error(session, "not-allowed", "only who made %s, or an administrator, may close it; ask %s", name,
+			room_attributes(room)->creator);
+	else
+		session_close_room(session, room);
+	room_release(room);
+}

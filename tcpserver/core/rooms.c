@@ -1,0 +1,286 @@
+#include "tcpserver/core/rooms.h"
+
+#include <assert.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcpserver/core/journal.h"
+#include "tcpserver/core/member.h"
+
+static void rooms_lock(struct rooms *rooms) ACQUIRES(ROOMS_LOCK) UNCHECKED;
+static void rooms_unlock(struct rooms *rooms) RELEASES(ROOMS_LOCK) UNCHECKED;
+
+static void rooms_lock(struct rooms *rooms)
+{
+	mutex_lock(&rooms->mutex);
+}
+
+static void rooms_unlock(struct rooms *rooms)
+{
+	mutex_unlock(&rooms->mutex);
+}
+
+/* ---- The trees: a look-up compares with a name in place of a room. ---- */
+
+static int compare_ids(const void *left, const void *right)
+{
+	return strcmp(room_id(left), room_id(right));
+}
+
+static int compare_keys(const void *left, const void *right)
+{
+	return strcmp(room_key(left), room_key(right));
+}
+
+static int compare_id_of(const void *id, const void *room)
+{
+	return strcmp(id, room_id(room));
+}
+
+static int compare_key_of(const void *key, const void *room)
+{
+	return strcmp(key, room_key(room));
+}
+
+static struct room *found_in(void *const *place)
+{
+	return place == NULL ? NULL : *place;
+}
+
+/* ---- The table. ---- */
+
+void rooms_init(struct rooms *rooms, struct journal *journal, size_t most)
+{
+	*rooms = (struct rooms){.journal = journal, .most = most};
+	mutex_init(&rooms->mutex);
+}
+
+static void rooms_unlink(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
+static void rooms_unlink(struct rooms *rooms, struct room *room)
+{
+	(void)tdelete(room, &rooms->by_id, compare_ids);
+	if (room_key(room) != NULL)
+		(void)tdelete(room, &rooms->by_key, compare_keys);
+	room_people(room)->known = false;
+	rooms->count--;
+}
+
+void rooms_fini(struct rooms *rooms)
+{
+	while (rooms->by_id != NULL) {
+		struct room *room = *(struct room **)rooms->by_id; /* the root's */
+
+		rooms_unlink(rooms, room);
+		room_release(room);
+	}
+	mutex_fini(&rooms->mutex);
+}
+
+/* Takes the reference. */
+static enum rooms_result rooms_link(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_link(struct rooms *rooms, struct room *room)
+{
+	if (rooms->count >= rooms->most)
+		return ROOMS_TOO_MANY;
+	if (room_key(room) != NULL && tfind(room, &rooms->by_key, compare_keys) != NULL)
+		return ROOMS_EXISTS;
+	if (tsearch(room, &rooms->by_id, compare_ids) == NULL)
+		return ROOMS_NO_MEMORY;
+	if (room_key(room) != NULL && tsearch(room, &rooms->by_key, compare_keys) == NULL) {
+		(void)tdelete(room, &rooms->by_id, compare_ids);
+		return ROOMS_NO_MEMORY;
+	}
+	room_people(room)->known = true;
+	rooms->count++;
+	return ROOMS_DONE;
+}
+
+enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes *attributes, struct room **room)
+{
+	struct room *created = room_open(attributes, rooms->journal);
+	enum rooms_result result;
+
+	if (created == NULL)
+		return ROOMS_NO_MEMORY;
+	(void)room_acquire(created);
+	rooms_lock(rooms);
+	result = rooms_link(rooms, created);
+	rooms_unlock(rooms);
+	if (result != ROOMS_DONE) {
+		room_release(created);
+		room_release(created);
+		return result;
+	}
+	*room = created;
+	return ROOMS_DONE;
+}
+
+struct room *rooms_find(struct rooms *rooms, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+	struct room *room;
+
+	(void)name_key(name, key);
+	rooms_lock(rooms);
+	room = found_in(tfind(key, &rooms->by_key, compare_key_of));
+	if (room == NULL)
+		room = found_in(tfind(name, &rooms->by_id, compare_id_of));
+	if (room != NULL)
+		(void)room_acquire(room);
+	rooms_unlock(rooms);
+	return room;
+}
+
+/* Unlinks a room that is to go. Returns whether the table's reference is now the caller's. */
+static bool rooms_let_go(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
+static bool rooms_let_go(struct rooms *rooms, struct room *room)
+{
+	struct room_people *people = room_people(room);
+
+	if (!people->known || people->count > 0 || room_attributes(room)->persistent)
+		return false;
+	rooms_unlink(rooms, room);
+	return true;
+}
+
+void rooms_forget_empty(struct rooms *rooms, struct room *room)
+{
+	bool let_go;
+
+	rooms_lock(rooms);
+	let_go = rooms_let_go(rooms, room);
+	rooms_unlock(rooms);
+	if (let_go)
+		room_release(room);
+}
+
+void rooms_remove(struct rooms *rooms, struct room *room)
+{
+	bool known;
+
+	rooms_lock(rooms);
+	known = room_people(room)->known;
+	if (known)
+		rooms_unlink(rooms, room);
+	rooms_unlock(rooms);
+	room_shut(room);
+	if (known)
+		room_release(room);
+}
+
+/* ---- People. ---- */
+
+static enum rooms_result rooms_admit(struct member *member) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_admit(struct member *member)
+{
+	struct room_people *people = room_people(member->room);
+	size_t capacity = room_attributes(member->room)->capacity;
+
+	if (!people->known || room_is_shut(member->room))
+		return ROOMS_GONE;
+	if (capacity > 0 && people->count >= capacity)
+		return ROOMS_FULL;
+	member->next_person = people->first;
+	if (people->first != NULL)
+		people->first->previous_person = member;
+	people->first = member;
+	people->count++;
+	return ROOMS_DONE;
+}
+
+enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
+{
+	enum rooms_result result;
+
+	rooms_lock(rooms);
+	result = rooms_admit(member);
+	rooms_unlock(rooms);
+	if (result == ROOMS_DONE)
+		(void)room_acquire(member->room);
+	return result;
+}
+
+void rooms_exit(struct rooms *rooms, struct member *member)
+{
+	struct room_people *people = room_people(member->room);
+	bool let_go;
+
+	rooms_lock(rooms);
+	if (member->previous_person == NULL)
+		people->first = member->next_person;
+	else
+		member->previous_person->next_person = member->next_person;
+	if (member->next_person != NULL)
+		member->next_person->previous_person = member->previous_person;
+	people->count--;
+	let_go = rooms_let_go(rooms, member->room);
+	rooms_unlock(rooms);
+	if (let_go)
+		room_release(member->room);
+	room_release(member->room);
+}
+
+size_t rooms_people_count(struct rooms *rooms, struct room *room)
+{
+	size_t count;
+
+	rooms_lock(rooms);
+	count = room_people(room)->count;
+	rooms_unlock(rooms);
+	return count;
+}
+
+size_t rooms_visit_people(struct rooms *rooms, struct room *room, size_t most,
+	void (*visit)(const struct client *client, void *context), void *context)
+{
+	struct member *member;
+	size_t count;
+
+	rooms_lock(rooms);
+	member = room_people(room)->first;
+	for (size_t i = 0; i < most && member != NULL; i++, member = member->next_person)
+		visit(member->client, context);
+	count = room_people(room)->count;
+	rooms_unlock(rooms);
+	return count;
+}
+
+/* What rooms_visit() carries through the tree. */
+struct rooms_walk {
+	void (*visit)(struct room *room, size_t people, void *context);
+	void *context;
+	size_t most;
+	size_t count;
+};
+
+/* twalk_r() runs under the lock; clang cannot see it. */
+static void rooms_walk_node(const void *node, VISIT order, void *context) UNCHECKED;
+static void rooms_walk_node(const void *node, VISIT order, void *context)
+{
+	struct room *room = *(struct room *const *)node;
+	struct rooms_walk *walk = context;
+
+	if ((order != postorder && order != leaf) || !room_attributes(room)->listed)
+		return;
+	if (walk->count++ < walk->most)
+		walk->visit(room, room_people(room)->count, walk->context);
+}
+
+size_t rooms_visit(struct rooms *rooms, size_t most,
+	void (*visit)(struct room *room, size_t people, void *context), void *context)
+{
+	struct rooms_walk walk = {.visit = visit, .context = context, .most = most};
+
+	rooms_lock(rooms);
+	twalk_r(rooms->by_key, rooms_walk_node, &walk);
+	rooms_unlock(rooms);
+	return walk.count;
+}
+
+void rooms_change(struct rooms *rooms, void (*change)(void *context), void *context)
+{
+	rooms_lock(rooms);
+	change(context);
+	rooms_unlock(rooms);
+}

@@ -1,0 +1,74 @@
+/*
+ * The rooms there are, by name and by id, and who is in each.
+ *
+ * A room that is not persistent goes away with its last member. The table has a reference to each room, and each member
+ * has one.
+ *
+ * Threads: any.
+ */
+#ifndef TCPSERVER_CORE_ROOMS_H
+#define TCPSERVER_CORE_ROOMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tcpserver/core/locks.h"
+#include "tcpserver/core/room.h"
+
+struct client;
+struct journal;
+
+struct rooms {
+	pthread_mutex_t mutex;   /* ROOMS_LOCK           */
+	struct journal *journal; /* constant             */
+	size_t most;             /* constant             */
+	void *by_id GUARDED_BY(ROOMS_LOCK);  /* trees of rooms (tsearch) */
+	void *by_key GUARDED_BY(ROOMS_LOCK); /* those with a name        */
+	size_t count GUARDED_BY(ROOMS_LOCK);
+};
+
+enum rooms_result {
+	ROOMS_DONE,
+	ROOMS_EXISTS,    /* there is a room of that name      */
+	ROOMS_TOO_MANY,  /* there are as many as allowed      */
+	ROOMS_FULL,      /* the room takes no more members    */
+	ROOMS_GONE,      /* the room is over                  */
+	ROOMS_NO_MEMORY,
+};
+
+void rooms_init(struct rooms *rooms, struct journal *journal, size_t most) UNCHECKED;
+/* Nobody may be in a room any more. */
+void rooms_fini(struct rooms *rooms) UNCHECKED;
+
+/* Makes a room, and gives a reference to it. It goes away with its last member, or, if nobody enters it, with
+ * rooms_forget_empty(). */
+enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes *attributes, struct room **room)
+	MUST_CHECK;
+/* The room of that name, or else of that id, with a reference; NULL if there is none. */
+struct room *rooms_find(struct rooms *rooms, const char *name) MUST_CHECK;
+/* Removes a room that is not persistent and that nobody is in. */
+void rooms_forget_empty(struct rooms *rooms, struct room *room);
+
+/* Counts the member among the people of its room. Others see it in the room only after room_join(). */
+enum rooms_result rooms_enter(struct rooms *rooms, struct member *member) MUST_CHECK;
+/* Takes that back, and the member's reference to the room; the room may be gone then. */
+void rooms_exit(struct rooms *rooms, struct member *member);
+/* The room is not found any more, and closed to its members. */
+void rooms_remove(struct rooms *rooms, struct room *room);
+
+size_t rooms_people_count(struct rooms *rooms, struct room *room);
+
+/*
+ * Calls 'visit' for up to 'most' people of the room, under ROOMS_LOCK: short, without waiting. Returns how many there are.
+ */
+size_t rooms_visit_people(struct rooms *rooms, struct room *room, size_t most,
+	void (*visit)(const struct client *client, void *context), void *context);
+
+/* Calls 'visit' for up to 'most' listed rooms, by name; as above. Returns how many listed rooms there are. */
+size_t rooms_visit(struct rooms *rooms, size_t most,
+	void (*visit)(struct room *room, size_t people, void *context), void *context);
+
+/* Runs 'change' under ROOMS_LOCK: for what people have, as their names, that others look at. */
+void rooms_change(struct rooms *rooms, void (*change)(void *context), void *context);
+
+#endif

@@ -1,0 +1,210 @@
+#include "tcpserver/core/visit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/text.h"
+#include "tcpserver/core/member.h"
+#include "tcpserver/core/rooms.h"
+#include "tcpserver/core/session.h"
+#include "tcpserver/core/talk.h"
+
+/* ---- Rooms with a name. ---- */
+
+static void visit_tell_where(struct session *session, const struct room *room)
+{
+	size_t people = rooms_people_count(&session->talk->rooms, session->place->room);
+	char topic[ROOM_TOPIC_SIZE];
+
+	room_topic(session->place->room, topic);
+	session_notice_in(session, room, "You are in %s, %zu here.%s%s", room_label(room), people,
+		topic[0] == '\0' ? "" : " The topic is: ", topic);
+}
+
+/* Goes into the room, whose reference it takes, and says so. Returns false when the room is gone. */
+static bool visit_enter(struct session *session, struct room *room)
+{
+	struct member *place = session_place(session, room_id(room));
+	enum session_step step = SESSION_WENT;
+
+	if (place != NULL) {
+		session->place = place;
+		room_release(room);
+	} else {
+		step = session_go(session, room);
+	}
+	if (step == SESSION_WENT)
+		visit_tell_where(session, session->place->room);
+	else if (step == SESSION_FULL)
+		session_error(session, "room-full", "the room has as many members as it may; try another one");
+	return step != SESSION_GONE;
+}
+
+/* Tells why no room could be made. */
+static void visit_refuse(struct session *session, enum rooms_result result, const char *name)
+{
+	if (result == ROOMS_TOO_MANY)
+		session_error(session, "too-many-rooms", "there are %zu rooms, which is the most; join one of them, see /rooms",
+			session->talk->rooms.most);
+	else if (result == ROOMS_EXISTS)
+		session_error(session, "room-exists", "there is a room %s already; /join %s goes there", name, name);
+	else
+		session_error(session, "no-memory", "the server has no memory for one more room now; try again later");
+}
+
+/* Makes a named room. Tells the client, and returns false, when that is not to be. */
+static bool visit_may_make(struct session *session, const char *text, char name[NAME_SIZE])
+{
+	if (!session->talk->rooms_are_open) {
+		session_error(session, "no-such-room", "there is no room %s, and nobody may make one here; /rooms lists those"
+			" there are", text);
+		return false;
+	}
+	if (name_make(text, strlen(text), name))
+		return true;
+	session_error(session, "bad-room-name", "a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside;"
+		" choose another");
+	return false;
+}
+
+static enum rooms_result visit_make(struct session *session, const char *name, struct room **room)
+{
+	struct room_attributes attributes = {
+		.name = name,
+		.creator = session->client.name,
+		.creator_number = session->stranger.number,
+		.listed = true,
+	};
+
+	return rooms_create(&session->talk->rooms, &attributes, room);
+}
+
+void visit_room(struct session *session, const char *text)
+{
+	char name[NAME_SIZE];
+
+	if (name_make(text, strlen(text), name)) /* the form in which it would be made, or rooms_find() might never find it */
+		text = name;
+	for (;;) { /* a room may come or go between the look and the step */
+		struct room *room = rooms_find(&session->talk->rooms, text);
+		enum rooms_result result = ROOMS_DONE;
+
+		if (room == NULL && !visit_may_make(session, text, name))
+			return;
+		if (room == NULL)
+			result = visit_make(session, name, &room);
+		if (result == ROOMS_EXISTS)
+			continue;
+		if (result != ROOMS_DONE) {
+			visit_refuse(session, result, name);
+			return;
+		}
+		if (visit_enter(session, room))
+			return;
+	}
+}
+
+void visit_new_room(struct session *session, const char *text)
+{
+	char name[NAME_SIZE];
+	struct room *room;
+	enum rooms_result result;
+
+	if (!visit_may_make(session, text, name))
+		return;
+	result = visit_make(session, name, &room);
+	if (result != ROOMS_DONE)
+		visit_refuse(session, result, name);
+	else if (!visit_enter(session, room)) /* somebody went in and out before us */
+		visit_room(session, name);
+}
+
+/* ---- Strangers. ---- */
+
+static bool is_pair(const struct member *place)
+{
+	return room_attributes(place->room)->ends_with_member;
+}
+
+/* Nobody is in two pairs at a time. */
+static bool visit_is_paired(struct session *session)
+{
+	for (size_t i = 0; i < session->place_count; i++) {
+		if (!is_pair(session->places[i]))
+			continue;
+		session_error(session, "already-in-room", "you are in room %s with a stranger, or waiting for one; /leave it first",
+			room_label(session->places[i]->room));
+		return true;
+	}
+	return false;
+}
+
+/* Goes to the room of a stranger, whose reference it takes. Returns false when the stranger has gone, or has company. */
+static bool visit_meet(struct session *session, struct room *room)
+{
+	enum session_step step = session_go(session, room_acquire(room));
+
+	if (step == SESSION_WENT)
+		session_notice_in(session, session->place->room, "You met a stranger in room %s. Say hello; /leave ends it.",
+			room_label(session->place->room));
+	else if (step == SESSION_STAYED)
+		rooms_remove(&session->talk->rooms, room); /* or the stranger, who is on no list now, would wait in vain */
+	room_release(room);
+	return step != SESSION_GONE && step != SESSION_FULL;
+}
+
+/* Goes to a new pair room. Returns whether the client is in it. */
+static bool visit_pair_room(struct session *session)
+{
+	struct room_attributes attributes = {
+		.creator = session->client.name,
+		.creator_number = session->stranger.number,
+		.capacity = 2,
+		.ends_with_member = true,
+	};
+	struct room *room;
+	enum rooms_result result = rooms_create(&session->talk->rooms, &attributes, &room);
+
+	if (result == ROOMS_DONE)
+		return session_go(session, room) == SESSION_WENT;
+	visit_refuse(session, result, "");
+	return false;
+}
+
+static void visit_tell_waiting(struct session *session)
+{
+	session_notice_in(session, session->place->room, "You wait for a stranger in room %s; /leave gives up.", room_label(session->place->room));
+}
+
+void visit_wait(struct session *session)
+{
+	if (visit_is_paired(session) || !visit_pair_room(session))
+		return;
+	visit_tell_waiting(session);
+	strangers_wait(&session->talk->strangers, &session->stranger, session->place->room);
+}
+
+void visit_stranger(struct session *session)
+{
+	struct strangers *strangers = &session->talk->strangers;
+	struct room *room;
+
+	if (visit_is_paired(session))
+		return;
+	if (!session_may_go(session))
+		return;
+	do {
+		room = strangers_match(strangers, &session->stranger);
+		if (room != NULL)
+			continue;
+		if (!visit_pair_room(session))
+			break;
+		room = strangers_match_or_wait(strangers, &session->stranger, session->place->room);
+		if (room == NULL) {
+			visit_tell_waiting(session);
+			return;
+		}
+		session_leave(session, session->place, NULL); /* somebody began to wait in the meantime */
+	} while (!visit_meet(session, room));
+	session_go_home(session);
+}

@@ -1,0 +1,20 @@
+/*
+ * Going from room to room: to one of a name, to one's own, to a stranger.
+ *
+ * Threads: the client's own. All tell the client how it went.
+ */
+#ifndef TCPSERVER_CORE_VISIT_H
+#define TCPSERVER_CORE_VISIT_H
+
+struct session;
+
+/* Goes to the room of that name or id, which is made if there is none and rooms are open. */
+void visit_room(struct session *session, const char *name);
+/* Makes a room of that name, which must be new, and goes there. */
+void visit_new_room(struct session *session, const char *name);
+/* Goes to the stranger who waits longest, or waits for one. */
+void visit_stranger(struct session *session);
+/* Waits for a stranger in a new room. */
+void visit_wait(struct session *session);
+
+#endif

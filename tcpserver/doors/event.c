@@ -1,0 +1,144 @@
+#include "tcpserver/doors/event.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcpserver/core/command.h"
+#include "tcpserver/core/message.h"
+#include "tcpserver/core/session.h"
+#include "tcpserver/doors/json_writer.h"
+#include "tcpserver/doors/line.h"
+#include "tcpserver/doors/request.h"
+
+/* ---- How messages look. ---- */
+
+/* 'kind', and for those that Chatty had, its 'event_type'. */
+static const struct {
+	const char *kind;
+	const char *event_type;
+} kinds[MESSAGE_KINDS] = {
+	[MESSAGE_TEXT] = {"message", NULL},
+	[MESSAGE_ACTION] = {"action", NULL},
+	[MESSAGE_JOINED] = {"joined", "participant_joined"},
+	[MESSAGE_LEFT] = {"left", "participant_left"},
+	[MESSAGE_NICK] = {"nick", NULL},
+	[MESSAGE_TOPIC] = {"topic", NULL},
+	[MESSAGE_ROOM_CLOSED] = {"room_closed", NULL},
+};
+
+static size_t event_encode(const struct message *message, char *out, size_t size)
+{
+	struct json_writer json = {.out = out, .size = size};
+
+	json_write_open(&json);
+	json_write_number(&json, "seq", message->seq);
+	json_write_string(&json, "room", message->room, message->room_size);
+	json_write_time(&json, "at", message->at_ns);
+	json_write_text(&json, "event_type", kinds[message->kind].event_type);
+	json_write_text(&json, "kind", kinds[message->kind].kind);
+	json_write_string(&json, "participant", message->participant, message->participant_size);
+	if (message->kind != MESSAGE_JOINED && message->kind != MESSAGE_ROOM_CLOSED)
+		json_write_string(&json, "text", message->text, message->text_size);
+	json_write_close(&json);
+	json_write_bytes(&json, "\n", 1);
+	return json.used;
+}
+
+const struct format event_format = {.name = "event", .encode = event_encode};
+
+/* ---- Words to one client. ---- */
+
+static void event_write(struct json_writer *json, const struct telling *telling)
+{
+	static const char *const names[] = {
+		[TELL_NOTICE] = "notice",
+		[TELL_ERROR] = "error",
+		[TELL_WELCOME] = "welcome",
+		[TELL_DIRECT] = "direct",
+		[TELL_PONG] = "pong",
+		[TELL_SAID] = "notice",
+		[TELL_FAREWELL] = "notice",
+	};
+	bool farewell = telling->kind == TELL_FAREWELL;
+
+	json_write_open(json);
+	json_write_text(json, "kind", names[telling->kind]);
+	json_write_time(json, "at", clock_wall_ns());
+	json_write_text(json, "event_type", farewell ? "server_shutting_down" : NULL);
+	json_write_text(json, "code", telling->kind == TELL_SAID ? "said" : telling->code);
+	json_write_raw(json, "id", telling->request_id);
+	if (telling->seq != 0)
+		json_write_number(json, "seq", telling->seq);
+	json_write_text(json, "room", telling->room);
+	json_write_text(json, "participant", telling->participant);
+	json_write_text(json, "to", telling->to);
+	if (telling->kind == TELL_WELCOME)
+		json_write_text(json, "protocol", "tcpchat/1");
+	json_write_text(json, farewell ? "address" : "text", telling->text);
+	if (farewell)
+		json_write_text(json, "text", "the server is stopping");
+	json_write_close(json);
+	json_write_bytes(json, "\n", 1);
+}
+
+static char *event_words(const struct telling *telling, size_t *size)
+{
+	struct json_writer counted = {.size = 0};
+	struct json_writer written = {.size = 0};
+
+	*size = 0;
+	event_write(&counted, telling);
+	written.size = counted.used;
+	written.out = malloc(counted.used);
+	if (written.out == NULL)
+		return NULL;
+	event_write(&written, telling);
+	*size = written.used;
+	return written.out;
+}
+
+const struct door event_door = {
+	.name = "event",
+	.format = &event_format,
+	.many_rooms = true,
+	.serve = line_serve,
+	.words = event_words,
+	.turn_away = line_turn_away,
+};
+
+/* ---- Requests. ---- */
+
+static void say_text(struct session *session, const struct request *request)
+{
+	struct member *place = session_place(session, request->room == NULL ? "" : request->room);
+	enum message_kind kind = request->action ? MESSAGE_ACTION : MESSAGE_TEXT;
+
+	if (place == NULL)
+		session_error(session, "not-in-room", "you are not in %s; join it first", request->room);
+	else
+		session_say(session, place, kind, request->text, strlen(request->text));
+}
+
+static void run_request(struct session *session, const struct request *request)
+{
+	if (request->wrong != NULL)
+		session_error(session, "bad-request", "%s; see the requests in PROTOCOL.md", request->wrong);
+	else if (request->command != NULL)
+		command_find(request->command)->run(session, request->arguments);
+	else
+		say_text(session, request);
+}
+
+void event_request(struct session *session, const char *line, size_t size)
+{
+	struct request request;
+
+	request_read(&request, line, size);
+	session->request_id = request.id;
+	session->request_answered = false;
+	run_request(session, &request);
+	if (request.id != NULL && !session->request_answered) /* what it did shows in a room, or not at all */
+		session_tell(session, &(struct telling){.kind = TELL_NOTICE, .code = "done", .request_id = request.id});
+	session->request_id = NULL;
+	request_fini(&request);
+}

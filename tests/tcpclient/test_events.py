@@ -1,0 +1,359 @@
+"""The client in event mode: rooms, requests that are answered, and what it makes of events."""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+
+from support import DEADLINE, HOST, Fake, Filter, Terminal, WELCOME, main, wait_for
+from talk import Server
+
+
+def person(server, name, *arguments, **options):
+    port = getattr(server, "port")
+    return Terminal("-username", name, *arguments, f"{HOST}:{port}", **{"width": 100, **options})
+
+
+class Events:
+    """The other end of a client in event mode, played by the test."""
+
+    def __init__(self, peer, name="bob"):
+        self.peer = peer
+        peer.welcome(name)
+        peer.expect("/events")
+        self.tell(kind="welcome", participant=name, room="lobby", protocol="tcpchat/1")
+
+    def tell(self, **event):
+        self.peer.say(json.dumps(event, ensure_ascii=False))
+
+    def request(self):
+        return json.loads(self.peer.line())
+
+    def expect_first(self, *rooms):
+        """What is asked at the beginning."""
+        for room in rooms:
+            request = self.request()
+            assert (request["op"], request["room"]) == ("join", room), request
+        if rooms:
+            assert self.request()["op"] == "switch"
+        assert [self.request()["op"], self.request()["op"]] == ["who", "rooms"]
+
+
+def events(server, terminal, *rooms, name="bob"):
+    other = Events(server.accept(), name)
+    other.expect_first(*rooms)
+    terminal.wait(r"You\(%s\)> ?\Z" % name)
+    return other
+
+
+def bob(server, *arguments, **options):
+    return Terminal("-username", "bob", *arguments, server.address, **{"width": 100, **options})
+
+
+def enter(terminal, text):
+    terminal.type(text)
+    terminal.keys("Enter")
+
+
+# Messages
+
+
+def test_a_message_is_a_request_with_a_number():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, 'say "it" \\')
+        request = other.request()
+        assert request == {"op": "send", "room": "lobby", "text": 'say "it" \\', "id": request["id"]}, request
+        enter(terminal, "//slash")
+        assert other.request()["text"] == "/slash"
+        enter(terminal, "/me waves")
+        request = other.request()
+        assert request["action"] is True and request["text"] == "waves", request
+        enter(terminal, "/frob 1")
+        assert other.peer.line() == "/frob 1"  # the server knows best what is wrong with it
+
+
+def test_what_was_not_acknowledged_is_sent_again_in_its_room():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/join tea")
+        other.tell(kind="notice", id=other.request()["id"], text="You are in tea, 1 here.")
+        terminal.wait(r"^\[tea\] You\(bob\)>")
+        assert other.request()["op"] == "who"
+        for text in ("one", "two", "three"):
+            enter(terminal, text)
+        first, second, third = other.request(), other.request(), other.request()
+        other.tell(kind="notice", code="said", id=third["id"], room="tea", seq=4)
+        other.tell(kind="error", code="not-stored", id=first["id"], text="the disk is full")
+        terminal.wait(r"! not-stored: the disk is full\n.*\(refused\) one")
+        other.peer.reset()
+        other = events(server, terminal, "tea")
+        assert other.request() == second
+
+
+def test_a_hostile_server_does_not_reach_the_terminal():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        terminal.type("kept")
+        other.tell(kind="message", room="lo\x1b[2Jbby", participant="a\x1b]2;owned\x07nn", text="x\x1b[2J\x1bc\nnew line\x9b5n")
+        other.tell(kind="message", room=["a"], participant=7, text=None, id={"a": 1}, at=[])
+        other.tell(kind="\x1b[31mnew kind", participant="eve", text="something new", id=2**62)
+        other.peer.say("[" * 100000, '{"kind":' * 1000, '{"kind":"message","kind":"error"}', "{", '{"a":"\\u0000"}', "nothing")
+        for _ in range(50):
+            other.tell(kind="welcome", participant="é" * 300, room="é" * 300)
+            other.tell(kind="message", room="é" * 300, participant="é" * 300, text="hi")
+            other.tell(kind="nick", room="é" * 300, participant="bob", text="bob")
+            other.tell(kind="room_closed", room="lobby", participant="é" * 300)
+            other.tell(kind="joined", room="é" * 300, participant="é" * 300)
+        other.tell(kind="message", room="lobby", participant="ann", text="after", at="2026-99-99T99:99:99Z")
+        terminal.wait(r"ann: after\n.*You\(bob\)> kept\Z")
+        rows = terminal.history()
+        assert "owned" not in terminal.tmux("display-message", "-p", "#{pane_title}")
+        assert any("eve: something new" in row for row in rows), rows
+
+
+# Rooms
+
+
+def test_several_rooms():
+    with Server() as server, person(server, "bob") as terminal, person(server, "ann") as other:
+        terminal.wait_prompt()
+        other.wait_prompt("ann")
+        enter(terminal, '/join "tea time"')
+        terminal.wait(r"You are in tea time, 1 here.*\n\[tea time\] You\(bob\)> ?\Z")
+        enter(other, "hello lobby")
+        terminal.wait(r"\[lobby\] ann: hello lobby")
+        enter(terminal, "hello tea")
+        terminal.wait(r"^\d\d:\d\d bob: hello tea")
+        enter(terminal, "/switch lobby")
+        enter(terminal, "hello again")
+        other.wait(r"bob: hello again")
+        terminal.wait(r"bob: hello again\nYou\(bob\)> ?\Z")
+        assert "hello tea" not in "\n".join(other.rows())
+        enter(terminal, "/switch nowhere")
+        terminal.wait(r"not-in-room.*\nYou\(bob\)> ?\Z")
+        enter(terminal, "still here")
+        other.wait("bob: still here")
+        enter(terminal, '/leave "tea time"')
+        terminal.wait("You left tea time")
+
+
+def test_lines_after_a_join_go_to_the_new_room():
+    with Server() as server, person(server, "bob") as terminal, person(server, "ann") as other:
+        terminal.wait_prompt()
+        other.wait_prompt("ann")
+        enter(other, "/join tea")
+        other.wait(r"\[tea\] You")
+        terminal.keys("/join tea", "Enter", "one", "Enter", "/leave", "Enter", "two", "Enter")
+        other.wait(r"^\d\d:\d\d bob: one")
+        other.wait(r"\[lobby\] bob: two")
+
+
+def test_strangers_meet():
+    with Server() as server, person(server, "bob") as terminal, person(server, "ann") as other:
+        terminal.wait_prompt()
+        other.wait_prompt("ann")
+        enter(terminal, "/join")
+        terminal.wait(r"You wait for a stranger.*\n\[[0-9a-f]{20}\] You\(bob\)>")
+        enter(other, "/join")
+        other.wait(r"You met a stranger.*\n\[[0-9a-f]{20}\] You\(ann\)>")
+        enter(other, "hello stranger")
+        terminal.wait(r"^\d\d:\d\d ann: hello stranger")
+        enter(other, "/leave")
+        other.wait(r"You left .*\nYou\(ann\)> ?\Z")
+
+
+def test_rooms_are_joined_again():
+    server = Server()
+    try:
+        with person(server, "bob", "--room", "tea") as terminal:
+            terminal.wait(r"You are in tea, 1 here.*\n\[tea\] You\(bob\)> ?\Z")
+            server.process.kill()
+            server.process.wait()
+            terminal.wait(r"^\(offline\)")
+            enter(terminal, "meanwhile")
+            with Server(listen=(f"{HOST}:{server.port}",)) as again:
+                terminal.wait(r"^\d\d:\d\d bob: meanwhile\n\[tea\] You\(bob\)> ?\Z")
+                with Filter("-username", "eve", "-c", "/who tea", f"{HOST}:{again.port}", stdin=subprocess.DEVNULL) as client:
+                    code, lines, _ = client.end()
+                    assert code == 0 and "* 1 in tea: bob" in lines, lines
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+# What is seen
+
+
+def test_who_is_ignored_is_not_seen():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/ignore eve")
+        other.tell(kind="notice", id=other.request()["id"], text="you ignore eve; /ignore eve again ends that")
+        other.tell(kind="message", room="lobby", participant="eve", text="not seen")
+        other.tell(kind="message", room="lobby", participant="ann", text="seen")
+        rows = terminal.wait("ann: seen")
+        assert "not seen" not in "\n".join(rows), rows
+        other.peer.reset()
+        other = Events(server.accept())
+        assert other.request()["user"] == "eve"
+
+
+def test_days_are_separated():
+    with Fake() as server, bob(server, environment={"TZ": "UTC"}) as terminal:
+        other = events(server, terminal)
+        for at, text in (("2026-11-20T23:59:00.5Z", "one"), ("2026-11-21T00:01:00.5Z", "two")):
+            other.tell(kind="message", room="lobby", participant="ann", text=text, at=at)
+        terminal.wait(r"23:59 ann: one\n.*Saturday, 21 November 2026.*\n00:01 ann: two")
+
+
+def test_who_comes_and_goes_in_a_row_is_one_line():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        terminal.type("typed")
+        other.tell(kind="joined", room="lobby", participant="ann")
+        terminal.wait(r'^\d\d:\d\d User "ann" just joined the chat!\nYou\(bob\)> typed\Z')
+        for name in ("eve", "dan"):
+            other.tell(kind="joined", room="lobby", participant=name)
+        other.tell(kind="left", room="lobby", participant="ann", text="normally")
+        rows = terminal.wait(r"^\d\d:\d\d ann, eve, dan joined; ann left\nYou\(bob\)> typed\Z")
+        assert len(rows) == 5, rows
+        for number in range(12):
+            other.tell(kind="joined", room="lobby", participant=f"a person with a long name {number}")
+            if number == 6:
+                terminal.wait("long name 4")
+        rows = terminal.wait(r"and 7 more joined; ann left\nYou\(bob\)> typed\Z")
+        assert len(rows) == 5, rows
+        other.tell(kind="message", room="lobby", participant="eve", text="hi")
+        other.tell(kind="joined", room="lobby", participant="zoe")
+        terminal.wait(r'ann left\n\d\d:\d\d eve: hi\n\d\d:\d\d User "zoe" just joined the chat!\nYou')
+
+
+def test_search_and_save():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        for text in ("Green tea", "black coffee", "GREEN coffee"):
+            other.tell(kind="message", room="lobby", participant="ann", text=text)
+        terminal.wait("GREEN coffee")
+        enter(terminal, "/search green coff")
+        terminal.wait(r"\(found: 1\)\n.*ann: GREEN coffee\nYou")
+        enter(terminal, "/save out.txt")
+        terminal.wait("Saved what was received")
+        saved = terminal.path / "out.txt"
+        assert [line[6:] for line in saved.read_text().splitlines()][-3:] == [
+            "ann: Green tea", "ann: black coffee", "ann: GREEN coffee"]
+        assert saved.stat().st_mode & 0o777 == 0o600
+        enter(terminal, "/save out.txt")
+        terminal.wait("there is a file of that name")
+
+
+def raw_output(terminal):
+    """What the client writes from now on, as it is."""
+    path = terminal.path / "raw"
+    terminal.tmux("pipe-pane", f"cat >{path}")
+    wait_for(path.exists, "the file")
+    return path
+
+
+def test_a_mention_rings_and_notifies():
+    with Fake() as server, bob(server, "--highlight", "tea", environment={"TERM_PROGRAM": ""}) as terminal:
+        other = events(server, terminal)
+        raw = raw_output(terminal)
+        other.tell(kind="message", room="lobby", participant="ann", text="nobody is called bobby")
+        terminal.wait("bobby")
+        assert b"\a" not in raw.read_bytes() and b"\x1b[7m" not in raw.read_bytes()
+        other.tell(kind="message", room="lobby", participant="ann", text="Tea is ready")
+        terminal.wait("Tea is ready")
+        wait_for(lambda: b"\a" in raw.read_bytes() and b"\x1b[7m" in raw.read_bytes(), "the bell")
+        terminal.tmux("send-keys", "-H", "1b", "5b", "4f")  # the terminal lost the focus
+        terminal.type("x")
+        terminal.wait_prompt(typed="x")
+        other.tell(kind="message", room="lobby", participant="ann", text="BOB; come\x1b]0;x\x07")
+        terminal.wait("BOB; come")
+        wait_for(lambda: b"]9;ann: BOB  come]0 x" in raw.read_bytes(), "the notification")
+        assert b"\x1bPtmux;\x1b\x1b]9;" in raw.read_bytes()
+        terminal.tmux("send-keys", "-H", "1b", "5b", "49")
+        terminal.wait("1 new since you looked away")
+
+
+def test_tab_completes_commands_rooms_and_people():
+    with Fake() as server, bob(server) as terminal:
+        other = Events(server.accept())
+        who = other.request()
+        rooms = other.request()
+        other.tell(kind="notice", id=who["id"], text="3 here: amy, ann, bob")
+        other.tell(kind="notice", id=rooms["id"], text="2 rooms:")
+        other.tell(kind="notice", id=rooms["id"], text="tea time (2) - its topic (or so)")
+        other.tell(kind="message", room="lobby", participant="ann", text="hi")
+        terminal.wait("ann: hi")
+        for typed, tabs, wanted in (
+            ("a", 1, "ann:"), ("a", 2, "amy:"), ("a", 3, "ann:"), ("hello A", 1, "hello ann"), ("/inv", 1, "/invite"),
+            ("/join te", 1, '/join "tea time"'), ("/dm am", 1, "/dm amy"), ("zzz", 1, "zzz"), ("/help sw", 1, "/help switch"),
+        ):
+            terminal.type(typed)
+            terminal.keys(*["Tab"] * tabs)
+            terminal.wait_prompt(typed=wanted)
+            terminal.keys("C-u")
+            terminal.wait_prompt()
+
+
+def test_typed_lines_are_remembered_for_each_server():
+    with tempfile.TemporaryDirectory() as state:
+        for line in ("first", None):
+            with Server() as server, person(server, "bob", environment={"XDG_STATE_HOME": state}) as terminal:
+                terminal.wait_prompt()
+                if line is None:
+                    terminal.keys("Up", "C-e")
+                    terminal.type("!")
+                    terminal.wait_prompt(typed="!")
+                    break
+                enter(terminal, line)
+                terminal.wait("bob: first")
+                port = server.port
+            with Server(listen=(f"{HOST}:{port}",)) as server, person(
+                    server, "bob", environment={"XDG_STATE_HOME": state}) as terminal:
+                terminal.wait_prompt()
+                terminal.keys("Up")
+                terminal.wait_prompt(typed="first")
+            files = os.listdir(os.path.join(state, "tcpclient"))
+            assert files == [f"history-{HOST}-{port}"], files
+            assert os.stat(os.path.join(state, "tcpclient", files[0])).st_mode & 0o777 == 0o600
+
+
+# Scripts
+
+
+def test_json_prints_events_as_they_come():
+    with Server() as server, Filter("-username", "bot", "--json", "--room", "tea", f"{HOST}:{server.port}") as client:
+        code, lines, errors = client.end("hé\n/who\n".encode())
+        assert code == 0, (code, errors)
+        told = [json.loads(line) for line in lines]
+        assert told[0]["kind"] == "welcome"
+        assert any(event["kind"] == "message" and event["text"] == "hé" and event["room"] == "tea" for event in told), told
+        assert any(event.get("text") == "1 here: bot" for event in told), told
+
+
+def test_json_refusals_are_errors():
+    with Server() as server, Filter("-username", "bot", "--json", f"{HOST}:{server.port}") as client:
+        code, _, errors = client.end(b"/switch nowhere\n" + b"x" * 65530 + b"\n")
+        assert code == 1 and "not-in-room" in errors and "too long" in errors, (code, errors)
+
+
+def test_commands_of_the_command_line_are_run():
+    with Server() as server, Filter("-username", "bot", "-c", "/who\nhi", f"{HOST}:{server.port}", stdin=subprocess.DEVNULL) as client:
+        code, lines, errors = client.end()
+        assert code == 0 and lines[1:] == ["* 1 here: bot", "bot: hi"], (code, lines, errors)
+
+
+def test_plain_redraws_nothing():
+    with Server() as server, Terminal("-username", "bob", "--plain", f"{HOST}:{server.port}", width=100) as terminal:
+        terminal.wait(r"^\* Welcome bob")
+        enter(terminal, "hello")
+        terminal.wait(r"^hello\nbob: hello")
+        terminal.keys("C-d")
+        wait_for((terminal.path / "code").exists, "the end")
+
+
+if __name__ == "__main__":
+    main()

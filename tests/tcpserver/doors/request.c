@@ -1,0 +1,144 @@
+#include "tcpserver/doors/request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/check.h"
+
+static struct request request;
+
+static void read_text(const char *text)
+{
+	request_fini(&request);
+	request_read(&request, text, strlen(text));
+}
+
+static void check_wrong(const char *text, const char *part)
+{
+	read_text(text);
+	if (request.wrong == NULL)
+		FAIL("taken: %s", text);
+	CHECK_CONTAINS(request.wrong, part);
+}
+
+static void check_command(const char *text, const char *command, const char *arguments)
+{
+	read_text(text);
+	CHECK_TEXT(request.wrong, NULL);
+	CHECK_TEXT(request.command, command);
+	CHECK_TEXT(request.arguments, arguments);
+}
+
+TEST(a_message_is_read_with_its_room_and_id)
+{
+	read_text("{\"op\":\"send\",\"room\":\"lobby\",\"text\":\"hi \\u00e4\",\"id\":7}");
+	CHECK_TEXT(request.wrong, NULL);
+	CHECK_TEXT(request.command, NULL);
+	CHECK_TEXT(request.room, "lobby");
+	CHECK_TEXT(request.text, "hi ä");
+	CHECK_TEXT(request.id, "7");
+	CHECK(!request.action);
+	read_text("{\"op\":\"send\",\"text\":\"\",\"action\":true}");
+	CHECK_TEXT(request.wrong, NULL);
+	CHECK_TEXT(request.room, NULL);
+	CHECK_TEXT(request.text, "");
+	CHECK_TEXT(request.id, NULL);
+	CHECK(request.action);
+	request_fini(&request);
+}
+
+TEST(a_command_gets_its_fields_as_arguments)
+{
+	check_command("{\"op\":\"join\"}", "join", "");
+	check_command("{\"op\":\"join\",\"room\":\"Johnny Tea\"}", "join", "\"Johnny Tea\"");
+	check_command("{\"op\":\"dm\",\"to\":\"ann\",\"text\":\"hi there\"}", "dm", "\"ann\" hi there");
+	check_command("{\"op\":\"nick\",\"name\":\"Johnny Boi\"}", "nick", "Johnny Boi");
+	check_command("{\"op\":\"new_room\",\"room\":\"tea\"}", "new-room", "\"tea\"");
+	check_command("{\"op\":\"topic\",\"text\":\"a \\\"b\\\"\"}", "topic", "a \"b\"");
+	check_command("{\"op\":\"help\",\"command\":\"me\"}", "help", "me");
+	check_command("{\"op\":\"rooms\",\"unknown\":[{}]}", "rooms", "");
+	request_fini(&request);
+}
+
+TEST(what_is_wrong_is_said)
+{
+	check_wrong("{", "no JSON object");
+	check_wrong("", "no JSON object");
+	check_wrong("[]", "no JSON object");
+	check_wrong("{}{}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"op\":\"rooms\"}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"text\":\"\xFF\"}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"text\":\"\\u0000\"}", "no JSON object");
+	check_wrong("{}", "no string \"op\"");
+	check_wrong("{\"op\":7}", "no string \"op\"");
+	check_wrong("{\"op\":\"frobnicate\"}", "no such \"op\"");
+	check_wrong("{\"op\":\"send\"}", "no string \"text\"");
+	check_wrong("{\"op\":\"send\",\"text\":7}", "no string \"text\"");
+	check_wrong("{\"op\":\"send\",\"text\":\"x\",\"room\":7}", "\"room\" is no string");
+	check_wrong("{\"op\":\"send\",\"text\":\"x\",\"action\":1}", "\"action\"");
+	check_wrong("{\"op\":\"dm\",\"to\":\"ann\"}", "is missing");
+	check_wrong("{\"op\":\"dm\",\"to\":\"ann\",\"text\":null}", "no string");
+	check_wrong("{\"op\":\"join\",\"room\":[]}", "no string");
+	check_wrong("{\"op\":\"join\",\"room\":\"a\\\" b\"}", "quotation mark");
+	check_wrong("{\"op\":\"rooms\",\"id\":1.5}", "\"id\"");
+	check_wrong("{\"op\":\"rooms\",\"id\":{}}", "\"id\"");
+	check_wrong("{\"op\":\"rooms\",\"id\":99999999999999999999}", "no JSON object");
+	request_fini(&request);
+}
+
+TEST(an_id_is_a_string_or_a_whole_number_and_not_long)
+{
+	char text[200] = "{\"op\":\"rooms\",\"id\":\"";
+
+	read_text("{\"op\":\"rooms\",\"id\":\"a\\n\\u009b\"}");
+	CHECK_TEXT(request.id, "\"a\\n\\u009B\""); /* on one line, and nothing that a terminal would take */
+	read_text("{\"op\":\"rooms\",\"id\":-5}");
+	CHECK_TEXT(request.id, "-5");
+	read_text("{\"op\":\"frobnicate\",\"id\":8}"); /* what is wrong has an id, too */
+	CHECK(request.wrong != NULL);
+	CHECK_TEXT(request.id, "8");
+	memset(text + strlen(text), 'x', REQUEST_ID_SIZE_MAX - 2);
+	(void)strcat(text, "\"}");
+	read_text(text);
+	CHECK_EQUAL(strlen(request.id), REQUEST_ID_SIZE_MAX);
+	(void)strcpy(text + strlen(text) - 2, "x\"}");
+	check_wrong(text, "\"id\" of the request is too long");
+	check_wrong("{\"op\":\"rooms\",\"id\":\"a\x7F\"}", "\"id\" of the request");
+	request_fini(&request);
+}
+
+TEST(a_text_is_made_safe)
+{
+	read_text("{\"op\":\"send\",\"text\":\"a\\u001b[31m\\nb\\u009b\"}");
+	CHECK_TEXT(request.text, "a[31mb");
+	check_command("{\"op\":\"dm\",\"to\":\"a\\nb\",\"text\":\"c\\r\\nd\"}", "dm", "\"ab\" cd");
+	request_fini(&request);
+}
+
+TEST(brackets_in_brackets_are_refused_before_they_are_read)
+{
+	static char text[200000];
+	size_t size = 0;
+
+	for (int depth = 1; depth <= REQUEST_DEPTH_MAX; depth++) {
+		char nested[100] = "{\"op\":\"rooms\",\"x\":";
+
+		for (int i = 1; i < depth; i++)
+			(void)strcat(nested, "[");
+		(void)strcat(nested, depth == 1 ? "1" : "");
+		for (int i = 1; i < depth; i++)
+			(void)strcat(nested, "]");
+		(void)strcat(nested, "}");
+		read_text(nested);
+		CHECK_TEXT(request.wrong, NULL);
+	}
+	check_wrong("{\"op\":\"rooms\",\"x\":[[[[[[[[]]]]]]]]}", "no JSON object");
+	while (size + 6 < sizeof text)
+		size += (size_t)sprintf(text + size, "{\"a\":");
+	check_wrong(text, "no JSON object");
+	memset(text, '[', sizeof text - 1);
+	check_wrong(text, "no JSON object");
+	check_command("{\"op\":\"topic\",\"text\":\"[[[[[[[[[[{{{{{{\\\"[[[[[\"}", "topic", "[[[[[[[[[[{{{{{{\"[[[[[");
+	request_fini(&request);
+}

@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 
+#include "common/nesting.h"
+
 enum { DEPTH_MAX = 8, STRINGS = 8 };
 
 static const char *const kind_names[] = {
@@ -21,25 +23,6 @@ static const char *const kind_names[] = {
 	[EVENT_NOTICE] = "notice",
 	[EVENT_PONG] = "pong",
 };
-
-/* Whether the brackets are nested no deeper than an event needs: the parser calls itself for each. */
-static bool is_shallow(const char *line, size_t size)
-{
-	size_t depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < size && depth <= DEPTH_MAX; i++) {
-		if (in_string && line[i] == '\\')
-			i++;
-		else if (line[i] == '"')
-			in_string = !in_string;
-		else if (!in_string && (line[i] == '{' || line[i] == '['))
-			depth++;
-		else if (!in_string && depth > 0 && (line[i] == '}' || line[i] == ']'))
-			depth--;
-	}
-	return depth <= DEPTH_MAX;
-}
 
 static enum event_kind kind_of(const char *name)
 {
@@ -95,7 +78,7 @@ bool event_read(struct event *event, const char *line, size_t size)
 	json_t *object = NULL;
 	const char *at;
 
-	if (size > 0 && line[0] == '{' && is_shallow(line, size))
+	if (size > 0 && line[0] == '{' && nesting_is_within(line, size, DEPTH_MAX))
 		object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(object)) {
 		json_decref(object);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/nesting.h"
 #include "common/text.h"
 
 enum { FIELDS_MAX = 2, FIELD_NAME_SIZE = 16 };
@@ -137,25 +138,6 @@ static const char *request_read_object(struct request *request, const json_t *ob
 	return "there is no such \"op\"";
 }
 
-/* Whether the brackets of 'line' are nested no deeper than a request needs. */
-static bool is_shallow(const char *line, size_t size)
-{
-	size_t depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < size && depth <= REQUEST_DEPTH_MAX; i++) {
-		if (in_string && line[i] == '\\')
-			i++;
-		else if (line[i] == '"')
-			in_string = !in_string;
-		else if (!in_string && (line[i] == '{' || line[i] == '['))
-			depth++;
-		else if (!in_string && depth > 0 && (line[i] == '}' || line[i] == ']'))
-			depth--;
-	}
-	return depth <= REQUEST_DEPTH_MAX;
-}
-
 /* The id as JSON, in new memory. Returns what is wrong with it, or NULL. */
 static const char *request_read_id(struct request *request, const json_t *object)
 {
@@ -179,7 +161,7 @@ static const char *request_read_id(struct request *request, const json_t *object
 
 void request_read(struct request *request, const char *line, size_t size)
 {
-	json_t *object = is_shallow(line, size) ? json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *object = nesting_is_within(line, size, REQUEST_DEPTH_MAX) ? json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
 	*request = (struct request){.wrong = NULL};
 	if (!json_is_object(object))

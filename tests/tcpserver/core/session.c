@@ -80,6 +80,16 @@ static struct talk talk;
 static bool rooms_are_open = true;
 static struct journal *journal;
 
+/* The memory journal, whose disk is full when a test says so. */
+static const struct journal_ops *memory_ops;
+static struct journal_ops ops;
+static bool disk_is_full;
+
+static int append_unless_full(struct journal_room *room, const struct draft *draft)
+{
+	return disk_is_full ? -ENOSPC : memory_ops->append(room, draft);
+}
+
 /* The client: reads until the server closes. */
 static char got[TOLD_SIZE];
 
@@ -108,6 +118,10 @@ static const char *run(void (*talk_about)(struct session *session))
 	outlet_prepare_process();
 	journal = memory_journal_create(1000);
 	CHECK(journal != NULL);
+	memory_ops = journal->ops;
+	ops = *memory_ops;
+	ops.append = append_unless_full;
+	journal->ops = &ops;
 	CHECK(talk_init(&talk, journal, MAX_ROOMS));
 	talk.door = &door;
 	talk.max_clients = 10;
@@ -699,4 +713,39 @@ TEST(the_commands_are_in_alphabetical_order_and_each_is_explained)
 	}
 	CHECK_TEXT(command_find("w")->name, "dm");
 	CHECK(command_find("") == NULL);
+}
+
+static void speaks_to_a_full_disk(struct session *session)
+{
+	name_is(session, "ann");
+	disk_is_full = true;
+	session_line(session, "lost", 4);
+	session_line(session, "/topic lost", 11);
+	session_line(session, "/nick eve", 9);
+	disk_is_full = false;
+	session_line(session, "kept", 4);
+}
+
+TEST(what_the_journal_does_not_keep_is_an_error_to_its_author_and_seen_by_nobody)
+{
+	const char *seen = run(speaks_to_a_full_disk);
+
+	CHECK_CONTAINS(told, "! not-stored: the message could not be kept (No space left on device), nobody saw it; send it again");
+	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; try again");
+	CHECK(strstr(seen, "lost") == NULL);
+	CHECK_CONTAINS(seen, " kept\n");
+}
+
+static void comes_to_a_full_disk(struct session *session)
+{
+	disk_is_full = true;
+	CHECK(session_register(session, "ann", 3));
+	CHECK(session_ended(session));
+	disk_is_full = false;
+}
+
+TEST(who_cannot_be_announced_is_told_and_not_let_in)
+{
+	(void)run(comes_to_a_full_disk);
+	CHECK_CONTAINS(told, "! not-stored: the server cannot keep that you came (No space left on device); try again later");
 }

@@ -20,6 +20,7 @@ enum telling_kind {
 	TELL_DIRECT,  /* 'participant' says the text to 'to' alone                 */
 	TELL_PONG,    /* the answer to a ping                                      */
 	TELL_SAID,    /* the message of the request was kept as number 'seq'       */
+	TELL_ROOM_CLOSED, /* 'room' is over: the stranger there has left         */
 	TELL_FAREWELL /* the server stops; the text is its address                  */
 };
 

@@ -213,15 +213,28 @@ static void session_settle(struct session *session)
 	thread_trim_stack();
 }
 
+/* A pair's room ends without a message of its own: the other one's leaving is the last in its log. */
+static void session_tell_pair_is_over(struct session *session, const struct room *room)
+{
+	struct telling closed = {.kind = TELL_ROOM_CLOSED, .room = room_label(room)};
+
+	if (room_attributes(room)->ends_with_member)
+		session_tell(session, &closed);
+}
+
 /* Leaves the rooms that are over; who was nowhere else is in the lobby again. */
 static void session_leave_shut_rooms(struct session *session)
 {
 	for (size_t i = session->place_count; i > 0; i--) {
 		struct member *place = session->places[i - 1];
+		struct room *room = place->room;
 
-		if (!room_is_shut(place->room))
+		if (!room_is_shut(room))
 			continue;
+		(void)room_acquire(room);
 		session_leave(session, place, NULL);
+		session_tell_pair_is_over(session, room);
+		room_release(room);
 		session_go_home(session);
 	}
 }

@@ -57,6 +57,7 @@ static void event_write(struct json_writer *json, const struct telling *telling)
 		[TELL_DIRECT] = "direct",
 		[TELL_PONG] = "pong",
 		[TELL_SAID] = "notice",
+		[TELL_ROOM_CLOSED] = "room_closed",
 		[TELL_FAREWELL] = "notice",
 	};
 	bool farewell = telling->kind == TELL_FAREWELL;

@@ -95,6 +95,7 @@ static int line_print(const struct telling *telling, char **line)
 		return asprintf(line, "[%s -> %s] %s\n", telling->participant, telling->to, telling->text);
 	case TELL_PONG:
 		return asprintf(line, "* pong%s%s\n", telling->text[0] == '\0' ? "" : " ", telling->text);
+	case TELL_ROOM_CLOSED: /* one who has no other room is told that it is in the lobby */
 	case TELL_SAID:
 		return -1; /* the echo says it */
 	case TELL_FAREWELL:

@@ -6,7 +6,7 @@ from pathlib import Path
 from talk import main
 
 HERE = Path(__file__).resolve().parent
-# What takes memory that is not there: the unit tests and test_faults.py know how.
+# What takes memory or a disk that is not there. The unit tests of the session provoke "not-stored"; "no-memory" has no test.
 WITHOUT_MEMORY = {"no-memory", "not-stored"}
 
 

@@ -288,6 +288,24 @@ def test_who_waits_for_a_stranger_and_leaves_another_room_waits_on():
         ann.until(kind="joined", participant="bob")
 
 
+def test_who_is_left_behind_by_a_stranger_is_told_that_the_room_is_over():
+    """A story: there was only the other one's leaving, so a client went on in a room that was no more."""
+    with Server() as server:
+        ann = join_events(server, "ann")
+        ann.say("/join")
+        ann.expect(kind="notice", text=re.compile("You wait for a stranger in room .+"))
+        bob = server.join("bob")
+        ann.until(kind="joined", participant="bob")
+        bob.say("/join")
+        bob.expect(re.compile(r"\* You met a stranger .+"))
+        bob.say("/leave")
+        left = ann.until(kind="left", text="for another room", participant="bob")
+        room = ann.until(kind="left", participant="bob")[-1]["room"] if left[-1]["room"] == "lobby" else left[-1]["room"]
+        ann.until(kind="room_closed", room=room, participant=None)
+        ann.say("in the lobby")
+        ann.until(kind="message", room="lobby", text="in the lobby")
+
+
 def test_a_stranger_who_is_in_too_many_rooms_does_not_take_one_away():
     """A story: it took the one who waited off the list, and could not come."""
     with Server() as server:

@@ -162,6 +162,10 @@ def test_strangers_meet():
         terminal.wait(r"^\d\d:\d\d ann: hello stranger")
         enter(other, "/leave")
         other.wait(r"You left .*\nYou\(ann\)> ?\Z")
+        # Who was left behind stayed in the room that was over, and each of its lines was refused.
+        terminal.wait(r"\nYou\(bob\)> ?\Z")
+        enter(terminal, "back in the lobby")
+        terminal.wait(r"bob: back in the lobby")
 
 
 def test_rooms_are_joined_again():

@@ -37,7 +37,8 @@ static char *words(const struct telling *telling, size_t *size)
 {
 	static const char *const signs[] = {
 		[TELL_NOTICE] = "*", [TELL_ERROR] = "!", [TELL_WELCOME] = "welcome", [TELL_DIRECT] = "direct",
-		[TELL_PONG] = "pong", [TELL_SAID] = "said", [TELL_FAREWELL] = "farewell"};
+		[TELL_PONG] = "pong", [TELL_SAID] = "said", [TELL_ROOM_CLOSED] = "room_closed",
+		[TELL_FAREWELL] = "farewell"};
 	size_t used = strlen(told);
 
 	(void)snprintf(told + used, sizeof told - used, "%s%s%s%s%s%s%s\n", signs[telling->kind],

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,21 +159,48 @@ int net_listen(const struct net_place *place)
 	return listener;
 }
 
-static int connect_to(const struct addrinfo *address)
+/* Waits until a connection that was begun is made. Returns 0, or -errno. */
+static int await_connection(int connection, int timeout_ms)
 {
-	int error;
-	int connection = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct pollfd polled = {.fd = connection, .events = POLLOUT};
+	long long deadline = clock_ms() + timeout_ms;
+	long long left = timeout_ms;
+	int error = 0;
+	socklen_t size = sizeof error;
+
+	while (poll(&polled, 1, (int)left) <= 0) { /* EINTR, or too late */
+		left = deadline - clock_ms();
+		if (left <= 0)
+			return -ETIMEDOUT;
+	}
+	return getsockopt(connection, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? -error : -errno;
+}
+
+static int set_blocking(int connection)
+{
+	int flags = fcntl(connection, F_GETFL);
+
+	return flags < 0 || fcntl(connection, F_SETFL, flags & ~O_NONBLOCK) != 0 ? -errno : 0;
+}
+
+static int connect_to(const struct addrinfo *address, int timeout_ms)
+{
+	int error = 0;
+	int connection = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (connection < 0)
 		return -errno;
-	if (connect(connection, address->ai_addr, address->ai_addrlen) == 0)
+	if (connect(connection, address->ai_addr, address->ai_addrlen) != 0)
+		error = errno == EINPROGRESS || errno == EINTR ? await_connection(connection, timeout_ms) : -errno;
+	if (error == 0)
+		error = set_blocking(connection);
+	if (error == 0)
 		return connection;
-	error = -errno;
 	(void)close(connection);
 	return error;
 }
 
-int net_connect(const struct net_place *place)
+int net_connect(const struct net_place *place, int timeout_ms)
 {
 	struct addrinfo *found;
 	int connection = resolve(place, 0, &found);
@@ -180,7 +208,7 @@ int net_connect(const struct net_place *place)
 	if (connection != 0)
 		return connection;
 	for (const struct addrinfo *address = found; address != NULL; address = address->ai_next) {
-		connection = connect_to(address);
+		connection = connect_to(address, timeout_ms);
 		if (connection >= 0)
 			break;
 	}

@@ -36,9 +36,12 @@ bool net_place_parse(const char *text, const char *host, const char *port, struc
  */
 int net_listen(const struct net_place *place) MUST_CHECK;
 
-/* Connects, blocking; to the first of the host's addresses that answers. Returns the socket (blocking), or -errno;
- * -EHOSTUNREACH when the host's name is not known. */
-int net_connect(const struct net_place *place) MUST_CHECK;
+/*
+ * Connects to the first of the host's addresses that answers, and waits for each of them 'timeout_ms' at most. Returns the
+ * socket (blocking), or -errno of the last one; -ETIMEDOUT when it did not answer, -EHOSTUNREACH when the host's name is
+ * not known.
+ */
+int net_connect(const struct net_place *place, int timeout_ms) MUST_CHECK;
 
 /*
  * Makes a connection fit for chat: no delay for small packets, and probes that notice within 'dead_after_s' seconds that

@@ -544,7 +544,8 @@ static bool not_reached(struct connection *connection, int error)
 {
 	connection->end = CONNECTION_NOT_REACHED;
 	if (!connection->told_unreachable)
-		tell(connection, CONNECTION_UNREACHABLE, reason(error));
+		tell(connection, CONNECTION_UNREACHABLE,
+			error == -ETIMEDOUT ? "no answer within 10 seconds" : reason(error));
 	connection->told_unreachable = true;
 	connection->settings.listener->pause(connection->settings.context);
 	return connection->settings.persistent;
@@ -556,7 +557,7 @@ static int reach(struct connection *connection)
 
 	atomic_store(&connection->connecting, true);
 	if (!leaving(connection))
-		socket = net_connect(&connection->settings.place);
+		socket = net_connect(&connection->settings.place, CONNECTION_REACH_WITHIN_MS);
 	atomic_store(&connection->connecting, false);
 	return socket;
 }

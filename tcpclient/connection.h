@@ -28,6 +28,7 @@
 #include "tcpclient/outbox.h"
 
 enum {
+	CONNECTION_REACH_WITHIN_MS = 10000, /* for each address of the server */
 	CONNECTION_PLAIN_AFTER_MS = 1000,
 	CONNECTION_LINE_SIZE_MAX = 300 * 1024, /* the longest line that is taken from a server */
 	CONNECTION_PING_AFTER_MS = 20000,

@@ -12,6 +12,8 @@
 
 #include "tests/check.h"
 
+enum { DEADLINE_MS = 20000 };
+
 static void check_place(const char *text, const char *host, const char *port)
 {
 	struct net_place place;
@@ -148,7 +150,7 @@ static int accept_one(int listener)
 static void check_talk(int listener, const char *host, const char *prefix)
 {
 	struct net_place place = place_of(listener, host);
-	int client = net_connect(&place);
+	int client = net_connect(&place, DEADLINE_MS);
 	int served;
 	char own[NET_ADDRESS_SIZE];
 	char peer[NET_ADDRESS_SIZE];
@@ -213,7 +215,7 @@ TEST(a_client_tries_each_address_of_a_name)
 
 	CHECK(listener >= 0);
 	place = place_of(listener, "localhost");
-	client = net_connect(&place);
+	client = net_connect(&place, DEADLINE_MS);
 	CHECK(client >= 0);
 	(void)close(client);
 	(void)close(listener);
@@ -229,7 +231,7 @@ TEST(a_listener_does_not_block_and_a_connection_does)
 	CHECK(accept(listener, NULL, NULL) == -1 && errno == EAGAIN);
 	CHECK((fcntl(listener, F_GETFD) & FD_CLOEXEC) != 0);
 	place = place_of(listener, "127.0.0.1");
-	client = net_connect(&place);
+	client = net_connect(&place, DEADLINE_MS);
 	CHECK(client >= 0);
 	CHECK((fcntl(client, F_GETFL) & O_NONBLOCK) == 0);
 	CHECK((fcntl(client, F_GETFD) & FD_CLOEXEC) != 0);
@@ -259,7 +261,7 @@ TEST(a_port_is_free_again_at_once)
 
 	CHECK(listener >= 0);
 	place = place_of(listener, "127.0.0.1");
-	client = net_connect(&place);
+	client = net_connect(&place, DEADLINE_MS);
 	CHECK(client >= 0);
 	served = accept_one(listener);
 	(void)close(served); /* the server's side closes first and leaves a TIME_WAIT */
@@ -284,14 +286,63 @@ TEST(a_connection_that_is_refused_is_told)
 	CHECK(listener >= 0);
 	place = place_of(listener, "127.0.0.1");
 	(void)close(listener);
-	CHECK_EQUAL(net_connect(&place), -ECONNREFUSED);
+	CHECK_EQUAL(net_connect(&place, DEADLINE_MS), -ECONNREFUSED);
+}
+
+/* Fills the queue of a listener that takes no more than it has to: the next one gets no answer. */
+static int fill_queue(int listener, int *clients, int most)
+{
+	struct sockaddr_in address;
+	socklen_t size = sizeof address;
+	int count = 0;
+	struct pollfd polled = {.events = POLLOUT};
+
+	CHECK(listen(listener, 0) == 0);
+	CHECK(getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+	do {
+		CHECK(count < most);
+		polled.fd = clients[count++] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(polled.fd, (const struct sockaddr *)&address, size);
+	} while (poll(&polled, 1, 100) == 1);
+	return count;
+}
+
+TEST(an_address_that_does_not_answer_is_given_up)
+{
+	int listener = listen_at("127.0.0.1");
+	int clients[10];
+	int count;
+	struct net_place place;
+
+	CHECK(listener >= 0);
+	place = place_of(listener, "127.0.0.1");
+	count = fill_queue(listener, clients, 10);
+	CHECK_EQUAL(net_connect(&place, 200), -ETIMEDOUT);
+	while (count > 0)
+		(void)close(clients[--count]);
+	(void)close(listener);
+}
+
+TEST(what_was_connected_waits_when_it_is_read)
+{
+	int listener = listen_at("127.0.0.1");
+	struct net_place place;
+	int client;
+
+	CHECK(listener >= 0);
+	place = place_of(listener, "127.0.0.1");
+	client = net_connect(&place, DEADLINE_MS);
+	CHECK(client >= 0);
+	CHECK((fcntl(client, F_GETFL) & O_NONBLOCK) == 0);
+	(void)close(client);
+	(void)close(listener);
 }
 
 TEST(a_host_that_is_not_known_is_told)
 {
 	struct net_place place = {.host = "no name", .port = "1"};
 
-	CHECK_EQUAL(net_connect(&place), -EHOSTUNREACH);
+	CHECK_EQUAL(net_connect(&place, DEADLINE_MS), -EHOSTUNREACH);
 }
 
 TEST(what_has_no_address_is_unknown)
@@ -326,7 +377,7 @@ TEST(a_tuned_connection_notices_in_time_that_its_peer_is_gone)
 
 	CHECK(listener >= 0);
 	place = place_of(listener, "127.0.0.1");
-	client = net_connect(&place);
+	client = net_connect(&place, DEADLINE_MS);
 	CHECK(client >= 0);
 	for (size_t i = 0; i < sizeof times_s / sizeof *times_s; i++) {
 		int idle;

@@ -4,25 +4,37 @@
  * Appending is asynchronous: the caller hands over a draft and goes on; the journal calls back, in the order of the
  * sequence numbers, once the draft is kept. A journal may call back before append() returns.
  *
+ * A journal keeps rooms, too, with what they are like, so that they can be found again after everybody left or the server
+ * was restarted.
+ *
  * One contract test runs against all journals (tests/tcpserver/journals/).
  */
 #ifndef TCPSERVER_CORE_JOURNAL_H
 #define TCPSERVER_CORE_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "common/text.h"
 #include "tcpserver/core/locks.h"
+#include "tcpserver/core/room.h"
 
 struct journal;
 struct journal_room; /* what a journal keeps of one room; each journal has its own */
 struct member;
 struct message;
 
+enum { CLIENT_ID_SIZE = 16 }; /* bytes of the random number by which a client knows itself again */
+
 /* A message on its way to its place. */
 struct draft {
-	struct message *message; /* a reference; 'seq' and 'at_ns' are the journal's to set          */
-	struct member *author;   /* borrowed; stays until the draft was published or refused; or NULL */
+	struct message *message; /* a reference; 'seq' and 'at_ns' are the journal's to set, unless they are set    */
+	struct member *author;   /* borrowed; stays until the draft was published, repeated or refused; or NULL     */
+	const char *request_id;  /* the author's name for the request, as JSON; NULL: it wants no acknowledgement   */
+	unsigned char client[CLIENT_ID_SIZE]; /* with 'number': kept once for each pair of the two                   */
+	uint64_t number;         /* of the client's message; 0: it has none                                         */
 };
 
 /* What a journal calls back; 'room' is the one given to open_room(). */
@@ -32,33 +44,97 @@ struct journal_listener {
 	 * the JOURNAL_LOCK of the room, so that the order holds: short, and never blocking.
 	 */
 	void (*publish)(void *room, const struct draft *draft);
+	/* A draft of the same client and number was kept before, as number 'seq': there is nothing new to see. */
+	void (*repeat)(void *room, const struct draft *draft, uint64_t seq);
 	/* The draft could not be kept; nobody will see it. 'error' is a positive errno. */
 	void (*refuse)(void *room, const struct draft *draft, int error);
-	/* After one or more publish(), without a lock. A journal that publishes within append() leaves this to the caller
-	 * of append(), who may have more to append. */
+	/* After one or more of the above, without a lock. A journal that calls back within append() leaves this to the
+	 * caller of append(), who may have more to append. */
 	void (*flush)(void *room);
+	/* A journal that calls back after append() returned holds the room from then until it has flushed. The release may
+	 * close the room: no lock may be held. */
+	void (*hold)(void *room);
+	void (*release)(void *room);
+};
+
+/* What is kept of a room. 'attributes' points into the strings. */
+struct room_record {
+	struct room_attributes attributes;
+	char id[ROOM_ID_SIZE];
+	char name[NAME_SIZE];
+	char creator[NAME_SIZE];
+	char topic[ROOM_TOPIC_SIZE];
+};
+
+/* What to search for; strings are never NULL. */
+struct search {
+	const char *words;       /* all of them have to be in a message                           */
+	const char *from;        /* the name of who said it, as name_key() makes it; "": anybody  */
+	const char *const *rooms; /* ids of the rooms where to search                             */
+	size_t room_count;
+	bool listed;             /* and in all listed rooms                                       */
+	int64_t after_ns;        /* said at this time or later                                    */
+	int64_t before_ns;       /* said before; INT64_MAX: until now                             */
+	size_t skip;             /* of the newest messages found                                  */
+};
+
+/* A message that was found; the message is the caller's, and so is the room's id. */
+struct found {
+	char room[ROOM_ID_SIZE];
+	struct message *message;
 };
 
 struct journal_ops {
 	const char *name;
-	/* Opens what is kept of the room 'id', empty if there is nothing. NULL without memory. */
-	struct journal_room *(*open_room)(
-		struct journal *journal, const char *id, const struct journal_listener *listener, void *room);
-	void (*close_room)(struct journal_room *room);
 	/*
-	 * Takes the draft's message reference. Threads: any. Returns 0, after which publish() or refuse() follows for sure;
-	 * or -errno, after which neither does.
+	 * Opens what is kept of the room with the id of the attributes, or begins to keep it, with these attributes. Waits until
+	 * an earlier room of the same id was closed. NULL without memory, or when the journal cannot be read.
+	 */
+	struct journal_room *(*open_room)(struct journal *journal, const struct room_attributes *attributes,
+		const struct journal_listener *listener, void *room);
+	/* No draft of the room may be on its way. */
+	void (*close_room)(struct journal_room *room);
+	/* Nothing of the room is to be kept after close_room(). Threads: any, as for all that follow. */
+	void (*forget_room)(struct journal_room *room);
+	/* Keeps whether somebody waits in the room for a stranger. */
+	void (*set_waits)(struct journal_room *room, bool waits);
+	/*
+	 * Takes the draft's message reference. A topic is kept as the room's, too. A message with a number and a time (one that
+	 * is restored) keeps both; the number has to be that of the next message, or more. Returns 0, after which publish(),
+	 * repeat() or refuse() follows for sure; or -errno, after which none does.
 	 */
 	int (*append)(struct journal_room *room, const struct draft *draft);
 	/*
-	 * Reads kept messages from number 'from' on, 'capacity' at most, in order and without holes; the caller releases
-	 * them. What is not kept any more is left out at the start: the first one's number tells. Returns how many.
-	 * Threads: any; may block on a disk or a network, so no lock may be held.
+	 * Reads kept messages from number 'from' on, 'capacity' at most, in order; the caller releases them. What is not kept
+	 * any more is left out: the numbers tell. Returns how many, or -errno. May block on a disk or a network, so no lock may
+	 * be held.
 	 */
-	size_t (*read)(struct journal_room *room, uint64_t from, struct message **messages, size_t capacity);
-	/* The number that the next message will have. */
+	ssize_t (*read)(struct journal_room *room, uint64_t from, struct message **messages, size_t capacity);
+	/* The number that the next message will have; never less than one that was published. */
 	uint64_t (*next_seq)(struct journal_room *room);
-	/* Ends the journal after all rooms were closed. */
+
+	/* ---- Rooms that are open or not. They may block; no lock may be held. ---- */
+
+	/* Finds a room by name_key() or, without a room of that name, by id. Returns 0, -ENOENT, or another -errno. */
+	int (*find_room)(struct journal *journal, const char *key, const char *id, struct room_record *record);
+	/* Lists rooms whose id is greater than 'after' ("": from the start), in the order of their ids, 'listed' ones alone if
+	 * that is asked. Returns how many, 'capacity' at most; or -errno. */
+	ssize_t (*list_rooms)(struct journal *journal, const char *after, bool listed, struct room_record *records,
+		size_t capacity);
+
+	/* ---- What not every journal can do: NULL where it cannot. ---- */
+
+	/* Keeps that the person of this name, as name_key() makes it, has read the room up to number 'seq'; never less than
+	 * before. Does not wait; what was not written when the server dies is lost. */
+	void (*set_mark)(struct journal_room *room, const char *key, uint64_t seq);
+	/* Up to where the person has read; 0: nowhere. May block. */
+	uint64_t (*mark)(struct journal_room *room, const char *key);
+	/* Finds what was said, newest first; the caller releases the messages. '*behind' is how many messages have not been
+	 * looked at yet. Returns how many were found, or -errno. May block. */
+	ssize_t (*search)(struct journal *journal, const struct search *search, struct found *found, size_t capacity,
+		uint64_t *behind);
+
+	/* Ends the journal after all rooms were closed. What append() took was kept or refused then. */
 	void (*destroy)(struct journal *journal);
 };
 
@@ -66,5 +142,11 @@ struct journal_ops {
 struct journal {
 	const struct journal_ops *ops;
 };
+
+/* A copy of the draft in new memory, with strings of its own, for a journal that keeps it after append(); it has the
+ * message's reference now. NULL without memory. */
+struct draft *draft_copy(const struct draft *draft) MUST_CHECK;
+/* Frees such a copy and releases its message. */
+void draft_free(struct draft *draft);
 
 #endif

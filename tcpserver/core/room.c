@@ -156,15 +156,35 @@ static void room_refuse(void *context, const struct draft *draft, int error)
 	(void)error; /* only journals that keep on a disk or a network refuse after append() took a draft */
 }
 
+static void room_repeat(void *context, const struct draft *draft, uint64_t seq)
+{
+	(void)context;
+	(void)draft;
+	(void)seq;
+}
+
 static void room_flush_for_journal(void *context)
 {
 	room_flush(context);
 }
 
+static void room_hold_for_journal(void *context)
+{
+	(void)room_acquire(context);
+}
+
+static void room_release_for_journal(void *context)
+{
+	room_release(context);
+}
+
 static const struct journal_listener room_listener = {
 	.publish = room_publish,
+	.repeat = room_repeat,
 	.refuse = room_refuse,
 	.flush = room_flush_for_journal,
+	.hold = room_hold_for_journal,
+	.release = room_release_for_journal,
 };
 
 /* ---- The flush. ---- */
@@ -319,6 +339,7 @@ static bool room_copy_attributes(struct room *room, const struct room_attributes
 	char key[NAME_KEY_SIZE];
 
 	room->attributes = *attributes;
+	room->attributes.id = room->id;
 	room->attributes.creator = strdup(attributes->creator);
 	if (attributes->name == NULL)
 		return room->attributes.creator != NULL;
@@ -348,7 +369,7 @@ struct room *room_open(const struct room_attributes *attributes, struct journal 
 	mutex_init(&room->mutex);
 	room_make_id(room->id);
 	if (room_copy_attributes(room, attributes))
-		room->journal_room = journal->ops->open_room(journal, room->id, &room_listener, room);
+		room->journal_room = journal->ops->open_room(journal, &room->attributes, &room_listener, room);
 	if (room->journal_room == NULL) {
 		room_free(room);
 		return NULL;
@@ -513,7 +534,7 @@ enum room_page room_give_page(struct room *room, struct member *member, uint64_t
 {
 	struct message *messages[PAGE_MESSAGES];
 	uint64_t next = member_page_start(member);
-	size_t count;
+	ssize_t count;
 	bool more = true;
 
 	*skipped = 0;
@@ -525,7 +546,7 @@ enum room_page room_give_page(struct room *room, struct member *member, uint64_t
 		member_page_skip(member, messages[0]->seq);
 		more = false; /* first the member is told */
 	}
-	for (size_t i = 0; i < count; i++) {
+	for (ssize_t i = 0; i < count; i++) {
 		more = more && member_page_add(member, messages[i]);
 		message_release(messages[i]);
 	}

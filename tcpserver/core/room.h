@@ -33,15 +33,19 @@ enum {
 	ROOM_TOPIC_SIZE = 400, /* bytes, with the NUL                */
 };
 
-/* What a room is like; constant, but for the topic. */
+/* What a room is like; constant, but for the topic and whether somebody waits. */
 struct room_attributes {
+	const char *id;         /* NULL: a new one is made                        */
 	const char *name;       /* NULL: it has only its id                       */
 	const char *creator;    /* the name of who made it; "" for the server's own */
-	uint64_t creator_number; /* and the number of its session; 0 for the server's own */
+	const char *topic;      /* when it is opened; NULL: none                  */
+	uint64_t creator_number; /* the number of its session; 0 for the server's own, and after a restart */
+	int64_t created_ns;     /* since 1970; 0: now                             */
 	size_t capacity;        /* members, at most; 0: no limit                  */
 	bool listed;            /* /rooms shows it                                */
 	bool persistent;        /* stays when it is empty                         */
 	bool ends_with_member;  /* is closed when somebody leaves (pairs)         */
+	bool waits;             /* when it is opened: its member waits for a stranger */
 };
 
 /* Who is in a room; kept by rooms.c. */

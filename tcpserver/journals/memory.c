@@ -93,12 +93,12 @@ static bool memory_reserve(struct journal_room *room, size_t size)
 	return true;
 }
 
-static struct journal_room *memory_open_room(
-	struct journal *journal, const char *id, const struct journal_listener *listener, void *room)
+static struct journal_room *memory_open_room(struct journal *journal, const struct room_attributes *attributes,
+	const struct journal_listener *listener, void *room)
 {
 	struct journal_room *opened = calloc(1, sizeof *opened);
 
-	(void)id; /* nothing is kept of rooms that were closed */
+	(void)attributes; /* nothing is kept of rooms that were closed */
 	if (opened == NULL)
 		return NULL;
 	*opened = (struct journal_room){
@@ -142,7 +142,39 @@ static int memory_append(struct journal_room *room, const struct draft *draft)
 	return error;
 }
 
-static size_t memory_read(struct journal_room *room, uint64_t from, struct message **messages, size_t capacity)
+/* Nothing is kept of rooms that are closed, so there is nothing to forget. */
+static void memory_forget_room(struct journal_room *room)
+{
+	(void)room;
+}
+
+static void memory_set_waits(struct journal_room *room, bool waits)
+{
+	(void)room;
+	(void)waits;
+}
+
+static int memory_find_room(struct journal *journal, const char *key, const char *id, struct room_record *record)
+{
+	(void)journal;
+	(void)key;
+	(void)id;
+	(void)record;
+	return -ENOENT;
+}
+
+static ssize_t memory_list_rooms(
+	struct journal *journal, const char *after, bool listed, struct room_record *records, size_t capacity)
+{
+	(void)journal;
+	(void)after;
+	(void)listed;
+	(void)records;
+	(void)capacity;
+	return 0;
+}
+
+static ssize_t memory_read(struct journal_room *room, uint64_t from, struct message **messages, size_t capacity)
 {
 	size_t count = 0;
 
@@ -152,7 +184,7 @@ static size_t memory_read(struct journal_room *room, uint64_t from, struct messa
 	while (count < capacity && from < room->next_seq)
 		messages[count++] = message_acquire(*memory_slot(room, from++));
 	memory_unlock(room);
-	return count;
+	return (ssize_t)count;
 }
 
 static uint64_t memory_next_seq(struct journal_room *room)
@@ -174,9 +206,13 @@ static const struct journal_ops memory_ops = {
 	.name = "memory",
 	.open_room = memory_open_room,
 	.close_room = memory_close_room,
+	.forget_room = memory_forget_room,
+	.set_waits = memory_set_waits,
 	.append = memory_append,
 	.read = memory_read,
 	.next_seq = memory_next_seq,
+	.find_room = memory_find_room,
+	.list_rooms = memory_list_rooms,
 	.destroy = memory_destroy,
 };
 

@@ -25,6 +25,7 @@ struct journal;
 struct journal_room; /* what a journal keeps of one room; each journal has its own */
 struct member;
 struct message;
+struct outlet;
 
 enum { CLIENT_ID_SIZE = 16 }; /* bytes of the random number by which a client knows itself again */
 
@@ -32,7 +33,8 @@ enum { CLIENT_ID_SIZE = 16 }; /* bytes of the random number by which a client kn
 struct draft {
 	struct message *message; /* a reference; 'seq' and 'at_ns' are the journal's to set, unless they are set    */
 	struct member *author;   /* borrowed; stays until the draft was published, repeated or refused; or NULL     */
-	const char *request_id;  /* the author's name for the request, as JSON; NULL: it wants no acknowledgement   */
+	struct outlet *asker;    /* borrowed as the author; is told how it went; or NULL                            */
+	const char *request_id;  /* the asker's name for the request, as JSON; NULL: it wants no acknowledgement   */
 	unsigned char client[CLIENT_ID_SIZE]; /* with 'number': kept once for each pair of the two                   */
 	uint64_t number;         /* of the client's message; 0: it has none                                         */
 };

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tcpserver/core/message.h"
 #include "tcpserver/core/outlet.h"
+
+enum { LAG_TOLD = 1000 }; /* messages behind, from which on the client is told */
 
 struct member *member_create(
 	struct outlet *outlet, struct client *client, struct room *room, const struct format *format)
@@ -41,12 +44,19 @@ void member_release(struct member *member)
 	free(member);
 }
 
-void member_enter(struct member *member, struct room_log *log)
+void member_enter(struct member *member, struct room_log *log, uint64_t seq)
 {
 	outlet_lock(member->outlet);
 	assert(member->log == NULL);
 	member->log = log;
-	member->cursor = room_log_end(log);
+	if (member->start == 0 || member->start > seq) {
+		member->cursor = room_log_end(log);
+	} else {
+		member->reads_journal = true;
+		member->journal_next = member->start;
+		member->history_end = member->recalls ? seq : 0;
+		member->outlet->behind = true; /* its own thread reads the journal */
+	}
 	outlet_unlock(member->outlet);
 }
 
@@ -88,14 +98,32 @@ static bool member_leave_log(struct member *member)
 	return true;
 }
 
+uint64_t member_jump(struct member *member)
+{
+	uint64_t next = 0;
+
+	outlet_lock(member->outlet);
+	if (member->reads_journal || member_leave_log(member)) {
+		next = member->journal_next;
+		member->cursor = room_log_end(member->log);
+		member->reads_journal = false;
+		member->history_end = 0;
+	}
+	outlet_unlock(member->outlet);
+	return next;
+}
+
 bool member_rejoin(struct member *member)
 {
 	bool joined;
 
 	outlet_lock(member->outlet);
-	joined = room_log_find(member->log, member->journal_next, &member->cursor);
-	if (joined)
+	joined = member->journal_next > member->history_end &&
+		room_log_find(member->log, member->journal_next, &member->cursor);
+	if (joined) {
 		member->reads_journal = false;
+		member->knows_lag = false;
+	}
 	outlet_unlock(member->outlet);
 	return joined;
 }
@@ -168,30 +196,72 @@ uint64_t member_page_start(struct member *member)
 	return seq;
 }
 
-bool member_page_add(struct member *member, const struct message *message)
+static bool member_is_at_history(struct member *member)
 {
-	const struct format *format = member_format(member);
-	size_t size = format->encode(message, NULL, 0);
-	char *record = malloc(size);
+	bool history;
+
+	outlet_lock(member->outlet);
+	history = member->journal_next <= member->history_end;
+	outlet_unlock(member->outlet);
+	return history;
+}
+
+/* Adds a record, of 0 bytes for what is not shown. */
+static bool member_page_put(struct member *member, const char *record, size_t size)
+{
 	bool added;
 
-	if (record == NULL)
-		return false;
-	(void)format->encode(message, record, size);
 	outlet_lock(member->outlet);
 	added = outlet_waiting(member->outlet) < PAGE_SIZE && outlet_put(member->outlet, record, size, false);
 	if (added)
 		member->journal_next++;
 	outlet_unlock(member->outlet);
+	return added;
+}
+
+bool member_page_add(struct member *member, const struct message *message)
+{
+	const struct format *format = member_format(member);
+	bool history = member_is_at_history(member);
+	size_t (*encode)(const struct message *, char *, size_t) = history ? format->recall : format->encode;
+	size_t size;
+	char *record;
+	bool added;
+
+	if (history && !message_is_said(message))
+		return member_page_put(member, NULL, 0);
+	size = encode(message, NULL, 0);
+	record = malloc(size);
+	if (record == NULL)
+		return false;
+	(void)encode(message, record, size);
+	added = member_page_put(member, record, size);
 	free(record);
 	return added;
 }
 
-void member_page_skip(struct member *member, uint64_t seq)
+uint64_t member_page_skip(struct member *member, uint64_t seq)
 {
+	uint64_t skipped;
+
 	outlet_lock(member->outlet);
+	skipped = member->journal_next <= member->history_end ? 0 : seq - member->journal_next;
 	member->journal_next = seq;
 	outlet_unlock(member->outlet);
+	return skipped;
+}
+
+bool member_is_to_know_lag(struct member *member, uint64_t last, uint64_t *behind)
+{
+	bool tell;
+
+	outlet_lock(member->outlet);
+	*behind = last < member->journal_next ? 0 : last + 1 - member->journal_next;
+	tell = !member->knows_lag && member->journal_next > member->history_end && *behind >= LAG_TOLD;
+	if (tell)
+		member->knows_lag = true;
+	outlet_unlock(member->outlet);
+	return tell;
 }
 
 /* ---- Leaving. ---- */

@@ -3,7 +3,7 @@
  *
  * A member that falls more than 'lag_memory' bytes behind leaves the log and becomes a *reader of the journal* (its cursor
  * is a sequence number) until it has caught up; so it holds at most about PAGE_SIZE bytes of memory, however far behind.
- * In the same way it begins at an old message, and changes its format.
+ * In the same way it begins at an old message (history, or where it was when its connection broke), and changes its format.
  *
  * Owns: two references keep a member, that of its client's thread and that of its room. Its fields are guarded by the lock
  * of its outlet.
@@ -35,10 +35,16 @@ struct member {
 	_Atomic uint64_t said_end; /* where in the log the last own record ends */
 	_Atomic uint64_t said_seq; /* and its number                            */
 
+	uint64_t start;   /* constant; the number of the message that it reads first; 0: only what follows its coming */
+	bool recalls;     /* constant; what came before it is history: what was said, marked as such                  */
+	atomic_bool is_in; /* its coming was published */
+
 	const struct format *format GUARDED_BY(OUTLET_LOCK);
 	struct room_log *log GUARDED_BY(OUTLET_LOCK);  /* NULL before it entered and after it left        */
 	struct cursor cursor GUARDED_BY(OUTLET_LOCK);  /* nowhere for a reader of the journal, and without a log */
 	uint64_t journal_next GUARDED_BY(OUTLET_LOCK); /* a reader of the journal: the next number        */
+	uint64_t history_end GUARDED_BY(OUTLET_LOCK);  /* messages up to this number are history          */
+	bool knows_lag GUARDED_BY(OUTLET_LOCK);        /* the client was told that it is behind           */
 	uint64_t mark_end GUARDED_BY(OUTLET_LOCK);     /* what has to be read before more is listened to  */
 	uint64_t mark_seq GUARDED_BY(OUTLET_LOCK);
 	bool reads_journal GUARDED_BY(OUTLET_LOCK);
@@ -58,8 +64,12 @@ void member_release(struct member *member);
 
 /* ---- For the room. ---- */
 
-/* The member begins to read 'log' at its end. */
-void member_enter(struct member *member, struct room_log *log) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK);
+/* The member begins to read 'log' at its end, behind the message 'seq' which says that it came; or, if it has a start, there,
+ * in the journal. */
+void member_enter(struct member *member, struct room_log *log, uint64_t seq) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK);
+/* The member goes on at the end of its log. Returns the number of the message that it would have read next, 0 without
+ * memory. */
+uint64_t member_jump(struct member *member) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK);
 /* Reads 'log', whose records have another format, from the next message on; what waits in the old format is read from the
  * journal in the new one. */
 void member_change_log(struct member *member, struct room_log *log) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK);
@@ -82,8 +92,10 @@ bool member_has_read(struct member *member, uint64_t end, uint64_t seq) REQUIRES
 uint64_t member_page_start(struct member *member) EXCLUDES(OUTLET_LOCK);
 /* Puts the record of the message to be read next into the outbox. Returns whether the page had room for it. */
 bool member_page_add(struct member *member, const struct message *message) EXCLUDES(OUTLET_LOCK);
-/* Messages before 'seq' are not to be had any more. */
-void member_page_skip(struct member *member, uint64_t seq) EXCLUDES(OUTLET_LOCK);
+/* Messages before 'seq' are not to be had any more. Returns how many of these the client should be told of. */
+uint64_t member_page_skip(struct member *member, uint64_t seq) EXCLUDES(OUTLET_LOCK);
+/* Whether the client should be told that it is behind the message 'last'; once for each time that it is far behind. */
+bool member_is_to_know_lag(struct member *member, uint64_t last, uint64_t *behind) EXCLUDES(OUTLET_LOCK);
 /* Reads no more of the log: after the rest of a record that was begun only the outbox is sent. */
 void member_close_log(struct member *member) EXCLUDES(OUTLET_LOCK);
 /* Sees nothing more; what waits in the log is put into the outbox as far as it is at hand and 'finish' says so. */

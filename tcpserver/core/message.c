@@ -44,6 +44,11 @@ void message_release(struct message *message)
 		free(message);
 }
 
+bool message_is_said(const struct message *message)
+{
+	return message->kind == MESSAGE_TEXT || message->kind == MESSAGE_ACTION || message->kind == MESSAGE_TOPIC;
+}
+
 size_t message_memory(const struct message *message)
 {
 	return sizeof *message + message->room_size + 1 + message->participant_size + 1 + message->text_size;

@@ -8,6 +8,7 @@
 #define TCPSERVER_CORE_MESSAGE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,9 @@ struct message *message_create(enum message_kind kind, const char *room, const c
 
 struct message *message_acquire(struct message *message);
 void message_release(struct message *message);
+
+/* Whether it is something that somebody said, and not only that somebody came or went. */
+bool message_is_said(const struct message *message);
 
 /* The bytes of memory that a message takes. */
 size_t message_memory(const struct message *message);

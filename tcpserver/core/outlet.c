@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
 
 /*
@@ -107,7 +108,7 @@ size_t outlet_waiting(const struct outlet *outlet)
 
 /* ---- The outlet. ---- */
 
-struct outlet *outlet_create(int socket, size_t lag_memory)
+struct outlet *outlet_create(int socket, const struct door *door, size_t lag_memory)
 {
 	struct outlet *outlet = calloc(1, sizeof *outlet);
 
@@ -120,6 +121,7 @@ struct outlet *outlet_create(int socket, size_t lag_memory)
 	mutex_init(&outlet->mutex);
 	outlet_lock(outlet);
 	outlet->attached = true;
+	outlet->door = door;
 	outlet_unlock(outlet);
 	return outlet;
 }
@@ -286,11 +288,37 @@ bool outlet_tell_from_outside(struct outlet *outlet, const char *bytes, size_t s
 
 /* ---- The window. ---- */
 
+static void outlet_set_member_marks(struct outlet *outlet) REQUIRES(OUTLET_LOCK);
+static void outlet_set_member_marks(struct outlet *outlet)
+{
+	/* Relaxed: they are read after the flush that delivers the record, or a moment too early, which only waits longer. */
+	for (struct member *member = outlet->members; member != NULL; member = member->next) {
+		member->mark_end = atomic_load_explicit(&member->said_end, memory_order_relaxed);
+		member->mark_seq = atomic_load_explicit(&member->said_seq, memory_order_relaxed);
+	}
+}
+
+/* What the journal has not settled yet has no place that could be read: its marks stay open until then. */
+static bool outlet_has_closed_marks(struct outlet *outlet) REQUIRES(OUTLET_LOCK);
+static bool outlet_has_closed_marks(struct outlet *outlet)
+{
+	if (!outlet->marks_are_open)
+		return true;
+	/* Acquire: what was published before is said. */
+	if (atomic_load_explicit(&outlet->settled, memory_order_acquire) < outlet->mark_given)
+		return false;
+	outlet_set_member_marks(outlet);
+	outlet->marks_are_open = false;
+	return true;
+}
+
 static bool outlet_has_read_marks(struct outlet *outlet) REQUIRES(OUTLET_LOCK);
 static bool outlet_has_read_marks(struct outlet *outlet)
 {
 	struct member *member = outlet->members;
 
+	if (!outlet_has_closed_marks(outlet))
+		return false;
 	while (member != NULL && member_has_read(member, member->mark_end, member->mark_seq))
 		member = member->next;
 	return member == NULL;
@@ -299,11 +327,10 @@ static bool outlet_has_read_marks(struct outlet *outlet)
 static void outlet_set_marks(struct outlet *outlet) REQUIRES(OUTLET_LOCK);
 static void outlet_set_marks(struct outlet *outlet)
 {
-	/* Relaxed: they are read after the flush that delivers the record, or a moment too early, which only waits longer. */
-	for (struct member *member = outlet->members; member != NULL; member = member->next) {
-		member->mark_end = atomic_load_explicit(&member->said_end, memory_order_relaxed);
-		member->mark_seq = atomic_load_explicit(&member->said_seq, memory_order_relaxed);
-	}
+	/* Relaxed: this thread alone counts it. */
+	outlet->mark_given = atomic_load_explicit(&outlet->given, memory_order_relaxed);
+	outlet->marks_are_open = true;
+	(void)outlet_has_closed_marks(outlet);
 }
 
 void outlet_notice_echo(struct outlet *outlet)
@@ -349,6 +376,61 @@ bool outlet_may_speak(struct outlet *outlet)
 		open = true;
 	outlet_unlock(outlet);
 	return open;
+}
+
+/* ---- Drafts on their way. ---- */
+
+void outlet_gives(struct outlet *outlet)
+{
+	/* Relaxed: only this thread counts it. */
+	(void)atomic_fetch_add_explicit(&outlet->given, 1, memory_order_relaxed);
+}
+
+bool outlet_is_settled(struct outlet *outlet)
+{
+	/* Sequentially consistent, as in outlet_settles(): of the two threads one sees what the other wrote. */
+	atomic_store(&outlet->waits_to_settle, true);
+	if (atomic_load(&outlet->settled) != atomic_load_explicit(&outlet->given, memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&outlet->waits_to_settle, false, memory_order_relaxed);
+	return true;
+}
+
+void outlet_settles(struct outlet *outlet, int error)
+{
+	uint64_t settled;
+
+	if (error != 0)
+		atomic_store_explicit(&outlet->refusal, error, memory_order_relaxed); /* released by what follows */
+	settled = 1 + atomic_fetch_add(&outlet->settled, 1);
+	/* A thread that waits gives nothing more, so that one of these is the last. */
+	if (atomic_load(&outlet->waits_to_settle) && settled == atomic_load(&outlet->given))
+		outlet_wake(outlet);
+}
+
+int outlet_take_refusal(struct outlet *outlet)
+{
+	return atomic_exchange_explicit(&outlet->refusal, 0, memory_order_relaxed);
+}
+
+void outlet_set_door(struct outlet *outlet, const struct door *door)
+{
+	outlet_lock(outlet);
+	outlet->door = door;
+	outlet_unlock(outlet);
+}
+
+void outlet_answer(struct outlet *outlet, const struct telling *telling)
+{
+	size_t size;
+	char *words;
+
+	outlet_lock(outlet);
+	words = outlet->door->words(telling, &size);
+	if (words != NULL && !outlet_put(outlet, words, size, false))
+		outlet->error = ENOMEM;
+	outlet_unlock(outlet);
+	free(words);
 }
 
 /* ---- Waiting, duty, the end. ---- */

@@ -16,11 +16,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tcpserver/core/locks.h"
 
+struct door;
 struct member;
 struct room;
+struct telling;
 
 enum {
 	OUTBOX_LIMIT = 64 * 1024, /* bytes; with more in it no request of the client is read, and others may not add */
@@ -40,12 +43,19 @@ struct outlet {
 	int socket;        /* constant         */
 	pthread_t thread;  /* constant         */
 	struct room *_Atomic duty; /* the room whose FLUSH_LOCK its thread has been given, or NULL */
+	_Atomic uint64_t given;    /* drafts handed to a journal; counted by its thread            */
+	_Atomic uint64_t settled;  /* of these, kept or refused                                    */
+	atomic_bool waits_to_settle;
+	atomic_int refusal; /* positive errno of the draft that was refused last; 0: none      */
 
 	pthread_mutex_t mutex; /* OUTLET_LOCK */
 	struct outbox outbox GUARDED_BY(OUTLET_LOCK);
 	struct member *members GUARDED_BY(OUTLET_LOCK); /* of the client, one a room                 */
 	struct member *begun GUARDED_BY(OUTLET_LOCK);   /* whose record the socket took a part of    */
+	const struct door *door GUARDED_BY(OUTLET_LOCK); /* in whose words the client is told          */
 	size_t taken_size GUARDED_BY(OUTLET_LOCK);      /* bytes of own lines since the marks were set */
+	uint64_t mark_given GUARDED_BY(OUTLET_LOCK);    /* drafts that have to be settled first        */
+	bool marks_are_open GUARDED_BY(OUTLET_LOCK);    /* the members' marks are set when they are    */
 	bool attached GUARDED_BY(OUTLET_LOCK);          /* others may send and wake                   */
 	bool behind GUARDED_BY(OUTLET_LOCK);            /* the socket is full, or broken              */
 	bool waits_for_echo GUARDED_BY(OUTLET_LOCK);    /* wake the thread when the marks are read    */
@@ -63,7 +73,7 @@ enum outlet_state {
 void outlet_prepare_process(void);
 
 /* Makes an outlet of the calling thread, with one reference. NULL without memory. */
-struct outlet *outlet_create(int socket, size_t lag_memory) MUST_CHECK;
+struct outlet *outlet_create(int socket, const struct door *door, size_t lag_memory) MUST_CHECK;
 struct outlet *outlet_acquire(struct outlet *outlet);
 void outlet_release(struct outlet *outlet);
 
@@ -102,10 +112,26 @@ bool outlet_may_speak(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
  * 'timeout_ms' (-1: for ever). Returns what poll() found; 0 after a wake-up; -ETIMEDOUT.
  */
 int outlet_wait(struct outlet *outlet, short events, int timeout_ms) EXCLUDES(OUTLET_LOCK);
+/* From now on the client is told in the words of 'door'. */
+void outlet_set_door(struct outlet *outlet, const struct door *door) EXCLUDES(OUTLET_LOCK);
+/* A draft goes to a journal. */
+void outlet_gives(struct outlet *outlet);
+/* Whether all drafts were settled. If not, the thread is woken when they are. */
+bool outlet_is_settled(struct outlet *outlet);
+/* The positive errno of the draft that was refused last, or 0; forgets it. */
+int outlet_take_refusal(struct outlet *outlet);
 /* The room that the thread has to go on flushing, from now on, on behalf of another; or NULL. */
 struct room *outlet_take_duty(struct outlet *outlet);
 /* Nobody else sends to the socket or wakes the thread any more. All members have to have left. */
 void outlet_detach(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
+
+/* ---- For a journal's callbacks, in whatever thread. ---- */
+
+/* Puts the words of the outlet's door into the outbox; the next outlet_send() or flush sends them. Without memory the
+ * connection fails. */
+void outlet_answer(struct outlet *outlet, const struct telling *telling) EXCLUDES(OUTLET_LOCK);
+/* A draft was kept ('error' 0) or refused (a positive errno). */
+void outlet_settles(struct outlet *outlet, int error) EXCLUDES(OUTLET_LOCK);
 
 /* ---- For anybody. ---- */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "tcpserver/core/door.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/member.h"
 #include "tcpserver/core/outlet.h"
@@ -15,6 +16,7 @@
 
 enum {
 	PAGE_MESSAGES = 64,
+	BACK_PAGES = 64, /* looked at for what was said last; where people only come and go, no more */
 	DUTY_MS = 5,    /* for which a thread flushes on end                   */
 	DUTY_TRIES = 8, /* members that are asked to take over from it         */
 	FORMATS_MAX = 4,
@@ -29,6 +31,8 @@ struct room_format {
 struct room {
 	atomic_uint references;
 	atomic_bool shut;
+	atomic_bool forgotten; /* nothing is to be kept  */
+	atomic_bool spoken_in; /* somebody said something */
 	char id[ROOM_ID_SIZE];                   /* constant, as the strings of 'attributes' and 'key', which are owned */
 	char *key;
 	struct room_attributes attributes;
@@ -37,7 +41,7 @@ struct room {
 	const struct journal_ops *journal;       /* constant */
 	pthread_mutex_t mutex;                   /* ROOM_LOCK */
 	struct room_format formats[FORMATS_MAX];
-	char *topic GUARDED_BY(ROOM_LOCK);       /* NULL: none                        */
+	struct message *topic GUARDED_BY(ROOM_LOCK); /* that set it; a reference; NULL: none */
 	uint64_t last_seq GUARDED_BY(ROOM_LOCK); /* of the message published last      */
 	struct member *arrivals GUARDED_BY(ROOM_LOCK); /* joined; not yet in 'members' */
 
@@ -127,40 +131,92 @@ static void room_append(struct room *room, const struct message *message)
 static void room_admit(struct room *room, struct member *member, uint64_t seq) REQUIRES(ROOM_LOCK);
 static void room_admit(struct room *room, struct member *member, uint64_t seq)
 {
-	member_enter(member, room_add_reader(room, member_format(member), seq));
+	/* Behind its own notice, which it need not see. */
+	member_enter(member, room_add_reader(room, member_format(member), seq), seq);
 	member->next_arrival = room->arrivals;
 	room->arrivals = member_acquire(member);
+	/* Release: its thread, when it sees this, sees the rest. */
+	atomic_store_explicit(&member->is_in, true, memory_order_release);
+}
+
+/* What the message does to the room itself. */
+static void room_heed(struct room *room, struct message *message) REQUIRES(ROOM_LOCK);
+static void room_heed(struct room *room, struct message *message)
+{
+	if (message_is_said(message)) /* relaxed: looked at when nobody else has the room any more */
+		atomic_store_explicit(&room->spoken_in, true, memory_order_relaxed);
+	if (message->kind == MESSAGE_TOPIC) {
+		struct message *old = room->topic;
+
+		room->topic = message_acquire(message);
+		if (old != NULL)
+			message_release(old);
+	}
+}
+
+/* Whether a message of this kind is the last one. */
+static bool room_ends_with(const struct room *room, enum message_kind kind)
+{
+	return kind == MESSAGE_ROOM_CLOSED || (kind == MESSAGE_LEFT && room->attributes.ends_with_member);
+}
+
+static void room_mark_shut(struct room *room)
+{
+	/* Release and acquire: who sees it sees the message that says why. */
+	atomic_store_explicit(&room->shut, true, memory_order_release);
+}
+
+/* Tells who asked how it went: that it was kept, if it wants to know; that it was not. */
+static void room_answer(const struct room *room, const struct draft *draft, uint64_t seq, int error)
+{
+	struct telling telling = {.kind = TELL_SAID, .room = room_label(room), .request_id = draft->request_id, .seq = seq};
+	char text[200];
+
+	if (draft->asker == NULL)
+		return;
+	if (error != 0) {
+		(void)snprintf(text, sizeof text, "this could not be kept (%s), nobody saw it; %s", strerror(error),
+			draft->message->kind == MESSAGE_TEXT ? "send it again" : "try again later");
+		telling = (struct telling){.kind = TELL_ERROR, .code = "not-stored", .text = text, .request_id = draft->request_id};
+	}
+	if (error != 0 || draft->request_id != NULL)
+		outlet_answer(draft->asker, &telling);
+	outlet_settles(draft->asker, error);
 }
 
 static void room_publish(void *context, const struct draft *draft) REQUIRES(JOURNAL_LOCK);
 static void room_publish(void *context, const struct draft *draft)
 {
 	struct room *room = context;
-	const struct message *message = draft->message;
+	struct message *message = draft->message;
 	struct member *author = draft->author;
 
 	room_lock(room);
 	room->last_seq = message->seq;
 	room_append(room, message);
+	room_heed(room, message);
 	if (author != NULL && message->kind == MESSAGE_JOINED)
-		room_admit(room, author, message->seq); /* behind its own notice, which it need not see */
+		room_admit(room, author, message->seq);
 	else if (author != NULL)
 		member_said(author, room_format(room, member_format(author))->log.end, message->seq);
 	room_unlock(room);
-}
-
-static void room_refuse(void *context, const struct draft *draft, int error)
-{
-	(void)context;
-	(void)draft;
-	(void)error; /* only journals that keep on a disk or a network refuse after append() took a draft */
+	if (room_ends_with(room, message->kind))
+		room_mark_shut(room);
+	room_answer(room, draft, message->seq, 0);
 }
 
 static void room_repeat(void *context, const struct draft *draft, uint64_t seq)
 {
-	(void)context;
-	(void)draft;
-	(void)seq;
+	room_answer(context, draft, seq, 0);
+}
+
+static void room_refuse(void *context, const struct draft *draft, int error)
+{
+	struct room *room = context;
+
+	if (draft->message->kind == MESSAGE_LEFT && room_ends_with(room, MESSAGE_LEFT))
+		room_mark_shut(room); /* who is left behind must not wait for one who is gone */
+	room_answer(room, draft, 0, error);
 }
 
 static void room_flush_for_journal(void *context)
@@ -333,13 +389,32 @@ static void room_make_id(char id[ROOM_ID_SIZE])
 		(void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
 }
 
+/* The topic that was set in an earlier life of the room. */
+static bool room_copy_topic(struct room *room, const char *topic) UNCHECKED;
+static bool room_copy_topic(struct room *room, const char *topic)
+{
+	room->attributes.topic = NULL;
+	if (topic == NULL || topic[0] == '\0')
+		return true;
+	room->topic = message_create(MESSAGE_TOPIC, "", "", topic, strlen(topic));
+	return room->topic != NULL;
+}
+
 /* Copies the strings. Returns whether there was memory. */
 static bool room_copy_attributes(struct room *room, const struct room_attributes *attributes)
 {
 	char key[NAME_KEY_SIZE];
 
 	room->attributes = *attributes;
+	if (attributes->id == NULL)
+		room_make_id(room->id);
+	else
+		(void)snprintf(room->id, sizeof room->id, "%s", attributes->id);
 	room->attributes.id = room->id;
+	if (attributes->created_ns == 0)
+		room->attributes.created_ns = clock_wall_ns();
+	if (!room_copy_topic(room, attributes->topic))
+		return false;
 	room->attributes.creator = strdup(attributes->creator);
 	if (attributes->name == NULL)
 		return room->attributes.creator != NULL;
@@ -349,13 +424,28 @@ static bool room_copy_attributes(struct room *room, const struct room_attributes
 	return room->attributes.creator != NULL && room->key != NULL && room->attributes.name != NULL;
 }
 
+static void room_free(struct room *room) UNCHECKED;
 static void room_free(struct room *room)
 {
+	if (room->topic != NULL)
+		message_release(room->topic);
 	free(room->key);
 	free_constant(room->attributes.name);
 	free_constant(room->attributes.creator);
 	mutex_fini(&room->mutex);
 	free(room);
+}
+
+/* Nobody else has the room yet. */
+static void room_open_journal(struct room *room, struct journal *journal, const char *topic) UNCHECKED;
+static void room_open_journal(struct room *room, struct journal *journal, const char *topic)
+{
+	struct room_attributes attributes = room->attributes;
+
+	attributes.topic = topic;
+	room->journal_room = journal->ops->open_room(journal, &attributes, &room_listener, room);
+	if (room->journal_room != NULL)
+		room->last_seq = journal->ops->next_seq(room->journal_room) - 1;
 }
 
 struct room *room_open(const struct room_attributes *attributes, struct journal *journal)
@@ -367,9 +457,9 @@ struct room *room_open(const struct room_attributes *attributes, struct journal 
 	room->references = 1;
 	room->journal = journal->ops;
 	mutex_init(&room->mutex);
-	room_make_id(room->id);
+	room->spoken_in = attributes->id != NULL; /* what was kept once is kept on */
 	if (room_copy_attributes(room, attributes))
-		room->journal_room = journal->ops->open_room(journal, &room->attributes, &room_listener, room);
+		room_open_journal(room, journal, attributes->topic);
 	if (room->journal_room == NULL) {
 		room_free(room);
 		return NULL;
@@ -384,6 +474,16 @@ struct room *room_acquire(struct room *room)
 	return room;
 }
 
+/* A room that has no name, or in which nothing was said, is not worth keeping; but a pair may come back after a restart. */
+static bool room_is_to_be_kept(const struct room *room)
+{
+	const struct room_attributes *attributes = &room->attributes;
+
+	if (room->forgotten)
+		return false;
+	return attributes->persistent || attributes->ends_with_member || (attributes->name != NULL && room->spoken_in);
+}
+
 /* Nobody else knows the room any more, so nobody holds its locks. */
 static void room_end(struct room *room) UNCHECKED;
 static void room_end(struct room *room)
@@ -395,7 +495,8 @@ static void room_end(struct room *room)
 	while (room->member_count > 0)
 		member_release(room->members[--room->member_count]);
 	free(room->members);
-	free(room->topic);
+	if (!room_is_to_be_kept(room))
+		room->journal->forget_room(room->journal_room);
 	room->journal->close_room(room->journal_room);
 	room_free(room);
 }
@@ -435,14 +536,14 @@ struct room_people *room_people(struct room *room)
 void room_topic(struct room *room, char topic[ROOM_TOPIC_SIZE])
 {
 	room_lock(room);
-	(void)snprintf(topic, ROOM_TOPIC_SIZE, "%s", room->topic == NULL ? "" : room->topic);
+	(void)snprintf(topic, ROOM_TOPIC_SIZE, "%.*s", room->topic == NULL ? 0 : (int)room->topic->text_size,
+		room->topic == NULL ? "" : room->topic->text);
 	room_unlock(room);
 }
 
 void room_shut(struct room *room)
 {
-	/* Release and acquire: who sees it sees the message that says why. */
-	atomic_store_explicit(&room->shut, true, memory_order_release);
+	room_mark_shut(room);
 	room_flush(room);
 }
 
@@ -451,61 +552,66 @@ bool room_is_shut(const struct room *room)
 	return atomic_load_explicit(&room->shut, memory_order_acquire);
 }
 
-/* ---- Coming, speaking, going. ---- */
-
-int room_say(struct room *room, struct member *member, enum message_kind kind, const char *name, const char *text,
-	size_t text_size, uint64_t *seq)
+void room_forget(struct room *room)
 {
-	struct draft draft = {
-		.message = message_create(kind, room_label(room), name, text, text_size),
-		.author = member,
-	};
-	int error;
-
-	if (draft.message == NULL)
-		return -ENOMEM;
-	(void)message_acquire(draft.message);
-	error = room->journal->append(room->journal_room, &draft);
-	if (error != 0)
-		message_release(draft.message);
-	else if (seq != NULL)
-		*seq = draft.message->seq;
-	message_release(draft.message);
-	return error;
+	/* Relaxed: looked at when nobody else has the room any more. */
+	atomic_store_explicit(&room->forgotten, true, memory_order_relaxed);
 }
 
-int room_join(struct room *room, struct member *member, const char *name)
+void room_set_waits(struct room *room, bool waits)
 {
-	return room_say(room, member, MESSAGE_JOINED, name, NULL, 0, NULL);
+	room->journal->set_waits(room->journal_room, waits);
+}
+
+/* ---- Coming, speaking, going. ---- */
+
+static struct draft room_draft(
+	struct room *room, struct member *member, struct outlet *asker, const struct saying *saying)
+{
+	struct draft draft = {
+		.message = message_create(saying->kind, room_label(room), saying->name, saying->text, saying->text_size),
+		.author = member,
+		.asker = asker,
+		.request_id = saying->request_id,
+		.number = saying->number,
+	};
+
+	if (saying->number != 0)
+		memcpy(draft.client, saying->client, sizeof draft.client);
+	return draft;
+}
+
+void room_say(struct room *room, struct member *member, struct outlet *asker, const struct saying *saying)
+{
+	struct draft draft = room_draft(room, member, asker, saying);
+	struct message nothing = {.kind = saying->kind};
+	int error = -ENOMEM;
+
+	if (asker != NULL)
+		outlet_gives(asker);
+	if (draft.message != NULL) {
+		(void)message_acquire(draft.message);
+		error = room->journal->append(room->journal_room, &draft);
+		message_release(draft.message);
+	}
+	if (error == 0)
+		return;
+	if (draft.message != NULL)
+		message_release(draft.message);
+	draft.message = &nothing; /* room_refuse() looks at its kind */
+	room_refuse(room, &draft, -error);
 }
 
 void room_leave(struct room *room, struct member *member, const char *name, const char *how)
 {
+	struct saying left = {.kind = MESSAGE_LEFT, .name = name, .text = how};
+
 	room_drop_reader(room, member_format(member));
-	if (how != NULL) /* there is nobody left to tell of an error */
-		(void)!room_say(room, NULL, MESSAGE_LEFT, name, how, strlen(how), NULL);
-	room_flush(room);
-}
-
-int room_set_topic(struct room *room, struct member *member, const char *name, const char *topic)
-{
-	char *copy = strdup(topic);
-	char *old;
-	int error;
-
-	if (copy == NULL)
-		return -ENOMEM;
-	error = room_say(room, member, MESSAGE_TOPIC, name, topic, strlen(topic), NULL);
-	if (error != 0) {
-		free(copy);
-		return error;
+	if (how != NULL) {
+		left.text_size = strlen(how);
+		room_say(room, NULL, NULL, &left);
 	}
-	room_lock(room);
-	old = room->topic;
-	room->topic = copy;
-	room_unlock(room);
-	free(old);
-	return 0;
+	room_flush(room);
 }
 
 void room_change_format(struct room *room, struct member *member, const struct format *format)
@@ -530,25 +636,153 @@ static bool room_rejoin(struct room *room, struct member *member)
 	return joined;
 }
 
-enum room_page room_give_page(struct room *room, struct member *member, uint64_t *skipped)
+uint64_t room_last_seq(struct room *room)
+{
+	uint64_t last;
+
+	room_lock(room);
+	last = room->last_seq;
+	room_unlock(room);
+	return last;
+}
+
+ssize_t room_read(struct room *room, uint64_t from, struct message **messages, size_t capacity)
+{
+	uint64_t last = room_last_seq(room);
+	ssize_t count;
+
+	if (from > last)
+		return 0;
+	if (capacity > last + 1 - from)
+		capacity = (size_t)(last + 1 - from);
+	count = room->journal->read(room->journal_room, from, messages, capacity);
+	while (count > 0 && messages[count - 1]->seq > last) /* after a hole */
+		message_release(messages[--count]);
+	return count;
+}
+
+/* Adds what was read to the page until that is full, or there is a hole. Returns how many messages are missing there. */
+static uint64_t room_fill_page(struct member *member, struct message *const *messages, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (messages[i]->seq > member_page_start(member))
+			return member_page_skip(member, messages[i]->seq); /* first the client is told */
+		if (!member_page_add(member, messages[i]))
+			return 0;
+	}
+	return 0;
+}
+
+static enum room_page room_read_page(struct room *room, struct member *member, uint64_t next, uint64_t *skipped)
 {
 	struct message *messages[PAGE_MESSAGES];
+	ssize_t count = room_read(room, next, messages, PAGE_MESSAGES);
+
+	if (count == 0) /* all that is left was removed */
+		*skipped = member_page_skip(member, room_last_seq(room) + 1);
+	if (count > 0)
+		*skipped = room_fill_page(member, messages, (size_t)count);
+	for (ssize_t i = 0; i < count; i++)
+		message_release(messages[i]);
+	return count < 0 ? ROOM_NOTHING : ROOM_PAGE;
+}
+
+enum room_page room_give_page(struct room *room, struct member *member, uint64_t *skipped, uint64_t *behind)
+{
 	uint64_t next = member_page_start(member);
-	ssize_t count;
-	bool more = true;
 
 	*skipped = 0;
+	*behind = 0;
 	if (next == 0 || room_rejoin(room, member))
 		return ROOM_LIVE;
-	count = room->journal->read(room->journal_room, next, messages, PAGE_MESSAGES);
-	if (count > 0 && messages[0]->seq > next) {
-		*skipped = messages[0]->seq - next;
-		member_page_skip(member, messages[0]->seq);
-		more = false; /* first the member is told */
+	if (!member_is_to_know_lag(member, room_last_seq(room), behind))
+		*behind = 0;
+	return room_read_page(room, member, next, skipped);
+}
+
+uint64_t room_jump(struct room *room, struct member *member)
+{
+	uint64_t next;
+	uint64_t last;
+
+	room_lock(room);
+	next = member_jump(member);
+	last = room->last_seq;
+	room_unlock(room);
+	return next == 0 || next > last ? 0 : last + 1 - next;
+}
+
+/* ---- Looking back. ---- */
+
+/* Counts what was said in messages 'from' to 'before' - 1, from the end. Returns the number of the one with which '*count'
+ * is reached, or 0, with '*count' less by those there are. */
+static uint64_t room_count_back(struct room *room, uint64_t from, uint64_t before, size_t *count)
+{
+	struct message *messages[PAGE_MESSAGES];
+	ssize_t read = room_read(room, from, messages, (size_t)(before - from));
+	uint64_t found = 0;
+
+	for (ssize_t i = read; i > 0; i--) {
+		const struct message *message = messages[i - 1];
+
+		if (found == 0 && message->seq < before && message_is_said(message) && --*count == 0)
+			found = message->seq;
+		message_release(messages[i - 1]);
 	}
-	for (ssize_t i = 0; i < count; i++) {
-		more = more && member_page_add(member, messages[i]);
-		message_release(messages[i]);
+	return found;
+}
+
+uint64_t room_find_said(struct room *room, uint64_t before, size_t count)
+{
+	uint64_t first = 0; /* of what was said, so far */
+	uint64_t last = room_last_seq(room);
+	uint64_t found = 0;
+
+	if (before > last + 1)
+		before = last + 1;
+	for (size_t looks = 0; found == 0 && before > 1 && looks < BACK_PAGES; looks++) {
+		uint64_t from = before > PAGE_MESSAGES ? before - PAGE_MESSAGES : 1;
+		size_t left = count;
+
+		found = room_count_back(room, from, before, &count);
+		if (count < left)
+			first = from;
+		before = from;
 	}
-	return count > 0 ? ROOM_PAGE : ROOM_NOTHING;
+	return found != 0 ? found : first;
+}
+
+uint64_t room_find_time(struct room *room, int64_t at_ns)
+{
+	uint64_t low = 1; /* all before it are earlier */
+	uint64_t high = room_last_seq(room) + 1; /* it, and all after it, are not */
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		struct message *message;
+		bool earlier;
+
+		if (room_read(room, middle, &message, 1) != 1)
+			return high; /* nothing is kept from there on; or it cannot be read */
+		earlier = message->at_ns < at_ns;
+		if (earlier)
+			low = message->seq + 1;
+		else
+			high = middle;
+		message_release(message);
+	}
+	return low;
+}
+
+uint64_t room_mark(struct room *room, const char *key)
+{
+	return room->journal->mark == NULL ? 0 : room->journal->mark(room->journal_room, key);
+}
+
+void room_set_mark(struct room *room, const char *key, uint64_t seq)
+{
+	uint64_t last = room_last_seq(room);
+
+	if (room->journal->set_mark != NULL)
+		room->journal->set_mark(room->journal_room, key, seq < last ? seq : last);
 }

@@ -1,8 +1,9 @@
 /*
  * A room is an append-only log; a client is a cursor in it; a journal gives each message its place.
  *
- * Saying something hands a draft to the journal. When the journal has kept it, the room publishes it: encodes it once for
- * each format that somebody reads, at the end of that format's log. Whoever appended then flushes: gives each member what
+ * Saying something hands a draft to the journal, and whoever said it goes on. When the journal has kept it, the room
+ * publishes it: encodes it once for each format that somebody reads, at the end of that format's log; and tells its author.
+ * Whoever published then flushes: gives each member what
  * it has not seen, by sends that do not wait. One thread flushes at a time; others leave at once, because the one that
  * flushes looks again before it goes. So under load passes merge, and each send carries a batch. Where there is no end of
  * it, the duty goes to another member's thread every few milliseconds, so that nobody's own lines wait for long.
@@ -17,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/text.h"
 #include "tcpserver/core/locks.h"
@@ -26,6 +28,7 @@ struct client;
 struct format;
 struct journal;
 struct member;
+struct outlet;
 struct room;
 
 enum {
@@ -59,10 +62,11 @@ struct room_people {
 enum room_page {
 	ROOM_PAGE,    /* the outbox holds a page of the journal    */
 	ROOM_LIVE,    /* the member reads the log again            */
-	ROOM_NOTHING, /* there is nothing to read                  */
+	ROOM_NOTHING, /* the journal cannot be read now            */
 };
 
-/* Opens a room of 'journal', which has to outlive it, with one reference. NULL without memory. */
+/* Opens a room of 'journal', which has to outlive it, with one reference; may block. NULL without memory, or when the journal
+ * cannot be read. */
 struct room *room_open(const struct room_attributes *attributes, struct journal *journal) MUST_CHECK;
 struct room *room_acquire(struct room *room);
 void room_release(struct room *room);
@@ -77,25 +81,35 @@ struct room_people *room_people(struct room *room);
 /* Copies the topic; "" if there is none. */
 void room_topic(struct room *room, char topic[ROOM_TOPIC_SIZE]);
 
-/* The room is over: its members' threads are woken to leave it. */
+/* The room is over: its members' threads are woken to leave it. That somebody closed it, or left a room that ends so, does
+ * the same. */
 void room_shut(struct room *room);
 bool room_is_shut(const struct room *room);
+/* Nothing of the room is to be kept when the last reference to it goes. */
+void room_forget(struct room *room);
+/* Somebody waits, or does not wait, in the room for a stranger; is kept. */
+void room_set_waits(struct room *room, bool waits);
+
+/* What somebody says, or lets be known. */
+struct saying {
+	enum message_kind kind;
+	const char *name;             /* of who says it                                                    */
+	const char *text;             /* clean UTF-8; may be NULL without size                             */
+	size_t text_size;
+	const char *request_id;       /* JSON; how it went is told with it; NULL: only what goes wrong is  */
+	const unsigned char *client;  /* CLIENT_ID_SIZE bytes, if 'number' is not 0                        */
+	uint64_t number;              /* of the client's message: the same one is kept once                */
+};
 
 /*
- * The member of the client named 'name' comes in: all others are told, and it sees all that follows. The room takes
- * references of its own. Returns 0, or -errno when the journal could not keep the notice; the member saw nothing then.
+ * Hands what is said to the journal. It is seen when that has kept it, after the next room_flush() of anybody. 'member' is
+ * the author, NULL when that is none; 'asker' is told when it was not kept, and waits for it (outlet_is_settled()); it may
+ * be NULL. Both have to stay until then. With MESSAGE_JOINED the member comes in: it sees what follows, or what follows its
+ * start, and the room takes references of its own. A MESSAGE_TOPIC is the room's topic from then on.
  */
-int room_join(struct room *room, struct member *member, const char *name) MUST_CHECK;
+void room_say(struct room *room, struct member *member, struct outlet *asker, const struct saying *saying);
 /* The member goes, after member_leave(); the others are told 'how', unless it is NULL. Only for members that joined. */
 void room_leave(struct room *room, struct member *member, const char *name, const char *how);
-/*
- * Says 'text', clean UTF-8, or lets something of another 'kind' be known. It is seen after the next room_flush() of
- * anybody. Returns 0, with the number of the message if 'seq' is not NULL; or -errno: nobody sees it.
- */
-int room_say(struct room *room, struct member *member, enum message_kind kind, const char *name, const char *text,
-	size_t text_size, uint64_t *seq) MUST_CHECK;
-/* Sets the topic, and says so. As room_say(). */
-int room_set_topic(struct room *room, struct member *member, const char *name, const char *topic) MUST_CHECK;
 /* From now on the member reads in another format. */
 void room_change_format(struct room *room, struct member *member, const struct format *format);
 /* Gives the members what they have not seen. Does not wait for any of them. */
@@ -106,8 +120,26 @@ void room_take_over_flush(struct room *room);
 
 /*
  * Gives a member that reads the journal its next page, or lets it read the log again. '*skipped' tells how many messages
- * are not to be had any more. Threads: the member's own. May block on the journal.
+ * are not to be had any more, '*behind' how many it is behind if it should be told. Threads: the member's own. May block on
+ * the journal.
  */
-enum room_page room_give_page(struct room *room, struct member *member, uint64_t *skipped) MUST_CHECK;
+enum room_page room_give_page(
+	struct room *room, struct member *member, uint64_t *skipped, uint64_t *behind) MUST_CHECK;
+/* The member goes on with what is said next. Returns how many messages it has not seen. */
+uint64_t room_jump(struct room *room, struct member *member);
+
+/* ---- What the journal keeps of it; all may block. ---- */
+
+/* The number of the last message that was published; 0: none. Does not block. */
+uint64_t room_last_seq(struct room *room);
+/* The number of the message with which the last 'count' begin that were said before message 'before'; 0: there is none. */
+uint64_t room_find_said(struct room *room, uint64_t before, size_t count) MUST_CHECK;
+/* The number of the first message at 'at_ns' or later; one more than the last if there is none. */
+uint64_t room_find_time(struct room *room, int64_t at_ns) MUST_CHECK;
+/* Reads as the journal does (journal.h), but nothing that was not published yet. */
+ssize_t room_read(struct room *room, uint64_t from, struct message **messages, size_t capacity) MUST_CHECK;
+/* Up to where the person of that name, as name_key() makes it, has read; 0: nowhere. */
+uint64_t room_mark(struct room *room, const char *key);
+void room_set_mark(struct room *room, const char *key, uint64_t seq);
 
 #endif

@@ -34,6 +34,8 @@ struct format {
 	const char *name;
 	/* Writes the record of 'message' to 'out' if it fits in 'size' bytes. Returns its size, 1 or more, in any case. */
 	size_t (*encode)(const struct message *message, char *out, size_t size);
+	/* The same for a message from before the reader's time: it is marked as such, and has its time. */
+	size_t (*recall)(const struct message *message, char *out, size_t size);
 };
 
 struct room_log {

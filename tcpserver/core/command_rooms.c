@@ -33,10 +33,12 @@ static void take_room(struct room *room, size_t people, void *context)
 
 void command_rooms(struct session *session, const char *arguments)
 {
-	struct list *list = calloc(1, sizeof *list);
+	struct list *list;
 	size_t count;
 
-	(void)arguments;
+	if (!command_ends(session, "rooms", arguments))
+		return;
+	list = calloc(1, sizeof *list);
 	if (list == NULL) {
 		session_error(session, "no-memory", "the server has no memory for the list now; try again later");
 		return;

@@ -215,7 +215,7 @@ SITUATIONS = [
     ("no-such-user", as_bob),
     ("~ bob waves", as_bob),
     ("[bob -> ann]", as_bob_beside_ann),
-    ("* you ignore", as_bob),
+    ("* you ignore", as_bob_beside_ann),
     ("* pong", as_bob),
     ("is now", as_bob),
     ("> /help me", as_bob),
@@ -232,6 +232,7 @@ SITUATIONS = [
     ("bob: ", as_bob),
     ("Goodbye bob", as_bob),
     ("unknown-command", as_bob),
+    ("! usage", as_bob),
     ("> /help", as_bob),
 ]
 

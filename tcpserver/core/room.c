@@ -319,6 +319,8 @@ static bool room_copy_attributes(struct room *room, const struct room_attributes
 	char key[NAME_KEY_SIZE];
 
 	room->attributes = *attributes;
+	if (attributes->created_ns == 0)
+		room->attributes.created_ns = clock_wall_ns();
 	room->attributes.creator = strdup(attributes->creator);
 	if (attributes->name == NULL)
 		return room->attributes.creator != NULL;

@@ -38,6 +38,7 @@ struct room_attributes {
 	const char *name;       /* NULL: it has only its id                       */
 	const char *creator;    /* the name of who made it; "" for the server's own */
 	uint64_t creator_number; /* and the number of its session; 0 for the server's own */
+	int64_t created_ns;     /* when it was made, since 1970; 0: with room_open()  */
 	size_t capacity;        /* members, at most; 0: no limit                  */
 	bool listed;            /* /rooms shows it                                */
 	bool persistent;        /* stays when it is empty                         */

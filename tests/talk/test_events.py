@@ -1,9 +1,11 @@
 """Event mode: each line from the server is one JSON object as docs/events.schema.json says; requests; several rooms."""
 
+import datetime
 import json
 import re
 import signal
 import socket
+import time
 
 from events import SCHEMA, Events, faults, join_events, parse_event
 from talk import MAX_LINE, Server, main, pump, temporary_file
@@ -207,6 +209,27 @@ def test_the_longest_text_passes_in_a_request():
         text = "x" * (MAX_LINE - len('{"op":"send","text":""}'))
         ann.client.raw(b'{"op":"send","text":"' + text.encode() + b'"}\n')
         ann.expect(kind="message", text=text)
+
+
+def test_rooms_tell_when_they_were_made():
+    before = time.time()
+    with Server() as server:
+        ann = join_events(server, "ann")
+        ann.ask("join", room="Johnny Tea", id=1)
+        ann.until(id=1)
+        after = time.time()
+        ann.ask("rooms", id=2)
+        ann.until(kind="notice", id=2)
+        made = {}
+        for name in ("Johnny Tea", "lobby"):
+            made[name] = ann.expect(kind="notice", id=2, room=name)["created_at"]
+            seconds = datetime.datetime.fromisoformat(made[name].replace("Z", "+00:00")).timestamp()
+            assert before - 0.001 <= seconds <= after, (before, made, after)
+        ann.ask("topic", id=3)
+        ann.expect(kind="notice", id=3, created_at=None)
+        minute = made["Johnny Tea"][:16].replace("T", " at ")
+        ann.expect(kind="notice", id=3, room="Johnny Tea", created_at=made["Johnny Tea"],
+                   text=f"Johnny Tea was made by ann on {minute} UTC")
 
 
 # ---- Several rooms. ----

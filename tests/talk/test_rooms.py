@@ -142,9 +142,10 @@ def test_a_topic_is_told_to_those_who_are_there_and_those_who_come():
     with Server() as server:
         ann = server.join("ann")
         ask(ann, "/join tea", "* You are in tea, 1 here.")
-        ask(ann, "/topic", "* tea has no topic; /topic TEXT sets one")
+        made = re.compile(r"\* tea was made by ann on \d{4}-\d\d-\d\d at \d\d:\d\d UTC")
+        ask(ann, "/topic", "* tea has no topic; /topic TEXT sets one", made)
         ask(ann, "/topic green or black", 'User "ann" set the topic: green or black')
-        ask(ann, "/topic", "* the topic of tea is: green or black")
+        ask(ann, "/topic", "* the topic of tea is: green or black", made)
         bob = server.join("bob")
         ask(bob, "/join tea", "* You are in tea, 2 here. The topic is: green or black")
         ann.expect(came("bob"))

@@ -411,10 +411,10 @@ static void walk(struct session *session)
 	line(session, "/rooms");
 	check_told("* 2 rooms:\n* lobby (0)\n* tea (1)\n");
 	line(session, "/topic");
-	check_told("* tea has no topic; /topic TEXT sets one\n");
+	check_told_start("* tea has no topic; /topic TEXT sets one\n* tea was made by bob on 2");
 	line(session, "/topic green tea");
 	line(session, "/topic");
-	check_told("* the topic of tea is: green tea\n");
+	check_told_start("* the topic of tea is: green tea\n* tea was made by bob on 2");
 	line(session, "/rooms");
 	check_told("* 2 rooms:\n* lobby (0)\n* tea (1) - green tea\n");
 	line(session, "/leave");

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { FILE_NAME_SIZE = 240 }; /* what a file system takes, less "history-" and the like */
+
 /* Makes all folders of 'path', which ends with '/'. */
 static bool make_folders(char *path)
 {
@@ -33,19 +35,41 @@ static char *state_folder(void)
 	return size < 0 ? NULL : path;
 }
 
-char *state_history_path(const struct net_place *place)
+/* A server and perhaps a user name as a part of a file's name: what may not stand there is "_". */
+static void name_file(const struct net_place *place, const char *user, char name[FILE_NAME_SIZE])
+{
+	(void)snprintf(name, FILE_NAME_SIZE, "%s-%s%s%s", place->host, place->port, user == NULL ? "" : "-",
+		user == NULL ? "" : user);
+	for (char *bad = name; (bad = strpbrk(bad, "/:")) != NULL;)
+		*bad = '_'; /* ':' is of an IPv6 address */
+}
+
+static char *path_of(const char *kind, const struct net_place *place, const char *user)
 {
 	char *folder = state_folder();
 	char *path = NULL;
-	char host[NET_HOST_SIZE];
+	char name[FILE_NAME_SIZE];
 
 	if (folder == NULL)
 		return NULL;
-	(void)snprintf(host, sizeof host, "%s", place->host);
-	for (char *slash = host; (slash = strpbrk(slash, "/:")) != NULL;)
-		*slash = '_'; /* of an IPv6 address */
-	if (!make_folders(folder) || asprintf(&path, "%shistory-%s-%s", folder, host, place->port) < 0)
+	name_file(place, user, name);
+	if (!make_folders(folder) || asprintf(&path, "%s%s-%s", folder, kind, name) < 0)
 		path = NULL;
 	free(folder);
 	return path;
+}
+
+char *state_history_path(const struct net_place *place)
+{
+	return path_of("history", place, NULL);
+}
+
+char *state_ignored_path(const struct net_place *place)
+{
+	return path_of("ignored", place, NULL);
+}
+
+char *state_unsent_path(const struct net_place *place, const char *user)
+{
+	return path_of("unsent", place, user);
 }

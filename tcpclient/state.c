@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILE_NAME_SIZE = 240 }; /* what a file system takes, less "history-" and the like */
+enum { NAME_SIZE_MAX = 240 }; /* of a file, so that there is room for "-15" and ".new" */
 
 /* Makes all folders of 'path', which ends with '/'. */
 static bool make_folders(char *path)
@@ -35,27 +35,38 @@ static char *state_folder(void)
 	return size < 0 ? NULL : path;
 }
 
-/* A server and perhaps a user name as a part of a file's name: what may not stand there is "_". */
-static void name_file(const struct net_place *place, const char *user, char name[FILE_NAME_SIZE])
+/* What may not stand in the name of a file is "_" there. */
+static void mend_name(char *name)
 {
-	(void)snprintf(name, FILE_NAME_SIZE, "%s-%s%s%s", place->host, place->port, user == NULL ? "" : "-",
-		user == NULL ? "" : user);
 	for (char *bad = name; (bad = strpbrk(bad, "/:")) != NULL;)
 		*bad = '_'; /* ':' is of an IPv6 address */
+}
+
+/* The file of a server and perhaps a user, in new memory; NULL when there is no memory. */
+static char *name_of(const char *kind, const struct net_place *place, const char *user)
+{
+	char *name = NULL;
+	int size = user == NULL ? asprintf(&name, "%s-%s-%s", kind, place->host, place->port)
+				: asprintf(&name, "%s-%s-%s-%s", kind, place->host, place->port, user);
+
+	if (size < 0)
+		return NULL;
+	mend_name(name);
+	if (size > NAME_SIZE_MAX)
+		name[NAME_SIZE_MAX] = '\0';
+	return name;
 }
 
 static char *path_of(const char *kind, const struct net_place *place, const char *user)
 {
 	char *folder = state_folder();
+	char *name = name_of(kind, place, user);
 	char *path = NULL;
-	char name[FILE_NAME_SIZE];
 
-	if (folder == NULL)
-		return NULL;
-	name_file(place, user, name);
-	if (!make_folders(folder) || asprintf(&path, "%s%s-%s", folder, kind, name) < 0)
+	if (folder == NULL || name == NULL || !make_folders(folder) || asprintf(&path, "%s%s", folder, name) < 0)
 		path = NULL;
 	free(folder);
+	free(name);
 	return path;
 }
 

@@ -212,6 +212,12 @@ def test_the_commands_in_the_manual_are_made_from_the_table():
     assert part == wanted, part
 
 
+def test_the_programs_do_not_tell_where_they_were_built():
+    for name in ("TCPSERVER", "TCPCLIENT"):
+        with open(os.environ[name], "rb") as file:
+            assert ROOT.encode() + b"/" not in file.read(), f"{name} has paths of the machine that built it"
+
+
 def test_links_lead_somewhere():
     for page in ("README.md", "docs/ARCHITECTURE.md", "docs/PROTOCOL.md", "docs/PERFORMANCE.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", read(page)):

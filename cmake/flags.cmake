@@ -16,6 +16,8 @@ target_link_libraries(tcpchat_flags INTERFACE Threads::Threads)
 target_compile_options(tcpchat_flags INTERFACE -UNDEBUG
 	-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes
 	-Wvla -Wformat=2 -Wundef -Wpointer-arith -Wcast-qual -Wwrite-strings -fno-common -fstack-protector-strong)
+# No paths of the machine that built them in the programs: sources are named from the top of the tree.
+target_compile_options(tcpchat_flags INTERFACE "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=" "-ffile-prefix-map=${CMAKE_BINARY_DIR}=.")
 target_link_options(tcpchat_flags INTERFACE -pie -Wl,-z,relro,-z,now)
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
 	target_compile_options(tcpchat_flags INTERFACE -Wthread-safety -Wthread-safety-beta)

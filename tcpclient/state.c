@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { NAME_SIZE_MAX = 240 }; /* of a file, so that there is room for "-15" and ".new" */
+
 /* Makes all folders of 'path', which ends with '/'. */
 static bool make_folders(char *path)
 {
@@ -33,19 +35,52 @@ static char *state_folder(void)
 	return size < 0 ? NULL : path;
 }
 
-char *state_history_path(const struct net_place *place)
+/* What may not stand in the name of a file is "_" there. */
+static void mend_name(char *name)
+{
+	for (char *bad = name; (bad = strpbrk(bad, "/:")) != NULL;)
+		*bad = '_'; /* ':' is of an IPv6 address */
+}
+
+/* The file of a server and perhaps a user, in new memory; NULL when there is no memory. */
+static char *name_of(const char *kind, const struct net_place *place, const char *user)
+{
+	char *name = NULL;
+	int size = user == NULL ? asprintf(&name, "%s-%s-%s", kind, place->host, place->port)
+				: asprintf(&name, "%s-%s-%s-%s", kind, place->host, place->port, user);
+
+	if (size < 0)
+		return NULL;
+	mend_name(name);
+	if (size > NAME_SIZE_MAX)
+		name[NAME_SIZE_MAX] = '\0';
+	return name;
+}
+
+static char *path_of(const char *kind, const struct net_place *place, const char *user)
 {
 	char *folder = state_folder();
+	char *name = name_of(kind, place, user);
 	char *path = NULL;
-	char host[NET_HOST_SIZE];
 
-	if (folder == NULL)
-		return NULL;
-	(void)snprintf(host, sizeof host, "%s", place->host);
-	for (char *slash = host; (slash = strpbrk(slash, "/:")) != NULL;)
-		*slash = '_'; /* of an IPv6 address */
-	if (!make_folders(folder) || asprintf(&path, "%shistory-%s-%s", folder, host, place->port) < 0)
+	if (folder == NULL || name == NULL || !make_folders(folder) || asprintf(&path, "%s%s", folder, name) < 0)
 		path = NULL;
 	free(folder);
+	free(name);
 	return path;
+}
+
+char *state_history_path(const struct net_place *place)
+{
+	return path_of("history", place, NULL);
+}
+
+char *state_ignored_path(const struct net_place *place)
+{
+	return path_of("ignored", place, NULL);
+}
+
+char *state_unsent_path(const struct net_place *place, const char *user)
+{
+	return path_of("unsent", place, user);
 }

@@ -7,9 +7,14 @@
 #define TCPCLIENT_STATE_H
 
 #include "common/net.h"
+#include "common/sync.h"
 
-/* The file of the lines typed to a server, in new memory; its folders are made if need be. NULL when there is no such
- * place. */
-char *state_history_path(const struct net_place *place);
+/*
+ * The files of the lines typed to a server, of the people ignored there, and of the lines that a user has not sent yet; in
+ * new memory. Their folders are made if need be. NULL when there is no such place.
+ */
+char *state_history_path(const struct net_place *place) MUST_CHECK;
+char *state_ignored_path(const struct net_place *place) MUST_CHECK;
+char *state_unsent_path(const struct net_place *place, const char *user) MUST_CHECK;
 
 #endif

@@ -194,9 +194,28 @@ int client_list_register(struct client_list *list, struct client *client, const 
 	return error;
 }
 
+static void ignored_release(struct ignored *ignored) REQUIRES(CLIENT_LIST_LOCK);
+static void ignored_release(struct ignored *ignored)
+{
+	if (--ignored->references == 0)
+		free(ignored);
+}
+
+/* Nobody can ignore a client without a name, so it needs to be known for that no longer. */
+static void client_forget_as_ignored(struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static void client_forget_as_ignored(struct client *client)
+{
+	if (client->as_ignored == NULL)
+		return;
+	client->as_ignored->gone = true;
+	ignored_release(client->as_ignored);
+	client->as_ignored = NULL;
+}
+
 void client_list_unregister(struct client_list *list, struct client *client)
 {
 	client_list_lock(list);
+	client_forget_as_ignored(client);
 	if (client->key != NULL) {
 		(void)tdelete(client, &list->names, compare_keys);
 		list->name_count--;
@@ -328,58 +347,93 @@ int client_list_rename(struct client_list *list, struct client *client, struct r
 
 /* ---- Ignoring. ---- */
 
-/* Where the key stands among those that the client ignores, or the first free place; NULL when there is none. */
-static char **client_ignored_place(struct client *client, const char *key) REQUIRES(CLIENT_LIST_LOCK);
-static char **client_ignored_place(struct client *client, const char *key)
+/* The client as others know it that ignore it; NULL without memory. */
+static struct ignored *client_as_ignored(struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static struct ignored *client_as_ignored(struct client *client)
 {
-	char **unused = NULL;
-
-	if (client->ignored == NULL)
-		client->ignored = calloc(IGNORED_MOST, sizeof *client->ignored);
-	if (client->ignored == NULL)
-		return NULL;
-	for (size_t i = 0; i < IGNORED_MOST; i++) {
-		if (client->ignored[i] != NULL && strcmp(client->ignored[i], key) == 0)
-			return &client->ignored[i];
-		if (client->ignored[i] == NULL && unused == NULL)
-			unused = &client->ignored[i];
-	}
-	return unused;
+	if (client->as_ignored == NULL)
+		client->as_ignored = calloc(1, sizeof *client->as_ignored);
+	if (client->as_ignored != NULL && client->as_ignored->references == 0)
+		client->as_ignored->references = 1; /* its own */
+	return client->as_ignored;
 }
 
-enum ignore_result client_list_ignore(struct client_list *list, struct client *client, const char *name)
+/* Where 'client' has 'other' among those that it ignores, or NULL. */
+static struct ignored **client_ignored_place(const struct client *client, const struct client *other)
+	REQUIRES(CLIENT_LIST_LOCK);
+static struct ignored **client_ignored_place(const struct client *client, const struct client *other)
 {
-	char key[NAME_KEY_SIZE];
-	enum ignore_result result = IGNORE_TOO_MANY;
-	char **place;
+	if (client->ignores == NULL || other->as_ignored == NULL)
+		return NULL;
+	for (size_t i = 0; i < IGNORED_MOST; i++) {
+		if (client->ignores[i] == other->as_ignored)
+			return &client->ignores[i];
+	}
+	return NULL;
+}
 
-	(void)name_key(name, key);
+/* A place for one more that the client ignores, where that of somebody who has left serves; NULL when there is none. */
+static struct ignored **client_unused_place(const struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static struct ignored **client_unused_place(const struct client *client)
+{
+	for (size_t i = 0; i < IGNORED_MOST; i++) {
+		struct ignored **place = &client->ignores[i];
+
+		if (*place != NULL && (*place)->gone) {
+			ignored_release(*place);
+			*place = NULL;
+		}
+		if (*place == NULL)
+			return place;
+	}
+	return NULL;
+}
+
+static enum ignore_result client_ignore(struct client *client, struct client *other) REQUIRES(CLIENT_LIST_LOCK);
+static enum ignore_result client_ignore(struct client *client, struct client *other)
+{
+	struct ignored *ignored = client_as_ignored(other);
+	struct ignored **place;
+
+	if (client->ignores == NULL)
+		client->ignores = calloc(IGNORED_MOST, sizeof(struct ignored *));
+	if (client->ignores == NULL || ignored == NULL)
+		return IGNORE_NO_MEMORY;
+	place = client_unused_place(client);
+	if (place == NULL)
+		return IGNORE_TOO_MANY;
+	ignored->references++;
+	*place = ignored;
+	return IGNORE_BEGUN;
+}
+
+static enum ignore_result client_toggle_ignored(struct client *client, struct client *other)
+	REQUIRES(CLIENT_LIST_LOCK);
+static enum ignore_result client_toggle_ignored(struct client *client, struct client *other)
+{
+	struct ignored **place = client_ignored_place(client, other);
+
+	if (place == NULL)
+		return client_ignore(client, other);
+	ignored_release(*place);
+	*place = NULL;
+	return IGNORE_ENDED;
+}
+
+enum ignore_result client_list_ignore(
+	struct client_list *list, struct client *client, const char *name, char found[NAME_SIZE])
+{
+	enum ignore_result result = IGNORE_NOBODY;
+	struct client *other;
+
 	client_list_lock(list);
-	place = client_ignored_place(client, key);
-	if (place != NULL && *place != NULL) {
-		free(*place);
-		*place = NULL;
-		result = IGNORE_ENDED;
-	} else if (place != NULL && (*place = strdup(key)) != NULL) {
-		result = IGNORE_BEGUN;
+	other = client_list_look_up(list, name);
+	if (other != NULL) {
+		result = client_toggle_ignored(client, other);
+		(void)snprintf(found, NAME_SIZE, "%s", other->name);
 	}
 	client_list_unlock(list);
 	return result;
-}
-
-static bool client_ignores(const struct client *client, const char *name) REQUIRES(CLIENT_LIST_LOCK);
-static bool client_ignores(const struct client *client, const char *name)
-{
-	char key[NAME_KEY_SIZE];
-
-	if (client->ignored == NULL)
-		return false;
-	(void)name_key(name, key);
-	for (size_t i = 0; i < IGNORED_MOST; i++) {
-		if (client->ignored[i] != NULL && strcmp(client->ignored[i], key) == 0)
-			return true;
-	}
-	return false;
 }
 
 bool client_list_is_ignored_by(struct client_list *list, const struct client *client, const char *name)
@@ -389,7 +443,7 @@ bool client_list_is_ignored_by(struct client_list *list, const struct client *cl
 
 	client_list_lock(list);
 	other = client_list_look_up(list, name);
-	ignored = other != NULL && client_ignores(other, client->name);
+	ignored = other != NULL && client_ignored_place(other, client) != NULL;
 	client_list_unlock(list);
 	return ignored;
 }
@@ -399,7 +453,7 @@ bool client_list_either_ignores(struct client_list *list, const struct client *o
 	bool ignored;
 
 	client_list_lock(list);
-	ignored = client_ignores(one, other->name) || client_ignores(other, one->name);
+	ignored = client_ignored_place(one, other) != NULL || client_ignored_place(other, one) != NULL;
 	client_list_unlock(list);
 	return ignored;
 }
@@ -407,9 +461,11 @@ bool client_list_either_ignores(struct client_list *list, const struct client *o
 void client_list_forget_ignored(struct client_list *list, struct client *client)
 {
 	client_list_lock(list);
-	for (size_t i = 0; client->ignored != NULL && i < IGNORED_MOST; i++)
-		free(client->ignored[i]);
-	free(client->ignored);
-	client->ignored = NULL;
+	for (size_t i = 0; client->ignores != NULL && i < IGNORED_MOST; i++) {
+		if (client->ignores[i] != NULL)
+			ignored_release(client->ignores[i]);
+	}
+	free(client->ignores);
+	client->ignores = NULL;
 	client_list_unlock(list);
 }

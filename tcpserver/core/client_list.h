@@ -22,6 +22,15 @@ struct rooms;
 
 enum { IGNORED_MOST = 100 }; /* people that one client can ignore */
 
+/*
+ * A client as those who ignore it know it, whatever its name: made when the first one does, and there until the last one
+ * no longer does. So a client that is gone is never taken for another one.
+ */
+struct ignored {
+	unsigned references GUARDED_BY(CLIENT_LIST_LOCK); /* the client's own, and one of each who ignores it */
+	bool gone GUARDED_BY(CLIENT_LIST_LOCK);           /* the client has left                            */
+};
+
 /* What the list knows of a client; a part of its session. */
 struct client {
 	char name[NAME_SIZE]; /* others read it under the lock, or under ROOMS_LOCK; it changes under both */
@@ -30,7 +39,8 @@ struct client {
 	char *key GUARDED_BY(CLIENT_LIST_LOCK);            /* what the name counts as; NULL without a name */
 	struct outlet *outlet GUARDED_BY(CLIENT_LIST_LOCK); /* NULL before the thread runs and after it ends */
 	const struct door *door GUARDED_BY(CLIENT_LIST_LOCK);
-	char **ignored GUARDED_BY(CLIENT_LIST_LOCK); /* IGNORED_MOST keys or NULLs; NULL before the first */
+	struct ignored *as_ignored GUARDED_BY(CLIENT_LIST_LOCK); /* itself; NULL while nobody has ignored it        */
+	struct ignored **ignores GUARDED_BY(CLIENT_LIST_LOCK);   /* IGNORED_MOST others or NULLs; NULL before the first */
 };
 
 struct client_list {
@@ -66,7 +76,7 @@ void client_list_wait_empty(struct client_list *list);
  * as the same). Returns 0, or -ENOMEM.
  */
 int client_list_register(struct client_list *list, struct client *client, const char *name) MUST_CHECK;
-/* The client's name is free again, if it had one. */
+/* The client's name is free again, if it had one; and nobody ignores it any more. */
 void client_list_unregister(struct client_list *list, struct client *client);
 
 /* Wakes all clients' threads. */
@@ -83,16 +93,21 @@ struct outlet *client_list_find(struct client_list *list, const char *name, cons
 	char found[NAME_SIZE]) MUST_CHECK;
 
 /* What client_list_ignore() did. */
-enum ignore_result { IGNORE_BEGUN, IGNORE_ENDED, IGNORE_TOO_MANY };
+enum ignore_result { IGNORE_BEGUN, IGNORE_ENDED, IGNORE_NOBODY, IGNORE_TOO_MANY, IGNORE_NO_MEMORY };
 
-/* The client ignores who has that name, or, if it does already, no longer. */
-enum ignore_result client_list_ignore(struct client_list *list, struct client *client, const char *name) MUST_CHECK;
+/*
+ * The client ignores who has that name now, or, if it does already, no longer. It goes with the connection, not with the
+ * name: who takes another name stays ignored, and who takes the name of somebody that left is not. 'found' is the name as
+ * it is written, when the result is IGNORE_BEGUN or IGNORE_ENDED.
+ */
+enum ignore_result client_list_ignore(struct client_list *list, struct client *client, const char *name,
+	char found[NAME_SIZE]) MUST_CHECK;
 /* Whether the client of 'name' ignores 'client'. */
 bool client_list_is_ignored_by(struct client_list *list, const struct client *client, const char *name) MUST_CHECK;
 /* Whether one of the two ignores the other. */
 bool client_list_either_ignores(
 	struct client_list *list, const struct client *one, const struct client *other) MUST_CHECK;
-/* Frees what client_list_ignore() took. */
+/* The client ignores nobody any more. */
 void client_list_forget_ignored(struct client_list *list, struct client *client);
 
 #endif

@@ -1,5 +1,6 @@
 #include "tcpserver/core/command.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,6 @@
 #include "tcpserver/core/session.h"
 
 enum {
-	COMMAND_SHOWN_MAX = 40, /* bytes of an unknown command that are shown again    */
 	COMMAND_NEAR = 2,       /* mistyped letters up to which a command is suggested */
 	COMMAND_NAME_MAX = 16,  /* bytes of the longest command                         */
 };
@@ -37,7 +37,8 @@ static unsigned least(unsigned one, unsigned two, unsigned three)
 	return smaller < three ? smaller : three;
 }
 
-/* How many letters have to be changed, added or left out to make one word of the other (Levenshtein's distance). */
+/* How many letters have to be changed, added or left out to make one word of the other, in whatever case (Levenshtein's
+ * distance). 'right' is in lower case. */
 static unsigned distance(const char *left, const char *right)
 {
 	unsigned row[COMMAND_NAME_MAX + 1];
@@ -46,13 +47,14 @@ static unsigned distance(const char *left, const char *right)
 	for (unsigned i = 0; i <= width; i++)
 		row[i] = i;
 	for (unsigned line = 1; left[line - 1] != '\0'; line++) {
+		int letter = tolower((unsigned char)left[line - 1]);
 		unsigned diagonal = row[0];
 
 		row[0] = line;
 		for (size_t i = 1; i <= width; i++) {
 			unsigned above = row[i];
 
-			row[i] = least(above + 1, row[i - 1] + 1, diagonal + (left[line - 1] != right[i - 1]));
+			row[i] = least(above + 1, row[i - 1] + 1, diagonal + (letter != right[i - 1]));
 			diagonal = above;
 		}
 	}
@@ -155,12 +157,34 @@ bool command_take_name(struct session *session, const char *command, const char 
 	return true;
 }
 
+bool command_ends(struct session *session, const char *name, const char *arguments)
+{
+	const struct command *command = command_find(name);
+	const char *takes = command->arguments;
+	bool nothing = takes[0] == '\0';
+
+	if (arguments[0] == '\0')
+		return true;
+	session_error(session, "usage", "/%s takes %s%s; type /%s%s%s%s", name, nothing ? "" : "only ", nothing ? "nothing" : takes,
+		name, nothing ? "" : " ", takes, nothing ? "" : ", with a name of several words in \"double quotes\"");
+	return false;
+}
+
 bool command_needs_text(struct session *session, const char *command, const char *text)
 {
 	if (text[0] != '\0')
 		return true;
 	command_usage(session, command);
 	return false;
+}
+
+struct typed_name command_type_name(const char *name)
+{
+	const char *quote = strchr(name, ' ') == NULL ? "" : "\"";
+	struct typed_name typed;
+
+	(void)snprintf(typed.text, sizeof typed.text, "%s%s%s", quote, name, quote);
+	return typed;
 }
 
 void command_no_such_room(struct session *session, const char *name)

@@ -13,6 +13,8 @@
 
 struct session;
 
+enum { COMMAND_SHOWN_MAX = 40 }; /* bytes of an unknown command that are shown again */
+
 struct command {
 	const char *name;      /* without the '/'                 */
 	const char *arguments; /* as /help shows them; "" for none */
@@ -34,8 +36,17 @@ const struct command *command_find(const char *name);
  * the client, with the code "usage", and returns false when there is none, or it is too long for a name.
  */
 bool command_take_name(struct session *session, const char *command, const char **arguments, char name[NAME_SIZE]);
+/* As above when something follows the arguments that the command takes: returns whether nothing does. */
+bool command_ends(struct session *session, const char *command, const char *arguments);
 /* As above for a text that has to be there: returns whether it is. */
 bool command_needs_text(struct session *session, const char *command, const char *text);
+
+/* A name as it is typed in a command: in double quotes if there is a space in it. */
+struct typed_name {
+	char text[NAME_SIZE + 2];
+};
+struct typed_name command_type_name(const char *name);
+
 /* The client asks for something about a room or a person that is not there. */
 void command_no_such_room(struct session *session, const char *name);
 void command_no_such_user(struct session *session, const char *name);

@@ -9,7 +9,7 @@ void command_delete_room(struct session *session, const char *arguments)
 	char name[NAME_SIZE];
 	struct room *room;
 
-	if (!command_take_name(session, "delete-room", &arguments, name))
+	if (!command_take_name(session, "delete-room", &arguments, name) || !command_ends(session, "delete-room", arguments))
 		return;
 	room = rooms_find(&session->talk->rooms, name);
 	if (room == NULL) {

@@ -14,7 +14,8 @@ void command_events(struct session *session, const char *arguments)
 		.request_id = session->request_id,
 	};
 
-	(void)arguments;
+	if (!command_ends(session, "events", arguments))
+		return;
 	if (session_begin_events(session))
 		session_tell(session, &welcome);
 	else

@@ -43,7 +43,7 @@ void command_invite(struct session *session, const char *arguments)
 	const struct door *door;
 	struct outlet *outlet;
 
-	if (!command_take_name(session, "invite", &arguments, wanted))
+	if (!command_take_name(session, "invite", &arguments, wanted) || !command_ends(session, "invite", arguments))
 		return;
 	outlet = client_list_find(clients, wanted, &door, found);
 	if (outlet == NULL) {

@@ -9,6 +9,6 @@ void command_join(struct session *session, const char *arguments)
 
 	if (arguments[0] == '\0')
 		visit_stranger(session);
-	else if (command_take_name(session, "join", &arguments, name))
+	else if (command_take_name(session, "join", &arguments, name) && command_ends(session, "join", arguments))
 		visit_room(session, name);
 }

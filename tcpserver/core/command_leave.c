@@ -11,6 +11,8 @@ void command_leave(struct session *session, const char *arguments)
 
 	if (arguments[0] != '\0' && !command_take_name(session, "leave", &arguments, name))
 		return;
+	if (!command_ends(session, "leave", arguments))
+		return;
 	place = session_place(session, name);
 	if (place == NULL) {
 		session_error(session, "not-in-room", "you are not in %s; /leave without a name leaves where you are", name);

@@ -9,6 +9,6 @@ void command_new_room(struct session *session, const char *arguments)
 
 	if (arguments[0] == '\0')
 		visit_wait(session);
-	else if (command_take_name(session, "new-room", &arguments, name))
+	else if (command_take_name(session, "new-room", &arguments, name) && command_ends(session, "new-room", arguments))
 		visit_new_room(session, name);
 }

@@ -4,7 +4,8 @@
 
 void command_quit(struct session *session, const char *arguments)
 {
-	(void)arguments;
+	if (!command_ends(session, "quit", arguments))
+		return;
 	session_notice(session, "Goodbye %s.", session->client.name);
 	session_finish(session, SESSION_LEFT);
 }

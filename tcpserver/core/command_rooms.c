@@ -14,6 +14,7 @@ struct shown {
 	char label[NAME_SIZE];
 	char topic[ROOM_TOPIC_SIZE];
 	size_t people;
+	int64_t created_ns;
 };
 
 struct list {
@@ -29,14 +30,17 @@ static void take_room(struct room *room, size_t people, void *context)
 	(void)snprintf(shown->label, sizeof shown->label, "%s", room_label(room));
 	room_topic(room, shown->topic);
 	shown->people = people;
+	shown->created_ns = room_attributes(room)->created_ns;
 }
 
 void command_rooms(struct session *session, const char *arguments)
 {
-	struct list *list = calloc(1, sizeof *list);
+	struct list *list;
 	size_t count;
 
-	(void)arguments;
+	if (!command_ends(session, "rooms", arguments))
+		return;
+	list = calloc(1, sizeof *list);
 	if (list == NULL) {
 		session_error(session, "no-memory", "the server has no memory for the list now; try again later");
 		return;
@@ -46,8 +50,8 @@ void command_rooms(struct session *session, const char *arguments)
 	for (size_t i = 0; i < list->count; i++) {
 		const struct shown *shown = &list->rooms[i];
 
-		session_notice(session, "%s (%zu)%s%s", shown->label, shown->people, shown->topic[0] == '\0' ? "" : " - ",
-			shown->topic);
+		session_notice_about(session, shown->label, shown->created_ns, "%s (%zu)%s%s", shown->label, shown->people,
+			shown->topic[0] == '\0' ? "" : " - ", shown->topic);
 	}
 	if (count > list->count)
 		session_notice(session, "and %zu more", count - list->count);

@@ -70,7 +70,7 @@ void command_who(struct session *session, const char *arguments)
 		who_in(session, session->place->room, true);
 		return;
 	}
-	if (!command_take_name(session, "who", &arguments, name))
+	if (!command_take_name(session, "who", &arguments, name) || !command_ends(session, "who", arguments))
 		return;
 	room = rooms_find(&session->talk->rooms, name);
 	if (room == NULL) {

@@ -34,6 +34,7 @@ struct telling {
 	const char *text;
 	const char *request_id; /* JSON, as the client sent it */
 	uint64_t seq;
+	int64_t created_ns; /* when 'room' was made, since 1970 */
 };
 
 struct door {

@@ -84,6 +84,16 @@ void session_notice_in(struct session *session, const struct room *room, const c
 	va_end(arguments);
 }
 
+void session_notice_about(struct session *session, const char *room, int64_t created_ns, const char *format, ...)
+{
+	struct telling notice = {.kind = TELL_NOTICE, .room = room, .created_ns = created_ns};
+	va_list arguments;
+
+	va_start(arguments, format);
+	session_tell_formatted(session, notice, format, arguments);
+	va_end(arguments);
+}
+
 void session_error(struct session *session, const char *code, const char *format, ...)
 {
 	va_list arguments;

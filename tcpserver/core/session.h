@@ -128,6 +128,9 @@ void session_tell(struct session *session, const struct telling *telling);
 void session_notice(struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same, about a room where the client is: programs need not read its name out of the text. */
 void session_notice_in(struct session *session, const struct room *room, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The same, about any room, of which programs are told when it was made, too. */
+void session_notice_about(struct session *session, const char *room, int64_t created_ns, const char *format, ...)
+	PRINTF_LIKE(4, 5);
 /* 'code' is a stable word; the text says what, why, and what to do now. */
 void session_error(struct session *session, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "tcpserver/core/command.h"
 #include "tcpserver/core/member.h"
 #include "tcpserver/core/rooms.h"
 #include "tcpserver/core/session.h"
@@ -47,7 +48,8 @@ static void visit_refuse(struct session *session, enum rooms_result result, cons
 		session_error(session, "too-many-rooms", "there are %zu rooms, which is the most; join one of them, see /rooms",
 			session->talk->rooms.most);
 	else if (result == ROOMS_EXISTS)
-		session_error(session, "room-exists", "there is a room %s already; /join %s goes there", name, name);
+		session_error(session, "room-exists", "there is a room %s already; /join %s goes there", name,
+			command_type_name(name).text);
 	else
 		session_error(session, "no-memory", "the server has no memory for one more room now; try again later");
 }

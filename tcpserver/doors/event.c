@@ -71,6 +71,8 @@ static void event_write(struct json_writer *json, const struct telling *telling)
 	if (telling->seq != 0)
 		json_write_number(json, "seq", telling->seq);
 	json_write_text(json, "room", telling->room);
+	if (telling->created_ns != 0)
+		json_write_time(json, "created_at", telling->created_ns);
 	json_write_text(json, "participant", telling->participant);
 	json_write_text(json, "to", telling->to);
 	if (telling->kind == TELL_WELCOME)

@@ -39,6 +39,37 @@ static const struct op ops[] = {
 
 static const char out_of_memory[] = "the server has no memory for it now";
 
+static const char new_line_sign[] = "\xE2\x90\xA4"; /* U+2424 */
+
+/* The bytes before the first LF or CR. */
+static size_t line_size(const char *text, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size && text[length] != '\n' && text[length] != '\r')
+		length++;
+	return length;
+}
+
+/* Copies the text, made safe; each LF, CR or CR LF becomes a sign that shows. Returns its bytes, TEXT_CLEAN_SIZE() at most. */
+static size_t request_clean(const char *text, size_t size, char *out)
+{
+	size_t length = line_size(text, size);
+	size_t written = text_clean(text, length, out);
+
+	while (length < size) {
+		const char *rest = text + length + (text[length] == '\r' && length + 1 < size && text[length + 1] == '\n') + 1;
+
+		size -= (size_t)(rest - text);
+		text = rest;
+		memcpy(out + written, new_line_sign, 3);
+		written += 3;
+		length = line_size(text, size);
+		written += text_clean(text, length, out + written);
+	}
+	return written;
+}
+
 /* A string of the JSON object, made safe, in new memory; NULL without one, or without memory. */
 static char *request_field(const json_t *object, const char *name)
 {
@@ -51,7 +82,7 @@ static char *request_field(const json_t *object, const char *name)
 		return NULL;
 	clean = malloc(TEXT_CLEAN_SIZE(size) + 1);
 	if (clean != NULL)
-		clean[text_clean(text, size, clean)] = '\0';
+		clean[request_clean(text, size, clean)] = '\0';
 	return clean;
 }
 
@@ -138,14 +169,13 @@ static const char *request_read_object(struct request *request, const json_t *ob
 	return "there is no such \"op\"";
 }
 
+/* ---- The id. ---- */
+
 /* The id as JSON, in new memory. Returns what is wrong with it, or NULL. */
-static const char *request_read_id(struct request *request, const json_t *object)
+static const char *request_take_id(struct request *request, const json_t *id)
 {
-	const json_t *id = json_object_get(object, "id");
 	char *text;
 
-	if (id == NULL)
-		return NULL;
 	if (!json_is_string(id) && !json_is_integer(id))
 		return "the \"id\" of the request is neither a string nor a whole number";
 	text = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -159,15 +189,149 @@ static const char *request_read_id(struct request *request, const json_t *object
 	return NULL;
 }
 
+static const char *request_read_id(struct request *request, const json_t *object)
+{
+	const json_t *id = json_object_get(object, "id");
+
+	return id == NULL ? NULL : request_take_id(request, id);
+}
+
+static bool is_one_of(char byte, const char *set)
+{
+	return byte != '\0' && strchr(set, byte) != NULL;
+}
+
+static size_t white_size(const char *json, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size && is_one_of(json[length], " \t\r\n"))
+		length++;
+	return length;
+}
+
+/* The bytes of the string at the start of 'json'; 0 if it has no end. */
+static size_t string_size(const char *json, size_t size)
+{
+	size_t length = 1;
+
+	while (length < size && json[length] != '"')
+		length += json[length] == '\\' ? 2 : 1;
+	return length < size ? length + 1 : 0;
+}
+
+/* The bytes of the string, number or word at the start of 'json'; 0 if there is none. */
+static size_t value_size(const char *json, size_t size)
+{
+	size_t length = 0;
+
+	if (size > 0 && json[0] == '"')
+		return string_size(json, size);
+	while (length < size && !is_one_of(json[length], " \t\r\n,:\"[]{}"))
+		length++;
+	return length;
+}
+
+/* Where the value begins of which the name ends at 'place'; NULL if no value follows. */
+static const char *value_after(const char *json, size_t size, size_t place)
+{
+	place += white_size(json + place, size - place);
+	if (place == size || json[place] != ':')
+		return NULL;
+	place++;
+	return json + place + white_size(json + place, size - place);
+}
+
+/*
+ * Finds the value of the one field "id" of the outermost object in a line that is no JSON, or none that the parser takes,
+ * so that its sender learns which request was wrong. It does not call itself, however deep the brackets are. NULL when
+ * there is no such field, or more than one.
+ */
+static const char *request_find_id(const char *json, size_t size)
+{
+	const char *found = NULL;
+	size_t depth = 0;
+	size_t length;
+
+	for (size_t place = 0; place < size; place += length) {
+		length = json[place] == '"' ? string_size(json + place, size - place) : 1;
+		if (is_one_of(json[place], "{["))
+			depth++;
+		else if (depth > 0 && is_one_of(json[place], "}]"))
+			depth--;
+		if (depth == 0 || length == 0) /* the end of the object, or of what can be read */
+			break;
+		if (depth == 1 && length == 4 && memcmp(json + place, "\"id\"", 4) == 0) {
+			const char *value = value_after(json, size, place + length);
+
+			if (value != NULL && found != NULL)
+				return NULL;
+			found = value != NULL ? value : found;
+		}
+	}
+	return found;
+}
+
+/* The id of a line that cannot be read, if it has one that can. */
+static void request_save_id(struct request *request, const char *line, size_t size)
+{
+	const char *value = request_find_id(line, size);
+	json_t *id = NULL;
+
+	if (value != NULL)
+		id = json_loadb(value, value_size(value, size - (size_t)(value - line)), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	if (id != NULL)
+		(void)request_take_id(request, id); /* the line is wrong in any case */
+	json_decref(id);
+}
+
+/* ---- The whole. ---- */
+
+/* A text ends with a NUL for the rest of the server, so there is none in it. */
+static bool has_nul(json_t *object)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value) {
+		const char *text = json_string_value(value);
+
+		if (text != NULL && strlen(text) != json_string_length(value))
+			return true;
+	}
+	return false;
+}
+
+/* Parses the line. If it is no object, '*wrong' says why. */
+static json_t *request_parse(const char *line, size_t size, const char **wrong)
+{
+	json_error_t error;
+	json_t *object;
+
+	*wrong = "the request has brackets too deep in brackets";
+	if (!nesting_is_within(line, size, REQUEST_DEPTH_MAX))
+		return NULL;
+	*wrong = "the line begins with { but is no JSON object in valid UTF-8";
+	object = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+	if (object == NULL && json_error_code(&error) == json_error_duplicate_key)
+		*wrong = "a field of the request comes twice";
+	return object;
+}
+
 void request_read(struct request *request, const char *line, size_t size)
 {
-	json_t *object = nesting_is_within(line, size, REQUEST_DEPTH_MAX) ? json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	const char *wrong;
+	json_t *object = request_parse(line, size, &wrong);
 
 	*request = (struct request){.wrong = NULL};
-	if (!json_is_object(object))
-		request->wrong = "the line begins with { but is no JSON object";
-	else
+	if (!json_is_object(object)) {
+		request->wrong = wrong;
+		request_save_id(request, line, size);
+	} else {
 		request->wrong = request_read_id(request, object);
+	}
+	if (request->wrong == NULL && has_nul(object))
+		request->wrong = "a text in the request has a \\u0000 in it";
 	if (request->wrong == NULL)
 		request->wrong = request_read_object(request, object);
 	json_decref(object);

@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "talk"))
 
-from talk import DEADLINE, clean_environment, main, program, skip  # noqa: E402
+from talk import DEADLINE, clean_environment, empty_folder, main, program, skip  # noqa: E402
 
 PROGRAMS = ("tcpclient", "tcpserver")
 
@@ -36,7 +36,7 @@ def shell_or_skip(shell):
 
 
 def run(shell, script, *arguments):
-    environment = clean_environment({"HOME": tempfile.gettempdir(), "LC_ALL": "C.UTF-8"})
+    environment = clean_environment({"HOME": empty_folder(), "LC_ALL": "C.UTF-8"})
     done = subprocess.run([shell, *arguments, "-c", script], capture_output=True, text=True, check=False, env=environment,
                           timeout=DEADLINE)
     assert done.returncode == 0 and not done.stderr, (script, done.returncode, done.stderr)

@@ -12,6 +12,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "talk"))
 
+import manual  # noqa: E402
 import talk  # noqa: E402
 
 README = os.path.join(ROOT, "README.md")
@@ -201,6 +202,20 @@ def test_the_manuals_are_well_formed():
         done = subprocess.run(["mandoc", "-T", "lint", "-W", "error", os.path.join(ROOT, page)], capture_output=True,
                               text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_commands_in_the_manual_are_made_from_the_table():
+    """Where they differ, cmake --build --preset dev --target update-man makes them anew."""
+    wanted = manual.made(os.environ["MAN_COMMANDS"])
+    assert wanted.count(".It Ic /") >= 19, wanted
+    _, part, _ = manual.split(manual.PAGE.read_bytes().decode())
+    assert part == wanted, part
+
+
+def test_the_programs_do_not_tell_where_they_were_built():
+    for name in ("TCPSERVER", "TCPCLIENT"):
+        with open(os.environ[name], "rb") as file:
+            assert ROOT.encode() + b"/" not in file.read(), f"{name} has paths of the machine that built it"
 
 
 def test_links_lead_somewhere():

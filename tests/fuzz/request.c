@@ -25,7 +25,7 @@ static void check_id(const char *id)
 	MUST(strlen(id) <= REQUEST_ID_SIZE_MAX);
 	for (const char *place = id; *place != '\0'; place++)
 		MUST(*place >= ' ' && *place <= '~');
-	value = json_loads(id, JSON_DECODE_ANY, NULL);
+	value = json_loads(id, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	MUST(json_is_string(value) || json_is_integer(value));
 	json_decref(value);
 }

@@ -2,7 +2,7 @@
  * Lets system calls of a program fail in ways that a test chooses, while it runs (LD_PRELOAD).
  *
  * TALK_FAULTS names a file of at least sizeof(struct faults) bytes, which the test maps too: it writes what shall happen,
- * and reads how often it has happened. Nothing happens while a field is zero. Only sockets are concerned.
+ * and reads how often it has happened. Nothing happens while a field is zero. Sockets, threads and memory are concerned.
  *
  * Threads: any; the fields are atomic counters, and nothing here keeps another state.
  */
@@ -31,6 +31,9 @@ struct faults {
 	_Atomic uint32_t send_errno;
 	_Atomic uint32_t receive_most;   /* bytes that a recv() gives at most                              */
 	_Atomic uint32_t interrupt_each; /* each n-th call of accept4(), send(), recv(), ppoll() gives EINTR */
+	_Atomic uint32_t memory_fails;   /* how many malloc() and calloc() of the next two sizes fail      */
+	_Atomic uint32_t memory_least;   /* bytes */
+	_Atomic uint32_t memory_most;
 	_Atomic uint32_t create_failed;  /* from here on: how often it has happened                        */
 	_Atomic uint32_t accept_failed;
 	_Atomic uint32_t send_cut;
@@ -40,6 +43,7 @@ struct faults {
 	_Atomic uint32_t interrupted;
 	_Atomic uint32_t calls;          /* of functions that may be interrupted */
 	_Atomic uint32_t sends;
+	_Atomic uint32_t memory_failed;
 };
 
 static struct faults nothing;
@@ -154,6 +158,32 @@ int ppoll(struct pollfd *polls, nfds_t count, const struct timespec *timeout, co
 	if (interrupted())
 		return fail(EINTR);
 	return REAL(ppoll)(polls, count, timeout, mask);
+}
+
+/* ---- Memory. Not REAL(): dlsym() may want some. A sanitizer has functions of its own, before these. ---- */
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+
+static int memory_fails(size_t size)
+{
+	return size >= faults->memory_least && size <= faults->memory_most && take(&faults->memory_fails, &faults->memory_failed);
+}
+
+void *malloc(size_t size)
+{
+	if (!memory_fails(size))
+		return __libc_malloc(size);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void *calloc(size_t count, size_t size)
+{
+	if (!memory_fails(count * size)) /* what overflows is left to the real one */
+		return __libc_calloc(count, size);
+	errno = ENOMEM;
+	return NULL;
 }
 
 /* What these functions are called when _FORTIFY_SOURCE checks the sizes, which our own compiler settings do here too. */

@@ -13,9 +13,11 @@ line is the one that belongs to something which was caused later. Deadlines are 
 Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan).
 """
 
+import atexit
 import contextlib
 import ctypes
 import faulthandler
+import functools
 import os
 import re
 import resource
@@ -86,6 +88,14 @@ def program(variable):
     return os.path.abspath(path)
 
 
+@functools.cache
+def empty_folder():
+    """A folder for this process, which goes with it; some programs write into it."""
+    folder = tempfile.TemporaryDirectory(prefix="tcpchat-empty-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
 def clean_environment(changes=None):
     """This process's environment without the variables and the configuration that our programs understand."""
     predecessors = ("APP_PORT", "SERVER_PORT", "REDIS_ADDRESS", "RABBITMQ_URL", "DATABASE_URL", "IS_TLS")
@@ -94,7 +104,7 @@ def clean_environment(changes=None):
         for name, value in os.environ.items()
         if not name.startswith("CHAT_") and name not in predecessors
     }
-    result["XDG_CONFIG_HOME"] = "/nonexistent"
+    result["XDG_CONFIG_HOME"] = empty_folder()
     result.update(changes or {})
     return result
 

@@ -134,6 +134,37 @@ def test_commands_are_case_sensitive_or_not_but_never_text():
         ann.expect("bob: after")
 
 
+def test_a_command_in_capitals_is_suggested():
+    with Server() as server:
+        bob = server.join("bob")
+        for typed, meant in (("/HELP", "help"), ("/Rooms", "rooms"), ("/NEW_ROOM", "new-room")):
+            bob.say(typed)
+            bob.expect(f"! unknown-command: there is no command {typed}; did you mean /{meant}? /help lists the commands,"
+                       f" /{typed} says it as text")
+
+
+def test_help_for_what_the_server_does_not_know_names_it():
+    with Server() as server:
+        bob = server.join("bob")
+        for asked in ("search", "/search"):
+            bob.say(f"/help {asked}")
+            bob.expect("! unknown-command: the server has no command /search; if it is one of your client, look there; /help"
+                       " lists those of the server")
+
+
+def test_surplus_words_are_refused():
+    with Server() as server:
+        bob = server.join("bob")
+        bob.say("/join my room")
+        bob.expect('! usage: /join takes only [ROOM]; type /join [ROOM], with a name of several words in "double quotes"')
+        bob.say("/quit now")
+        bob.expect("! usage: /quit takes nothing; type /quit")
+        bob.say('/join "my room"')
+        bob.expect("* You are in my room, 1 here.")
+        bob.say('/new-room "my room"')
+        bob.expect('! room-exists: there is a room my room already; /join "my room" goes there')
+
+
 def test_two_slashes_say_one():
     with Server() as server:
         bob = server.join("bob")

@@ -6,8 +6,6 @@ from pathlib import Path
 from talk import main
 
 HERE = Path(__file__).resolve().parent
-# What takes memory or a disk that is not there. The unit tests of the session provoke "not-stored"; "no-memory" has no test.
-WITHOUT_MEMORY = {"no-memory", "not-stored"}
 
 
 def codes():
@@ -23,7 +21,7 @@ def codes():
 def test_every_error_code_is_provoked_by_a_conversation():
     assert len(codes()) > 20, "the codes are not found any more"
     tests = "".join(path.read_text(encoding="utf-8") for path in HERE.glob("test_*.py") if path.name != "test_errors.py")
-    for code in sorted(codes() - WITHOUT_MEMORY):
+    for code in sorted(codes()):
         assert re.search(rf'! {code}\b|"{code}"', tests), f"no conversation provokes {code}"
 
 

@@ -1,9 +1,11 @@
 """Event mode: each line from the server is one JSON object as docs/events.schema.json says; requests; several rooms."""
 
+import datetime
 import json
 import re
 import signal
 import socket
+import time
 
 from events import SCHEMA, Events, faults, join_events, parse_event
 from talk import MAX_LINE, Server, main, pump, temporary_file
@@ -163,10 +165,12 @@ def test_what_a_request_says_is_made_safe():
         ann = join_events(server, "ann")
         bob = server.join("bob")
         ann.expect(kind="joined")
-        ann.ask("send", text="a\x1b[31m\nbob: fake\x9b\u2028")
-        bob.expect("ann: a[31mbob: fake\u2028")
-        ann.expect(kind="message", text="a[31mbob: fake\u2028")
-        ann.ask("nick", name="b\nob")
+        ann.ask("send", text="a\x1b[31m\nbob: fake\x9b\r\n\u2028")
+        bob.expect("ann: a[31m\u2424bob: fake\u2424\u2028")
+        ann.expect(kind="message", text="a[31m\u2424bob: fake\u2424\u2028")
+        ann.ask("nick", name="b\nob", id=1)
+        ann.expect(kind="error", code="bad-name", id=1)
+        ann.ask("nick", name="b\bob")
         bob.expect(re.compile('User "ann" is now "bob#[0-9a-f]{6}"'))
 
 
@@ -201,12 +205,44 @@ def test_hostile_json_is_an_error_and_nothing_else():
         ann.until(kind="notice", code="said", id=1)
 
 
+def test_a_request_that_cannot_be_read_is_answered_with_its_id():
+    with Server() as server:
+        ann = join_events(server, "ann")
+        for line in (b'{"op":"send","text":"\\u0000","id":7}', b'{"op":"send","text":"\\ud800","id":7}',
+                     b'{"op":"send","text":"\xff","id":7}', b'{"id":7,"x":' + b"[" * 30000, b'{"id":7,"op":"send","text":"half'):
+            ann.client.raw(line + b"\n")
+            ann.expect(kind="error", code="bad-request", id=7)
+        ann.client.raw(b'{"id":7,"id":8}\n')
+        ann.expect(kind="error", code="bad-request", id=None)
+
+
 def test_the_longest_text_passes_in_a_request():
     with Server() as server:
         ann = join_events(server, "ann")
         text = "x" * (MAX_LINE - len('{"op":"send","text":""}'))
         ann.client.raw(b'{"op":"send","text":"' + text.encode() + b'"}\n')
         ann.expect(kind="message", text=text)
+
+
+def test_rooms_tell_when_they_were_made():
+    before = time.time()
+    with Server() as server:
+        ann = join_events(server, "ann")
+        ann.ask("join", room="Johnny Tea", id=1)
+        ann.until(id=1)
+        after = time.time()
+        ann.ask("rooms", id=2)
+        ann.until(kind="notice", id=2)
+        made = {}
+        for name in ("Johnny Tea", "lobby"):
+            made[name] = ann.expect(kind="notice", id=2, room=name)["created_at"]
+            seconds = datetime.datetime.fromisoformat(made[name].replace("Z", "+00:00")).timestamp()
+            assert before - 0.001 <= seconds <= after, (before, made, after)
+        ann.ask("topic", id=3)
+        ann.expect(kind="notice", id=3, created_at=None)
+        minute = made["Johnny Tea"][:16].replace("T", " at ")
+        ann.expect(kind="notice", id=3, room="Johnny Tea", created_at=made["Johnny Tea"],
+                   text=f"Johnny Tea was made by ann on {minute} UTC")
 
 
 # ---- Several rooms. ----

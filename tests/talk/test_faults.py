@@ -8,7 +8,7 @@ import signal
 import threading
 
 from faults import FaultyServer
-from talk import BUILD_KIND, GREETING, Server, main, pump, wait_for
+from talk import BUILD_KIND, GREETING, Server, main, pump, skip, wait_for
 
 
 def chat(server, prefix="", rounds=20, size=300):
@@ -290,6 +290,34 @@ def test_a_flood_of_empty_lines_is_only_that():
         bob.outgoing = b"\n" * count
         pump([bob], lambda client: client.buffer.count(b"\n") >= count)
         assert bob.buffer == b"bob: \n" * count
+
+
+# ---- Memory. ----
+
+
+def fail_memory(server, least, most):
+    """The next allocation of these sizes fails."""
+    server.faults.memory_least = least
+    server.faults.memory_most = most
+    server.faults.memory_fails = 1
+
+
+def test_without_memory_a_client_is_told_and_goes_on():
+    if BUILD_KIND != "plain":
+        skip("a sanitizer has its own memory")
+    with FaultyServer() as server:
+        ann = server.join("ann")
+        for count, (line, code) in enumerate((
+                ("/rooms", "no-memory"), ("/who", "no-memory"),  # the lists are of 60 and of 40 KB
+                ("/msg " + "x" * 40000, "no-memory"), ("\x1b" + "x" * 15000, "not-stored"))):
+            fail_memory(server, 35000, 65000)  # what is read at a time, 64 KiB, is there
+            ann.say(line)
+            ann.expect(re.compile(f"! {code}: .+; (send it again|try again later)"))
+            assert server.faults.memory_failed == count + 1
+        ann.say("/rooms")
+        ann.expect("* 1 room:", "* lobby (1)")
+        ann.say("/ignore ann")
+        ann.expect(re.compile(r"\* you ignore ann; .+"))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def examples():
 
 
 VARYING = [r"#[0-9a-f]{6}", r"(?<=127\.0\.0\.1:)\d+", r"(?<=within )\d+", r"(?<=\()\d+(?= messages)", r"[0-9a-f]{20}",
-           r'(?<="at":")[^"]+']
-LOOKS = [(r"#[0-9a-f]{6}", r"#[0-9a-f]{6}"), (r"\d+", r"\d+"), (r"[0-9a-f]{20}", r"[0-9a-f]{20}"), (r".*", r'[^"]+')]
+           r'(?<=_at":")[^"]+', r'(?<="at":")[^"]+', r"\d{4}-\d\d-\d\d at \d\d:\d\d"]
+LOOKS = [(r"\d{4}-\d\d-\d\d at \d\d:\d\d", r"\d{4}-\d\d-\d\d at \d\d:\d\d"), (r"#[0-9a-f]{6}", r"#[0-9a-f]{6}"), (r"\d+", r"\d+"), (r"[0-9a-f]{20}", r"[0-9a-f]{20}"), (r".*", r'[^"]+')]
 
 
 def pattern_of(line):
@@ -215,7 +215,7 @@ SITUATIONS = [
     ("no-such-user", as_bob),
     ("~ bob waves", as_bob),
     ("[bob -> ann]", as_bob_beside_ann),
-    ("* you ignore", as_bob),
+    ("* you ignore", as_bob_beside_ann),
     ("* pong", as_bob),
     ("is now", as_bob),
     ("> /help me", as_bob),
@@ -232,6 +232,7 @@ SITUATIONS = [
     ("bob: ", as_bob),
     ("Goodbye bob", as_bob),
     ("unknown-command", as_bob),
+    ("! usage", as_bob),
     ("> /help", as_bob),
 ]
 

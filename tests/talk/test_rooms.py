@@ -2,7 +2,7 @@
 
 import re
 
-from talk import Server, main
+from talk import Server, main, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
 
@@ -142,9 +142,10 @@ def test_a_topic_is_told_to_those_who_are_there_and_those_who_come():
     with Server() as server:
         ann = server.join("ann")
         ask(ann, "/join tea", "* You are in tea, 1 here.")
-        ask(ann, "/topic", "* tea has no topic; /topic TEXT sets one")
+        made = re.compile(r"\* tea was made by ann on \d{4}-\d\d-\d\d at \d\d:\d\d UTC")
+        ask(ann, "/topic", "* tea has no topic; /topic TEXT sets one", made)
         ask(ann, "/topic green or black", 'User "ann" set the topic: green or black')
-        ask(ann, "/topic", "* the topic of tea is: green or black")
+        ask(ann, "/topic", "* the topic of tea is: green or black", made)
         bob = server.join("bob")
         ask(bob, "/join tea", "* You are in tea, 2 here. The topic is: green or black")
         ann.expect(came("bob"))
@@ -246,9 +247,55 @@ def test_who_is_ignored_is_told():
         ask(ann, "/ignore bob", "* you no longer ignore bob")
         ask(bob, "/dm ann hi", "[bob -> ann] hi")
         ann.expect("[bob -> ann] hi")
-        for i in range(100):
-            ask(bob, f"/ignore x{i}", re.compile(r"\* you ignore .+"))
-        ask(bob, "/ignore one-more", "! too-many-ignored: you ignore 100 people, which is the most; end one first")
+        ask(bob, "/ignore nobody", "! no-such-user: nobody here is named nobody; /who lists who is in the room")
+
+
+def test_who_is_ignored_stays_so_under_another_name_and_no_other_one_gets_it():
+    """A story: ignoring went by name, and so /nick evaded it."""
+    with Server() as server:
+        ann = server.join("ann")
+        bob = server.join("bob")
+        ann.expect(came("bob"))
+        ask(ann, "/ignore bob", "* you ignore bob; /ignore bob again ends that")
+        for name in ("Johnny Boi", "bob", "rob"):
+            bob.say(f"/nick {name}")
+            for client in (ann, bob):
+                client.expect(re.compile(f'User ".+" is now "{name}"'))
+            ask(bob, "/dm ann hi", "! ignored: ann does not want to hear from you alone; say it in a room")
+            ask(bob, "/invite ann", "! ignored: ann does not want to hear from you alone")
+        other = server.join("bob")
+        for client in (ann, bob):
+            client.expect(came("bob"))
+        ask(other, "/dm ann hi", "[bob -> ann] hi")
+        ann.expect("[bob -> ann] hi")
+        ask(bob, "/quit", "* Goodbye rob.")
+        for client in (ann, other):
+            client.expect(went("rob", "normally"))
+        bob.expect_end()
+        ask(other, "/nick rob", 'User "bob" is now "rob"')
+        ann.expect('User "bob" is now "rob"')
+        ask(other, "/dm ann hi again", "[rob -> ann] hi again")
+        ann.expect("[rob -> ann] hi again")
+        ask(ann, "/nick anna", 'User "ann" is now "anna"')
+        ask(ann, "/ignore rob", "* you ignore rob; /ignore rob again ends that")
+
+
+def test_one_ignores_a_hundred_people_who_are_there():
+    with Server() as server:
+        crowd = server.join_crowd(102)
+        ann = crowd[0]
+        for i in range(1, 101):
+            ask(ann, f"/ignore member{i}", re.compile(r"\* you ignore .+"))
+        refused = "! too-many-ignored: you ignore 100 people, which is the most; end one first"
+        ask(ann, f"/ignore member101", refused)
+        crowd[7].say("/quit")
+        ann.expect(went("member7", "normally"))
+
+        def free():  # the notice may come a moment before the place is free
+            ann.say(f"/ignore member101")
+            return ann.line() != refused
+
+        wait_for(free, "a place is free again")
 
 
 def test_who_does_not_read_is_told_no_more():

@@ -167,6 +167,23 @@ def test_nobody_meets_whom_one_ignores():
         bob.expect(came("ann"))
 
 
+def test_another_name_does_not_help_to_meet_who_ignores_one():
+    with Server() as server:
+        ann, bob = joined(server, "ann", "bob")
+        ask(ann, "/ignore bob", "* you ignore bob; /ignore bob again ends that")
+        bob.say("/nick rob")
+        for client in (ann, bob):
+            client.expect('User "bob" is now "rob"')
+        ann.say("/join")
+        ann.expect(WAITS)
+        bob.say("/join")
+        skip_until(bob, WAITS)
+        other = server.join("bob")
+        other.say("/join")  # the name does not make it the one who is ignored
+        skip_until(other, MEETS)
+        ann.expect(came("bob"))
+
+
 def test_the_same_two_do_not_meet_again_while_others_wait():
     with Server() as server:
         ann, bob, carl = joined(server, "ann", "bob", "carl")

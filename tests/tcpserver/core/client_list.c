@@ -266,19 +266,22 @@ TEST(who_is_ignored_stays_so_until_it_is_ended)
 {
 	struct client *ann;
 	struct client *bob;
+	char found[NAME_SIZE];
 
 	client_list_init(&list);
 	ann = add("ann");
 	bob = add("bob");
 	CHECK(!client_list_either_ignores(&list, ann, bob));
-	CHECK_EQUAL(client_list_ignore(&list, ann, "BOB"), IGNORE_BEGUN);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "BOB", found), IGNORE_BEGUN);
+	CHECK_TEXT(found, "bob");
 	CHECK(client_list_either_ignores(&list, ann, bob));
 	CHECK(client_list_either_ignores(&list, bob, ann));
 	CHECK(client_list_is_ignored_by(&list, bob, "Ann"));
 	CHECK(!client_list_is_ignored_by(&list, ann, "bob"));
 	CHECK(!client_list_is_ignored_by(&list, bob, "carl"));
-	CHECK_EQUAL(client_list_ignore(&list, ann, "bob"), IGNORE_ENDED);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_ENDED);
 	CHECK(!client_list_either_ignores(&list, ann, bob));
+	CHECK_EQUAL(client_list_ignore(&list, ann, "carl", found), IGNORE_NOBODY);
 	client_list_forget_ignored(&list, ann);
 	client_list_forget_ignored(&list, bob);
 	drop(ann);
@@ -286,22 +289,80 @@ TEST(who_is_ignored_stays_so_until_it_is_ended)
 	client_list_fini(&list);
 }
 
-TEST(nobody_ignores_more_than_a_hundred)
+TEST(who_is_ignored_stays_so_under_another_name)
 {
+	struct client *ann;
+	struct client *bob;
+	struct client *other;
+	char found[NAME_SIZE];
+
+	client_list_init(&list);
+	rooms_init(&rooms, NULL, 1);
+	ann = add("ann");
+	bob = add("bob");
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_BEGUN);
+	CHECK_EQUAL(client_list_rename(&list, bob, &rooms, "rob"), 0);
+	CHECK_EQUAL(client_list_rename(&list, ann, &rooms, "anna"), 0);
+	other = add("bob");
+	CHECK(client_list_either_ignores(&list, bob, ann));
+	CHECK(client_list_is_ignored_by(&list, bob, "anna"));
+	CHECK(!client_list_either_ignores(&list, ann, other));
+	CHECK(!client_list_is_ignored_by(&list, other, "anna"));
+	CHECK_EQUAL(client_list_ignore(&list, ann, "rob", found), IGNORE_ENDED);
+	CHECK(!client_list_either_ignores(&list, bob, ann));
+	client_list_forget_ignored(&list, ann);
+	drop(ann);
+	drop(bob);
+	drop(other);
+	rooms_fini(&rooms);
+	client_list_fini(&list);
+}
+
+TEST(who_takes_the_name_of_an_ignored_one_that_left_is_not_ignored)
+{
+	struct client *ann;
+	struct client *bob;
+	char found[NAME_SIZE];
+
+	client_list_init(&list);
+	ann = add("ann");
+	bob = add("bob");
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_BEGUN);
+	drop(bob);
+	bob = add("bob"); /* likely in the same memory, too */
+	CHECK(!client_list_either_ignores(&list, ann, bob));
+	CHECK(!client_list_is_ignored_by(&list, bob, "ann"));
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_BEGUN);
+	CHECK(client_list_is_ignored_by(&list, bob, "ann"));
+	client_list_forget_ignored(&list, ann);
+	drop(ann);
+	drop(bob);
+	client_list_fini(&list);
+}
+
+TEST(nobody_ignores_more_than_a_hundred_of_those_who_are_there)
+{
+	struct client *bobs[IGNORED_MOST + 1];
 	char name[16];
+	char found[NAME_SIZE];
 	struct client *ann;
 
 	client_list_init(&list);
 	ann = add("ann");
-	for (int i = 0; i < IGNORED_MOST; i++) {
+	for (int i = 0; i <= IGNORED_MOST; i++) {
 		(void)snprintf(name, sizeof name, "bob%d", i);
-		CHECK_EQUAL(client_list_ignore(&list, ann, name), IGNORE_BEGUN);
+		bobs[i] = add(name);
+		CHECK_EQUAL(client_list_ignore(&list, ann, name, found), i < IGNORED_MOST ? IGNORE_BEGUN : IGNORE_TOO_MANY);
 	}
-	CHECK_EQUAL(client_list_ignore(&list, ann, "one too many"), IGNORE_TOO_MANY);
-	CHECK_EQUAL(client_list_ignore(&list, ann, "bob50"), IGNORE_ENDED);
-	CHECK_EQUAL(client_list_ignore(&list, ann, "another"), IGNORE_BEGUN);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob50", found), IGNORE_ENDED);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob100", found), IGNORE_BEGUN);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob50", found), IGNORE_TOO_MANY);
+	drop(bobs[0]); /* who leaves makes a place free */
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob50", found), IGNORE_BEGUN);
 	client_list_forget_ignored(&list, ann);
 	drop(ann);
+	for (int i = 1; i <= IGNORED_MOST; i++)
+		drop(bobs[i]);
 	client_list_fini(&list);
 }
 

@@ -106,6 +106,7 @@ TEST(a_room_keeps_what_it_was_made_with)
 	char name[] = "tea";
 	char creator[] = "bob";
 	char topic[ROOM_TOPIC_SIZE];
+	int64_t before_ns = clock_wall_ns();
 	struct room *room;
 
 	start();
@@ -116,11 +117,15 @@ TEST(a_room_keeps_what_it_was_made_with)
 	CHECK_TEXT(room_attributes(room)->creator, "bob");
 	CHECK_EQUAL(room_attributes(room)->creator_number, 7);
 	CHECK_EQUAL(room_attributes(room)->capacity, 3);
+	CHECK(room_attributes(room)->created_ns >= before_ns && room_attributes(room)->created_ns <= clock_wall_ns());
 	room_topic(room, topic);
 	CHECK_TEXT(topic, "");
 	CHECK_EQUAL(room_set_topic(room, NULL, "ann", "green tea"), 0);
 	room_topic(room, topic);
 	CHECK_TEXT(topic, "green tea");
+	room_release(room);
+	room = make((struct room_attributes){.name = "milk", .creator = "bob", .created_ns = 42}); /* as a journal knows it */
+	CHECK_EQUAL(room_attributes(room)->created_ns, 42);
 	room_release(room);
 	stop();
 }

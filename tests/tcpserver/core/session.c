@@ -411,10 +411,10 @@ static void walk(struct session *session)
 	line(session, "/rooms");
 	check_told("* 2 rooms:\n* lobby (0)\n* tea (1)\n");
 	line(session, "/topic");
-	check_told("* tea has no topic; /topic TEXT sets one\n");
+	check_told_start("* tea has no topic; /topic TEXT sets one\n* tea was made by bob on 2");
 	line(session, "/topic green tea");
 	line(session, "/topic");
-	check_told("* the topic of tea is: green tea\n");
+	check_told_start("* the topic of tea is: green tea\n* tea was made by bob on 2");
 	line(session, "/rooms");
 	check_told("* 2 rooms:\n* lobby (0)\n* tea (1) - green tea\n");
 	line(session, "/leave");
@@ -451,6 +451,46 @@ static void join_with_spaces(struct session *session)
 TEST(a_room_is_joined_by_its_name_in_quotes)
 {
 	(void)run(join_with_spaces);
+}
+
+static void say_too_much(struct session *session)
+{
+	static const char *const lines[] = {"/join tea now", "/join \"Johnny Tea\" now", "/join \"tea\"x", "/new-room tea now",
+		"/leave lobby now", "/switch lobby now", "/who lobby now", "/delete-room tea now", "/invite ann now",
+		"/ignore ann now", "/rooms now", "/events now", "/quit now", "/help me now"};
+
+	name_is(session, "bob");
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		line(session, lines[i]);
+		check_told_start("! usage: ");
+		CHECK(!session_ended(session));
+		CHECK_TEXT(room_label(session->place->room), "lobby");
+	}
+	line(session, "/join my tea");
+	check_told("! usage: /join takes only [ROOM]; type /join [ROOM], with a name of several words in \"double quotes\"\n");
+	line(session, "/rooms now");
+	check_told("! usage: /rooms takes nothing; type /rooms\n");
+}
+
+TEST(surplus_words_are_not_dropped)
+{
+	(void)run(say_too_much);
+}
+
+static void take_advice(struct session *session)
+{
+	name_is(session, "bob");
+	line(session, "/join \"Johnny Tea\"");
+	check_told_start("* You are in Johnny Tea");
+	line(session, "/new-room \"johnny tea\"");
+	check_told("! room-exists: there is a room johnny tea already; /join \"johnny tea\" goes there\n");
+	line(session, "/switch \"my room\"");
+	check_told("! not-in-room: you are not in my room; /join \"my room\" goes there\n");
+}
+
+TEST(a_name_in_an_advice_is_written_as_it_is_typed)
+{
+	(void)run(take_advice);
 }
 
 static void make_rooms(struct session *session)
@@ -658,9 +698,12 @@ static void ask_for_people(struct session *session)
 	line(session, "/invite ann");
 	check_told_start("! no-such-user: ");
 	line(session, "/ignore ann");
-	check_told("* you ignore ann; /ignore ann again ends that\n");
-	line(session, "/ignore \"ANN\"");
-	check_told("* you no longer ignore ANN\n");
+	check_told_start("! no-such-user: ");
+	line(session, "/nick Johnny Boi"); /* oneself is somebody, too */
+	line(session, "/ignore \"johnny boi\"");
+	check_told("* you ignore Johnny Boi; /ignore \"Johnny Boi\" again ends that\n");
+	line(session, "/ignore \"Johnny Boi\"");
+	check_told("* you no longer ignore Johnny Boi\n");
 	line(session, "/ignore");
 	check_told_start("! usage: ");
 	line(session, "/ping");
@@ -680,7 +723,8 @@ static void mistype(struct session *session)
 {
 	static const char *const typed[][2] = {
 		{"/hlep", "help"}, {"/jion", "join"}, {"/room", "rooms"}, {"/newroom", "new-room"}, {"/wo", "who"},
-		{"/qiut", "quit"}, {"/topics", "topic"}, {"/delete_room x", "delete-room"}};
+		{"/qiut", "quit"}, {"/topics", "topic"}, {"/delete_room x", "delete-room"}, {"/HELP", "help"},
+		{"/Join tea", "join"}, {"/NEWROOM", "new-room"}, {"/DELETE-ROOM", "delete-room"}};
 	char expected[80];
 
 	name_is(session, "bob");
@@ -696,8 +740,9 @@ static void mistype(struct session *session)
 	check_told_start("* /me TEXT - ");
 	line(session, "/help w");
 	check_told_start("* /dm USER TEXT - ");
-	line(session, "/help frobnicate");
-	check_told_start("! unknown-command: ");
+	line(session, "/help search");
+	check_told("! unknown-command: the server has no command /search; if it is one of your client, look there; /help lists"
+		   " those of the server\n");
 }
 
 TEST(the_nearest_command_is_suggested)

@@ -67,9 +67,11 @@ TEST(what_is_wrong_is_said)
 	check_wrong("", "no JSON object");
 	check_wrong("[]", "no JSON object");
 	check_wrong("{}{}", "no JSON object");
-	check_wrong("{\"op\":\"rooms\",\"op\":\"rooms\"}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"op\":\"rooms\"}", "comes twice");
 	check_wrong("{\"op\":\"rooms\",\"text\":\"\xFF\"}", "no JSON object");
-	check_wrong("{\"op\":\"rooms\",\"text\":\"\\u0000\"}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"text\":\"\\ud800\"}", "no JSON object in valid UTF-8");
+	check_wrong("{\"op\":\"rooms\",\"text\":\"\\u0000\"}", "has a \\u0000 in it");
+	check_wrong("{\"op\":\"rooms\",\"id\":\"\\u0000\"}", "has a \\u0000 in it");
 	check_wrong("{}", "no string \"op\"");
 	check_wrong("{\"op\":7}", "no string \"op\"");
 	check_wrong("{\"op\":\"frobnicate\"}", "no such \"op\"");
@@ -111,8 +113,59 @@ TEST(an_id_is_a_string_or_a_whole_number_and_not_long)
 TEST(a_text_is_made_safe)
 {
 	read_text("{\"op\":\"send\",\"text\":\"a\\u001b[31m\\nb\\u009b\"}");
-	CHECK_TEXT(request.text, "a[31mb");
-	check_command("{\"op\":\"dm\",\"to\":\"a\\nb\",\"text\":\"c\\r\\nd\"}", "dm", "\"ab\" cd");
+	CHECK_TEXT(request.text, "a[31m\u2424b");
+	check_command("{\"op\":\"dm\",\"to\":\"ab\",\"text\":\"c\\u0007d\"}", "dm", "\"ab\" cd");
+	request_fini(&request);
+}
+
+TEST(a_new_line_in_a_text_shows)
+{
+	read_text("{\"op\":\"send\",\"text\":\"one\\ntwo\\r\\nthree\\rfour\\n\\n\\r\\u001bfive\\n\"}");
+	CHECK_TEXT(request.text, "one\u2424two\u2424three\u2424four\u2424\u2424\u2424five\u2424");
+	read_text("{\"op\":\"send\",\"text\":\"\\n\"}");
+	CHECK_TEXT(request.text, "\u2424");
+	check_command("{\"op\":\"dm\",\"to\":\"a\\nb\",\"text\":\"\\r\\nd\"}", "dm", "\"a\u2424b\" \u2424d");
+	request_fini(&request);
+}
+
+static void check_wrong_with_id(const char *text, const char *id)
+{
+	read_text(text);
+	CHECK(request.wrong != NULL);
+	CHECK_TEXT(request.id, id);
+}
+
+TEST(a_line_that_cannot_be_read_keeps_its_id)
+{
+	static char deep[100000] = "{\"id\":7,\"x\":";
+
+	check_wrong_with_id("{\"op\":\"send\",\"text\":\"\\u0000\",\"id\":7}", "7");
+	check_wrong_with_id("{\"op\":\"send\",\"text\":\"\\ud800\",\"id\":7}", "7");
+	check_wrong_with_id("{\"op\":\"send\",\"text\":\"\xFF\", \"id\" : \"a \\\"b\" }", "\"a \\\"b\"");
+	check_wrong_with_id("{\"id\":-5,\"op\":\"send\",\"text\":\"abc", "-5");
+	check_wrong_with_id("{\"id\":7,\"op\":\"rooms\",\"op\":\"who\"}", "7");
+	check_wrong_with_id("{\"x\":{\"id\":1},\"y\":[\"id\",{\"id\":2}],\"id\":3,}", "3");
+	check_wrong_with_id("{\"text\":\"\\\"id\\\":1\",\"id\":3,}", "3");
+	check_wrong_with_id("{\"id\":7}{\"id\":8}", "7");
+	memset(deep + strlen(deep), '[', sizeof deep - strlen(deep) - 1);
+	check_wrong_with_id(deep, "7");
+	request_fini(&request);
+}
+
+TEST(an_id_that_is_in_doubt_is_not_taken)
+{
+	check_wrong_with_id("{\"id\":7,\"id\":8}", NULL);
+	check_wrong_with_id("{\"id\":[7],\"id\":8}", NULL);
+	check_wrong_with_id("{\"id\":1.5,}", NULL);
+	check_wrong_with_id("{\"id\":7x,}", NULL);
+	check_wrong_with_id("{\"id\":\"\xFF\"}", NULL);
+	check_wrong_with_id("{\"id\":\"abc", NULL);
+	check_wrong_with_id("{\"id\":", NULL);
+	check_wrong_with_id("{\"id\"", NULL);
+	check_wrong_with_id("{\"id", NULL);
+	check_wrong_with_id("{\"x\":{\"id\":1},}", NULL);
+	check_wrong_with_id("{\"x\":\"\\", NULL);
+	check_wrong_with_id("]\"id\":7", NULL);
 	request_fini(&request);
 }
 
@@ -133,12 +186,12 @@ TEST(brackets_in_brackets_are_refused_before_they_are_read)
 		read_text(nested);
 		CHECK_TEXT(request.wrong, NULL);
 	}
-	check_wrong("{\"op\":\"rooms\",\"x\":[[[[[[[[]]]]]]]]}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"x\":[[[[[[[[]]]]]]]]}", "brackets");
 	while (size + 6 < sizeof text)
 		size += (size_t)sprintf(text + size, "{\"a\":");
-	check_wrong(text, "no JSON object");
+	check_wrong(text, "brackets");
 	memset(text, '[', sizeof text - 1);
-	check_wrong(text, "no JSON object");
+	check_wrong(text, "brackets");
 	check_command("{\"op\":\"topic\",\"text\":\"[[[[[[[[[[{{{{{{\\\"[[[[[\"}", "topic", "[[[[[[[[[[{{{{{{\"[[[[[");
 	request_fini(&request);
 }

@@ -14,10 +14,14 @@
 	X(dm, "dm", "USER TEXT", "says TEXT to USER alone; /w does, too")                                                  \
 	X(events, "events", "", "answers in JSON from now on, one object a line")                                          \
 	X(help, "help", "[COMMAND]", "lists the commands, or explains one")                                                \
+	X(history, "history", "[N] [before NUMBER|DATE] [in ROOM]", "shows what was said before")                          \
 	X(ignore, "ignore", "USER", "keeps USER from writing to you alone, inviting or meeting you; again: no longer")     \
 	X(invite, "invite", "USER", "invites USER to the room where you are")                                              \
-	X(join, "join", "[ROOM]", "goes to ROOM, which is made if need be; without a name: meets a stranger")              \
+	X(join, "join", "[ROOM] [--history N|all|none] [after NUMBER]",                                                    \
+		"goes to ROOM, which is made if need be; without a name: meets a stranger")                                \
+	X(latest, "latest", "[ROOM]", "leaves out what you have not been sent yet, and goes on with what is said now")     \
 	X(leave, "leave", "[ROOM]", "leaves the room where you are")                                                       \
+	X(mark, "mark", "NUMBER [ROOM]", "keeps that you have read up to message NUMBER")                                  \
 	X(me, "me", "TEXT", "says what you do")                                                                            \
 	X(msg, "msg", "TEXT", "says TEXT, even if it begins with /")                                                       \
 	X(new_room, "new-room", "[NAME]", "makes a room and goes there; without a name: waits there for a stranger")       \
@@ -25,6 +29,8 @@
 	X(ping, "ping", "[TEXT]", "is answered at once")                                                                   \
 	X(quit, "quit", "", "leaves the chat; so does !exit")                                                              \
 	X(rooms, "rooms", "", "lists the rooms")                                                                           \
+	X(search, "search", "WORDS [from:NAME] [in:ROOM] [before:DATE] [after:DATE] [page:N]", "finds what was said")      \
+	X(session, "session", "ID [NAME] [after NUMBER]", "tells by which ID your client, if it comes back, knows itself")  \
 	X(switch, "switch", "ROOM", "sets where plain text goes, if you are in several rooms")                             \
 	X(topic, "topic", "[TEXT]", "tells or sets the topic of the room")                                                 \
 	X(who, "who", "[ROOM]", "tells who is here, or in ROOM")

@@ -25,6 +25,7 @@ enum {
 	EXIT_USAGE = 2,
 	DESCRIPTORS_KEPT = 32, /* for everything that is not a client */
 	MAX_CLIENTS_MOST = 1000000,
+	HISTORY_OPTION_MOST = 1000,
 };
 
 static struct {
@@ -38,6 +39,7 @@ static struct {
 	long long name_timeout_s;
 	long long peer_timeout_s;
 	long long lag_memory;
+	const char *history;
 	int log_level;
 	int log_format;
 	const char *config;   /* read by options_parse() itself */
@@ -54,6 +56,7 @@ static struct {
 	.name_timeout_s = 60,
 	.peer_timeout_s = 60,
 	.lag_memory = 1024 * 1024,
+	.history = "20",
 	.log_level = LOG_INFO,
 	.log_format = LOG_TEXT,
 };
@@ -96,6 +99,29 @@ static const char *check_journal(const char *value)
 	return parse_journal(value, &kept) ? NULL : "memory or memory:N, N messages kept per room, 1 to 100000000";
 }
 
+/* Reads a number, "all" (SIZE_MAX) or "none" (0). Returns whether it is that. */
+static bool parse_history(const char *value, size_t *count)
+{
+	char *end;
+	long long number;
+
+	if (strcmp(value, "all") == 0 || strcmp(value, "none") == 0) {
+		*count = value[0] == 'a' ? SIZE_MAX : 0;
+		return true;
+	}
+	errno = 0;
+	number = strtoll(value, &end, 10);
+	*count = (size_t)number;
+	return errno == 0 && end != value && *end == '\0' && value[0] >= '0' && value[0] <= '9' && number <= HISTORY_OPTION_MOST;
+}
+
+static const char *check_history(const char *value)
+{
+	size_t count;
+
+	return parse_history(value, &count) ? NULL : "a number of messages up to 1000, all or none";
+}
+
 static const char *const rooms_words[] = {"open", "closed", NULL};
 
 static const struct option options[] = {
@@ -121,6 +147,8 @@ static const struct option options[] = {
 	{.name = "lag-memory", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.lag_memory, .least = 0,
 		.most = 1LL << 40,
 		.help = "how far a slow reader may be behind in memory, before it reads the journal (default 1M)"},
+	{.name = "history", .argument = "N|all|none", .kind = OPTION_STRING, .value = &settings.history, .check = check_history,
+		.help = "messages said before that a newcomer to a room is shown (default 20)"},
 	{.name = "log-level", .argument = "LEVEL", .kind = OPTION_CHOICE, .value = &settings.log_level,
 		.choices = log_level_names, .help = "error, warning, info (default) or debug, which logs what people say"},
 	{.name = "log-format", .argument = "FORMAT", .kind = OPTION_CHOICE, .value = &settings.log_format,
@@ -325,6 +353,7 @@ static void fill_talk(struct talk *talk)
 	talk->max_clients = choose_max_clients();
 	talk->max_line = (size_t)settings.max_line;
 	talk->lag_memory = (size_t)settings.lag_memory;
+	(void)parse_history(settings.history, &talk->history); /* looked at by check_history() */
 	talk->rooms_are_open = settings.rooms == 0;
 	talk->name_timeout_ms = (int)settings.name_timeout_s * 1000;
 	talk->peer_timeout_s = (int)settings.peer_timeout_s;

@@ -8,8 +8,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "tcpserver/core/journal.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/rooms.h"
+
+enum { GHOST_MS = 3000 }; /* how long a client waits for its older connection to end */
 
 static void client_list_lock(struct client_list *list) ACQUIRES(CLIENT_LIST_LOCK) UNCHECKED;
 static void client_list_unlock(struct client_list *list) RELEASES(CLIENT_LIST_LOCK) UNCHECKED;
@@ -29,12 +32,14 @@ void client_list_init(struct client_list *list)
 	*list = (struct client_list){.count = 0};
 	mutex_init(&list->mutex);
 	condition_init(&list->emptied);
+	condition_init(&list->ghost_left);
 }
 
 void client_list_fini(struct client_list *list)
 {
 	assert(list->count == 0 && list->names == NULL);
 	(void)pthread_cond_destroy(&list->emptied); /* nobody waits any more */
+	(void)pthread_cond_destroy(&list->ghost_left);
 	mutex_fini(&list->mutex);
 }
 
@@ -131,6 +136,12 @@ static int compare_keys(const void *left, const void *right)
 	return strcmp(((const struct client *)left)->key, ((const struct client *)right)->key);
 }
 
+static int compare_ids(const void *left, const void *right) UNCHECKED;
+static int compare_ids(const void *left, const void *right)
+{
+	return memcmp(((const struct client *)left)->id, ((const struct client *)right)->id, CLIENT_ID_SIZE);
+}
+
 static unsigned random_tag(void)
 {
 	unsigned number = 0;
@@ -212,10 +223,27 @@ static void client_forget_as_ignored(struct client *client)
 	client->as_ignored = NULL;
 }
 
+static void client_forget_id(struct client_list *list, struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static void client_forget_id(struct client_list *list, struct client *client)
+{
+	if (client->id != NULL)
+		(void)tdelete(client, &list->ids, compare_ids);
+	client->id = NULL;
+	if (client->ghost != NULL)
+		client->ghost->successor = NULL;
+	client->ghost = NULL;
+	if (client->successor == NULL)
+		return;
+	client->successor->ghost = NULL;
+	client->successor = NULL;
+	condition_broadcast(&list->ghost_left);
+}
+
 void client_list_unregister(struct client_list *list, struct client *client)
 {
 	client_list_lock(list);
 	client_forget_as_ignored(client);
+	client_forget_id(list, client);
 	if (client->key != NULL) {
 		(void)tdelete(client, &list->names, compare_keys);
 		list->name_count--;
@@ -223,6 +251,54 @@ void client_list_unregister(struct client_list *list, struct client *client)
 		client->key = NULL;
 	}
 	client_list_unlock(list);
+}
+
+/* ---- Those who come back. ---- */
+
+/* Has the older connection of the same one end. */
+static void client_replace(struct client_list *list, struct client *ghost, struct client *client)
+	REQUIRES(CLIENT_LIST_LOCK);
+static void client_replace(struct client_list *list, struct client *ghost, struct client *client)
+{
+	(void)tdelete(ghost, &list->ids, compare_ids);
+	ghost->id = NULL;
+	ghost->successor = client;
+	client->ghost = ghost;
+	/* Relaxed: the wake-up comes after it. */
+	atomic_store_explicit(&ghost->is_replaced, true, memory_order_relaxed);
+	if (ghost->outlet != NULL)
+		outlet_wake(ghost->outlet);
+}
+
+static void client_list_wait_for_ghost(struct client_list *list, const struct client *client)
+	REQUIRES(CLIENT_LIST_LOCK) UNCHECKED;
+static void client_list_wait_for_ghost(struct client_list *list, const struct client *client)
+{
+	long long deadline_ms = clock_ms() + GHOST_MS;
+
+	while (client->ghost != NULL && condition_wait_until(&list->ghost_left, &list->mutex, deadline_ms) == 0)
+		continue;
+}
+
+void client_list_identify(struct client_list *list, struct client *client, const unsigned char *id)
+{
+	void **place;
+
+	client_list_lock(list);
+	client_forget_id(list, client); /* an earlier one */
+	client->id = id;
+	place = tfind(client, &list->ids, compare_ids);
+	if (place != NULL)
+		client_replace(list, *place, client);
+	if (tsearch(client, &list->ids, compare_ids) == NULL)
+		client->id = NULL; /* without memory its ghosts are not found */
+	client_list_wait_for_ghost(list, client);
+	client_list_unlock(list);
+}
+
+bool client_is_replaced(const struct client *client)
+{
+	return atomic_load_explicit(&client->is_replaced, memory_order_relaxed);
 }
 
 void client_list_wake_all(struct client_list *list)

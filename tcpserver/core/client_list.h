@@ -10,6 +10,7 @@
 #define TCPSERVER_CORE_CLIENT_LIST_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -39,6 +40,10 @@ struct client {
 	char *key GUARDED_BY(CLIENT_LIST_LOCK);            /* what the name counts as; NULL without a name */
 	struct outlet *outlet GUARDED_BY(CLIENT_LIST_LOCK); /* NULL before the thread runs and after it ends */
 	const struct door *door GUARDED_BY(CLIENT_LIST_LOCK);
+	const unsigned char *id GUARDED_BY(CLIENT_LIST_LOCK);    /* of 16 bytes; NULL: none was told                */
+	struct client *ghost GUARDED_BY(CLIENT_LIST_LOCK);       /* the same one's older connection, until it ends  */
+	struct client *successor GUARDED_BY(CLIENT_LIST_LOCK);   /* the newer one, which waits for that             */
+	atomic_bool is_replaced;                                 /* there is a newer one: this one has to end       */
 	struct ignored *as_ignored GUARDED_BY(CLIENT_LIST_LOCK); /* itself; NULL while nobody has ignored it        */
 	struct ignored **ignores GUARDED_BY(CLIENT_LIST_LOCK);   /* IGNORED_MOST others or NULLs; NULL before the first */
 };
@@ -46,8 +51,10 @@ struct client {
 struct client_list {
 	pthread_mutex_t mutex; /* CLIENT_LIST_LOCK */
 	pthread_cond_t emptied;
+	pthread_cond_t ghost_left;
 	struct client *first GUARDED_BY(CLIENT_LIST_LOCK);
 	void *names GUARDED_BY(CLIENT_LIST_LOCK); /* a tree of clients, by key (tsearch) */
+	void *ids GUARDED_BY(CLIENT_LIST_LOCK);   /* those that have one, by id          */
 	size_t count GUARDED_BY(CLIENT_LIST_LOCK);
 	size_t name_count GUARDED_BY(CLIENT_LIST_LOCK);
 	bool someone_departed GUARDED_BY(CLIENT_LIST_LOCK);
@@ -78,6 +85,14 @@ void client_list_wait_empty(struct client_list *list);
 int client_list_register(struct client_list *list, struct client *client, const char *name) MUST_CHECK;
 /* The client's name is free again, if it had one; and nobody ignores it any more. */
 void client_list_unregister(struct client_list *list, struct client *client);
+
+/*
+ * The client knows itself by 'id', of CLIENT_ID_SIZE bytes, which has to stay. An older connection that has the same one
+ * is told to end, and this waits, a few seconds at most, until it has left its rooms and its name is free.
+ */
+void client_list_identify(struct client_list *list, struct client *client, const unsigned char *id);
+/* Whether a newer connection has come in place of this one. */
+bool client_is_replaced(const struct client *client);
 
 /* Wakes all clients' threads. */
 void client_list_wake_all(struct client_list *list);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/verbs.h"
+#include "tcpserver/core/member.h"
 #include "tcpserver/core/session.h"
 
 enum {
@@ -155,6 +156,120 @@ bool command_take_name(struct session *session, const char *command, const char 
 	*arguments = start + size + quoted;
 	*arguments += strspn(*arguments, " \t");
 	return true;
+}
+
+static const char *skip_white(const char *text)
+{
+	return text + strspn(text, " \t");
+}
+
+bool command_take_word(const char **arguments, char word[COMMAND_WORD_SIZE])
+{
+	const char *text = *arguments;
+	bool quoted = false;
+	size_t size = 0;
+
+	for (; *text != '\0' && (quoted || strchr(" \t", *text) == NULL); text++) {
+		if (*text == '"')
+			quoted = !quoted;
+		else if (size + 1 < COMMAND_WORD_SIZE)
+			word[size++] = *text;
+		else
+			return false;
+	}
+	word[size] = '\0';
+	if (text == *arguments)
+		return false;
+	*arguments = skip_white(text);
+	return true;
+}
+
+bool command_take_number(const char **arguments, uint64_t *number)
+{
+	const char *text = *arguments;
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 18 || strchr(" \t", text[digits]) == NULL) /* the NUL is found as well */
+		return false;
+	*number = strtoull(text, NULL, 10);
+	*arguments = skip_white(text + digits);
+	return true;
+}
+
+bool command_take_keyword(const char **arguments, const char *keyword)
+{
+	size_t size = strlen(keyword);
+
+	if (strncmp(*arguments, keyword, size) != 0 || strchr(" \t", (*arguments)[size]) == NULL)
+		return false;
+	*arguments = skip_white(*arguments + size);
+	return true;
+}
+
+struct member *command_take_place(struct session *session, const char *command, const char **arguments)
+{
+	char name[NAME_SIZE] = "";
+	struct member *place;
+
+	if (**arguments != '\0' && !command_take_name(session, command, arguments, name))
+		return NULL;
+	place = session_place(session, name);
+	if (place == NULL)
+		session_error(session, "not-in-room", "you are not in %s; /join %s goes there", name, command_type_name(name).text);
+	return place;
+}
+
+static bool take_history_count(const char **arguments, size_t *count)
+{
+	uint64_t number;
+
+	if (command_take_keyword(arguments, "all"))
+		*count = SIZE_MAX;
+	else if (command_take_keyword(arguments, "none"))
+		*count = 0;
+	else if (command_take_number(arguments, &number) && number <= SIZE_MAX)
+		*count = (size_t)number;
+	else
+		return false;
+	return true;
+}
+
+/* "after NUMBER", from 0 on. */
+static bool take_after(const char **arguments, struct reading *reading)
+{
+	reading->resumes = true;
+	return command_take_number(arguments, &reading->after);
+}
+
+static bool take_room_id(const char **arguments, struct reading *reading)
+{
+	char word[COMMAND_WORD_SIZE];
+
+	if (!command_take_word(arguments, word) || strlen(word) != ROOM_ID_SIZE - 1)
+		return false;
+	(void)snprintf(reading->of, sizeof reading->of, "%s", word);
+	return true;
+}
+
+bool command_take_reading(
+	struct session *session, const char *command, const char **arguments, struct reading *reading, bool *asked)
+{
+	bool right = true;
+
+	*asked = false;
+	while (right) {
+		if (command_take_keyword(arguments, "--history"))
+			right = take_history_count(arguments, &reading->count);
+		else if (command_take_keyword(arguments, "after"))
+			right = take_after(arguments, reading);
+		else if (command_take_keyword(arguments, "of"))
+			right = take_room_id(arguments, reading);
+		else
+			return true;
+		*asked = true;
+	}
+	command_usage(session, command);
+	return false;
 }
 
 bool command_ends(struct session *session, const char *name, const char *arguments)

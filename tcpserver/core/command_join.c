@@ -5,10 +5,14 @@
 
 void command_join(struct session *session, const char *arguments)
 {
+	struct reading reading = session_reading(session);
+	bool asked;
 	char name[NAME_SIZE];
 
 	if (arguments[0] == '\0')
 		visit_stranger(session);
-	else if (command_take_name(session, "join", &arguments, name) && command_ends(session, "join", arguments))
-		visit_room(session, name);
+	else if (command_take_name(session, "join", &arguments, name) &&
+		command_take_reading(session, "join", &arguments, &reading, &asked) &&
+		command_ends(session, "join", arguments))
+		visit_room(session, name, asked ? &reading : NULL);
 }

@@ -7,5 +7,5 @@
 void command_me(struct session *session, const char *arguments)
 {
 	if (command_needs_text(session, "me", arguments))
-		session_say(session, session->place, MESSAGE_ACTION, arguments, strlen(arguments));
+		session_say(session, session->place, MESSAGE_ACTION, arguments, strlen(arguments), 0);
 }

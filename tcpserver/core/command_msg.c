@@ -7,5 +7,5 @@
 void command_msg(struct session *session, const char *arguments)
 {
 	if (command_needs_text(session, "msg", arguments))
-		session_say(session, session->place, MESSAGE_TEXT, arguments, strlen(arguments));
+		session_say(session, session->place, MESSAGE_TEXT, arguments, strlen(arguments), 0);
 }

@@ -33,7 +33,11 @@ struct telling {
 	const char *to;
 	const char *text;
 	const char *request_id; /* JSON, as the client sent it */
+	const char *room_id;
 	uint64_t seq;
+	uint64_t last;  /* number of the last message in the room       */
+	uint64_t mark;  /* up to which the participant has read it      */
+	uint64_t count; /* of messages that the text is about           */
 	int64_t created_ns; /* when 'room' was made, since 1970 */
 };
 

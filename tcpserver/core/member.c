@@ -98,6 +98,17 @@ static bool member_leave_log(struct member *member)
 	return true;
 }
 
+void member_restart(struct member *member, uint64_t start, uint64_t history_end)
+{
+	outlet_lock(member->outlet);
+	if (member->reads_journal || member_leave_log(member)) { /* without memory it goes on where it is */
+		member->journal_next = start;
+		member->history_end = history_end;
+		member->outlet->behind = true; /* its own thread reads the journal */
+	}
+	outlet_unlock(member->outlet);
+}
+
 uint64_t member_jump(struct member *member)
 {
 	uint64_t next = 0;

@@ -67,6 +67,9 @@ void member_release(struct member *member);
 /* The member begins to read 'log' at its end, behind the message 'seq' which says that it came; or, if it has a start, there,
  * in the journal. */
 void member_enter(struct member *member, struct room_log *log, uint64_t seq) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK);
+/* The member, wherever it reads, goes on with message 'start', in the journal; those up to 'history_end' are history. */
+void member_restart(struct member *member, uint64_t start, uint64_t history_end) REQUIRES(ROOM_LOCK)
+	EXCLUDES(OUTLET_LOCK);
 /* The member goes on at the end of its log. Returns the number of the message that it would have read next, 0 without
  * memory. */
 uint64_t member_jump(struct member *member) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK);

@@ -118,6 +118,8 @@ void outlet_set_door(struct outlet *outlet, const struct door *door) EXCLUDES(OU
 void outlet_gives(struct outlet *outlet);
 /* Whether all drafts were settled. If not, the thread is woken when they are. */
 bool outlet_is_settled(struct outlet *outlet);
+/* Waits for a wake-up, whatever becomes of the socket. */
+void outlet_pause(struct outlet *outlet);
 /* The positive errno of the draft that was refused last, or 0; forgets it. */
 int outlet_take_refusal(struct outlet *outlet);
 /* The room that the thread has to go on flushing, from now on, on behalf of another; or NULL. */

@@ -700,6 +700,14 @@ enum room_page room_give_page(struct room *room, struct member *member, uint64_t
 	return room_read_page(room, member, next, skipped);
 }
 
+void room_reread(struct room *room, struct member *member, uint64_t start, bool recalls)
+{
+	room_lock(room);
+	if (start != 0 && start <= room->last_seq)
+		member_restart(member, start, recalls ? room->last_seq : 0);
+	room_unlock(room);
+}
+
 uint64_t room_jump(struct room *room, struct member *member)
 {
 	uint64_t next;

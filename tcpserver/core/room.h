@@ -125,6 +125,9 @@ void room_take_over_flush(struct room *room);
  */
 enum room_page room_give_page(
 	struct room *room, struct member *member, uint64_t *skipped, uint64_t *behind) MUST_CHECK;
+/* The member goes back, or forward, to message 'start', unless that is 0 or was not said yet; if it 'recalls', what there is
+ * now is history. */
+void room_reread(struct room *room, struct member *member, uint64_t start, bool recalls);
 /* The member goes on with what is said next. Returns how many messages it has not seen. */
 uint64_t room_jump(struct room *room, struct member *member);
 

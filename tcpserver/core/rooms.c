@@ -83,6 +83,8 @@ static enum rooms_result rooms_link(struct rooms *rooms, struct room *room)
 {
 	if (rooms->count >= rooms->most)
 		return ROOMS_TOO_MANY;
+	if (tfind(room, &rooms->by_id, compare_ids) != NULL)
+		return ROOMS_EXISTS;
 	if (room_key(room) != NULL && tfind(room, &rooms->by_key, compare_keys) != NULL)
 		return ROOMS_EXISTS;
 	if (tsearch(room, &rooms->by_id, compare_ids) == NULL)
@@ -116,20 +118,57 @@ enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes
 	return ROOMS_DONE;
 }
 
-struct room *rooms_find(struct rooms *rooms, const char *name)
+/* The room of that key or id that is open. */
+static struct room *rooms_find_open(struct rooms *rooms, const char *key, const char *id)
 {
-	char key[NAME_KEY_SIZE];
 	struct room *room;
 
-	(void)name_key(name, key);
 	rooms_lock(rooms);
 	room = found_in(tfind(key, &rooms->by_key, compare_key_of));
 	if (room == NULL)
-		room = found_in(tfind(name, &rooms->by_id, compare_id_of));
+		room = found_in(tfind(id, &rooms->by_id, compare_id_of));
 	if (room != NULL)
 		(void)room_acquire(room);
 	rooms_unlock(rooms);
 	return room;
+}
+
+/* Opens a room that the journal keeps. */
+static enum rooms_result rooms_reopen(struct rooms *rooms, const char *key, const char *id, struct room **room)
+{
+	struct room_record *record = malloc(sizeof *record);
+	enum rooms_result result = ROOMS_GONE;
+
+	*room = NULL;
+	if (record == NULL)
+		return ROOMS_NO_MEMORY;
+	if (rooms->journal->ops->find_room(rooms->journal, key, id, record) == 0)
+		result = rooms_create(rooms, &record->attributes, room);
+	free(record);
+	return result;
+}
+
+struct room *rooms_find(struct rooms *rooms, const char *name)
+{
+	enum rooms_result result = ROOMS_EXISTS;
+	char key[NAME_KEY_SIZE];
+	struct room *room;
+
+	(void)name_key(name, key);
+	do
+		room = rooms_find_open(rooms, key, name);
+	while (room == NULL && (result = rooms_reopen(rooms, key, name, &room)) == ROOMS_EXISTS); /* another thread was faster */
+	return room;
+}
+
+bool rooms_is_open(struct rooms *rooms, const char *id)
+{
+	bool open;
+
+	rooms_lock(rooms);
+	open = tfind(id, &rooms->by_id, compare_id_of) != NULL;
+	rooms_unlock(rooms);
+	return open;
 }
 
 /* Unlinks a room that is to go. Returns whether the table's reference is now the caller's. */
@@ -164,7 +203,6 @@ void rooms_remove(struct rooms *rooms, struct room *room)
 	if (known)
 		rooms_unlink(rooms, room);
 	rooms_unlock(rooms);
-	room_shut(room);
 	if (known)
 		room_release(room);
 }

@@ -1,7 +1,8 @@
 /*
  * The rooms there are, by name and by id, and who is in each.
  *
- * A room that is not persistent goes away with its last member. The table has a reference to each room, and each member
+ * A room that is not persistent is closed with its last member; the journal may keep it, and it is opened again when
+ * somebody wants it. The table has a reference to each room, and each member
  * has one.
  *
  * Threads: any.
@@ -44,7 +45,8 @@ void rooms_fini(struct rooms *rooms) UNCHECKED;
  * rooms_forget_empty(). */
 enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes *attributes, struct room **room)
 	MUST_CHECK;
-/* The room of that name, or else of that id, with a reference; NULL if there is none. */
+/* The room of that name, or else of that id, with a reference; it is opened if only the journal has it, and may block then.
+ * NULL if there is none, or there are too many to open one more. */
 struct room *rooms_find(struct rooms *rooms, const char *name) MUST_CHECK;
 /* Removes a room that is not persistent and that nobody is in. */
 void rooms_forget_empty(struct rooms *rooms, struct room *room);
@@ -53,8 +55,10 @@ void rooms_forget_empty(struct rooms *rooms, struct room *room);
 enum rooms_result rooms_enter(struct rooms *rooms, struct member *member) MUST_CHECK;
 /* Takes that back, and the member's reference to the room; the room may be gone then. */
 void rooms_exit(struct rooms *rooms, struct member *member);
-/* The room is not found any more, and closed to its members. */
+/* The room is not found any more. */
 void rooms_remove(struct rooms *rooms, struct room *room);
+/* Whether the room of that id is open, and not only kept by the journal. */
+bool rooms_is_open(struct rooms *rooms, const char *id);
 
 size_t rooms_people_count(struct rooms *rooms, struct room *room);
 

@@ -26,6 +26,7 @@ enum {
 	FAREWELL_MS = 1000,       /* and so long when the server stops                             */
 	LINGER_MS = 500,          /* after our last byte, until the client has closed its side too */
 	LOGGED_TEXT_SIZE = 400,   /* bytes of what was said, at level debug                        */
+	PAGES_RETRY_MS = 500,     /* after which a journal that could not be read is tried again   */
 };
 
 static bool session_is_stopping(const struct session *session)
@@ -34,22 +35,35 @@ static bool session_is_stopping(const struct session *session)
 	return atomic_load_explicit(&session->talk->stopping, memory_order_relaxed);
 }
 
-/* ---- Words to this client alone. ---- */
-
 static enum outlet_state session_deliver(struct session *session);
+
+/* ---- What is on its way to the journal. ---- */
+
+static void session_wait_for_drafts(struct session *session)
+{
+	session_flush(session);
+	while (!outlet_is_settled(session->outlet)) {
+		outlet_pause(session->outlet);
+		(void)session_deliver(session);
+	}
+	(void)session_deliver(session);
+}
+
+int session_settle(struct session *session)
+{
+	session_wait_for_drafts(session);
+	return outlet_take_refusal(session->outlet);
+}
+
+/* ---- Words to this client alone. ---- */
 
 void session_tell(struct session *session, const struct telling *telling)
 {
-	size_t size;
-	char *words;
-
 	session->request_answered = true;
-	if (session->unflushed != NULL) /* what the client said before is seen before the answer */
-		(void)session_deliver(session);
-	words = session->door->words(telling, &size);
-	if (words != NULL)
-		outlet_tell(session->outlet, words, size);
-	free(words);
+	/* What the client said before is seen before the answer. */
+	if (session->unflushed != NULL || !outlet_is_settled(session->outlet))
+		session_wait_for_drafts(session);
+	outlet_answer(session->outlet, telling);
 }
 
 PRINTF_LIKE(3, 0)
@@ -94,6 +108,26 @@ void session_notice_about(struct session *session, const char *room, int64_t cre
 	va_end(arguments);
 }
 
+void session_tell_room(struct session *session, struct member *place, const char *format, ...)
+{
+	struct room *room = place->room;
+	char key[NAME_KEY_SIZE];
+	struct telling telling = {
+		.kind = TELL_NOTICE,
+		.code = "room",
+		.room = room_label(room),
+		.room_id = room_id(room),
+		.last = room_last_seq(room),
+	};
+	va_list arguments;
+
+	(void)name_key(session->client.name, key);
+	telling.mark = room_mark(room, key);
+	va_start(arguments, format);
+	session_tell_formatted(session, telling, format, arguments);
+	va_end(arguments);
+}
+
 void session_error(struct session *session, const char *code, const char *format, ...)
 {
 	va_list arguments;
@@ -105,21 +139,55 @@ void session_error(struct session *session, const char *code, const char *format
 
 /* ---- Sending and receiving. ---- */
 
+/* Between the lines that the client reads, and no answer to what it asks meanwhile. */
+static void session_tell_lag(
+	struct session *session, const struct member *member, const char *code, uint64_t count, const char *text)
+{
+	struct telling telling = {
+		.kind = TELL_NOTICE, .code = code, .room = room_label(member->room), .count = count, .text = text};
+
+	outlet_answer(session->outlet, &telling);
+}
+
+static void session_tell_skipped(struct session *session, const struct member *member, uint64_t skipped)
+{
+	char text[100];
+
+	(void)snprintf(text, sizeof text, "(%llu messages skipped)", (unsigned long long)skipped);
+	session_tell_lag(session, member, "skipped", skipped, text);
+}
+
+static void session_tell_behind(struct session *session, const struct member *member, uint64_t behind)
+{
+	char text[100];
+
+	(void)snprintf(text, sizeof text, "You are %llu messages behind; /latest goes to what is said now.",
+		(unsigned long long)behind);
+	session_tell_lag(session, member, "behind", behind, text);
+}
+
 /* Gives the client a page of the journal of one room in which it is far behind. Returns whether there is something to
  * send now. */
 static bool session_turn_page(struct session *session, struct member *member)
 {
 	uint64_t skipped;
-	enum room_page page = room_give_page(member->room, member, &skipped);
+	uint64_t behind;
+	enum room_page page = room_give_page(member->room, member, &skipped, &behind);
 
 	if (skipped > 0)
-		session_notice(session, "(%llu messages skipped)", (unsigned long long)skipped);
+		session_tell_skipped(session, member, skipped);
+	if (behind > 0)
+		session_tell_behind(session, member, behind);
+	if (page == ROOM_NOTHING)
+		session->pages_failed = true;
 	return page != ROOM_NOTHING;
 }
 
 static bool session_turn_pages(struct session *session)
 {
 	bool turned = false;
+
+	session->pages_failed = false;
 
 	for (size_t i = 0; i < session->place_count; i++) {
 		if (member_page_start(session->places[i]) != 0)
@@ -197,10 +265,11 @@ static int left_ms(long long deadline_ms)
 	return left < 0 ? 0 : (int)left;
 }
 
-/* How long to wait at most: until the deadline (-1: none), or until it is time to look whether the peer is alive. */
+/* How long to wait at most: until the deadline (-1: none), or until it is time to look whether the peer is alive, or
+ * whether the journal can be read again. */
 static int session_wait_ms(const struct session *session, long long deadline_ms)
 {
-	int look_ms = session->talk->peer_timeout_s * 1000 / 3;
+	int look_ms = session->pages_failed ? PAGES_RETRY_MS : session->talk->peer_timeout_s * 1000 / 3;
 
 	return deadline_ms < 0 || left_ms(deadline_ms) > look_ms ? look_ms : left_ms(deadline_ms);
 }
@@ -214,12 +283,12 @@ static int session_check_time(const struct session *session, long long deadline_
 }
 
 /* Before a wait, which may be long: an idle client holds no buffer, and no more stack than it needs for waiting. */
-static void session_settle(struct session *session)
+static void session_save_memory(struct session *session)
 {
 	session_free_input(session);
-	if (session->settled || session->place == NULL)
+	if (session->trimmed || session->place == NULL)
 		return;
-	session->settled = true;
+	session->trimmed = true;
 	thread_trim_stack();
 }
 
@@ -277,6 +346,8 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 		may_speak = outlet_may_speak(session->outlet);
 		if (session_is_stopping(session))
 			return -ECANCELED;
+		if (client_is_replaced(&session->client))
+			return -ECONNABORTED;
 		/* A broken connection may still hold what the client said before. */
 		if (state == OUTLET_FAILED || (readable && may_speak))
 			size = session_read(session, bytes);
@@ -284,7 +355,7 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 			return session_end_of_input(session, size);
 		if (size != -EAGAIN)
 			return size;
-		session_settle(session);
+		session_save_memory(session);
 		found = outlet_wait(session->outlet, may_speak ? POLLIN : 0, session_wait_ms(session, deadline_ms));
 		if (found == -ETIMEDOUT)
 			found = session_check_time(session, deadline_ms);
@@ -335,20 +406,39 @@ static void session_no_memory(struct session *session)
 	session_error(session, "no-memory", "the server has no memory for this now; try again later");
 }
 
-/* Has the room know of the member, which is among its people already. */
-static int session_join(struct session *session, struct member *member)
+/* The number of the message with which a member of the room begins to read; 0: with what is said next. */
+static uint64_t session_start(struct room *room, const struct reading *reading)
 {
-	int error = room_join(member->room, member, session->client.name);
+	if (reading->resumes && (reading->of[0] == '\0' || strcmp(reading->of, room_id(room)) == 0))
+		return reading->after + 1;
+	if (reading->count == SIZE_MAX)
+		return 1;
+	return reading->count == 0 ? 0 : room_find_said(room, UINT64_MAX, reading->count);
+}
 
-	if (error == 0)
-		return 0;
-	session_error(session, "not-stored", "the server cannot keep that you came (%s); try again later", strerror(-error));
+static bool session_recalls(const struct room *room, const struct reading *reading)
+{
+	return !reading->resumes || (reading->of[0] != '\0' && strcmp(reading->of, room_id(room)) != 0);
+}
+
+/* Has the room know of the member, which is among its people already. Returns whether the journal has kept that. */
+static bool session_join(struct session *session, struct member *member)
+{
+	struct saying joined = {
+		.kind = MESSAGE_JOINED, .name = session->client.name, .request_id = NULL};
+
+	room_say(member->room, member, session->outlet, &joined);
+	(void)session_settle(session);
+	/* Acquire: see room_admit(). */
+	if (atomic_load_explicit(&member->is_in, memory_order_acquire))
+		return true;
 	rooms_exit(&session->talk->rooms, member);
-	return error;
+	return false;
 }
 
 /* Makes the client a member of the room. */
-static enum session_step session_enter(struct session *session, struct room *room, struct member **entered)
+static enum session_step session_enter(
+	struct session *session, struct room *room, const struct reading *reading, struct member **entered)
 {
 	struct member *member = member_create(session->outlet, &session->client, room, session->door->format);
 	enum rooms_result result;
@@ -357,8 +447,10 @@ static enum session_step session_enter(struct session *session, struct room *roo
 		session_no_memory(session);
 		return SESSION_STAYED;
 	}
+	member->start = session_start(room, reading);
+	member->recalls = session_recalls(room, reading);
 	result = rooms_enter(&session->talk->rooms, member);
-	if (result == ROOMS_DONE && session_join(session, member) == 0) {
+	if (result == ROOMS_DONE && session_join(session, member)) {
 		*entered = member;
 		return SESSION_WENT;
 	}
@@ -384,14 +476,25 @@ bool session_may_go(struct session *session)
 	return false;
 }
 
-enum session_step session_go(struct session *session, struct room *room)
+struct reading session_reading(const struct session *session)
+{
+	return (struct reading){.count = session->talk->history};
+}
+
+void session_reread(struct session *session, struct member *place, const struct reading *reading)
+{
+	(void)session_settle(session); /* what it said before is read as well */
+	room_reread(place->room, place, session_start(place->room, reading), session_recalls(place->room, reading));
+}
+
+enum session_step session_go(struct session *session, struct room *room, const struct reading *reading)
 {
 	struct member *before = session->place;
 	struct member *member;
 	enum session_step step = SESSION_STAYED;
 
 	if (session_may_go(session))
-		step = session_enter(session, room, &member);
+		step = session_enter(session, room, reading, &member);
 	if (step != SESSION_WENT)
 		rooms_forget_empty(&session->talk->rooms, room);
 	room_release(room);
@@ -409,23 +512,28 @@ void session_leave(struct session *session, struct member *place, const char *ho
 	struct room *room = room_acquire(place->room);
 
 	strangers_withdraw(&session->talk->strangers, &session->stranger, room);
-	session_flush(session);
+	(void)session_settle(session); /* until then the drafts have their author */
 	session_remove_place(session, place);
 	member_leave(place, !session_ended(session));
 	rooms_exit(&session->talk->rooms, place); /* first, so that nobody who was told finds it there still */
 	room_leave(room, place, session->client.name, how);
 	member_release(place);
-	if (room_attributes(room)->ends_with_member)
-		rooms_remove(&session->talk->rooms, room);
+	if (room_attributes(room)->ends_with_member && !session_is_stopping(session)) {
+		room_forget(room);
+		rooms_remove(&session->talk->rooms, room); /* it is shut when it is known that this one left */
+	}
 	room_release(room);
 }
 
 void session_go_home(struct session *session)
 {
+	static const struct reading nothing = {.count = 0};
+
 	if (session->place != NULL || session_ended(session))
 		return;
-	if (session_go(session, room_acquire(session->talk->lobby)) == SESSION_WENT)
-		session_notice_in(session, session->talk->lobby, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
+	if (session_go(session, room_acquire(session->talk->lobby), &nothing) == SESSION_WENT)
+		session_tell_room(
+			session, session->place, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
 	else
 		session_finish(session, SESSION_REFUSED);
 }
@@ -433,12 +541,15 @@ void session_go_home(struct session *session)
 /* ---- The name. ---- */
 
 /* Lets a client whose name is registered in. */
-static void session_welcome(struct session *session)
+static void session_welcome(struct session *session, const struct reading *reading)
 {
-	struct telling welcome = {.kind = TELL_WELCOME, .participant = session->client.name, .room = "lobby"};
+	struct telling welcome = {.kind = TELL_WELCOME,
+		.participant = session->client.name,
+		.room = "lobby",
+		.request_id = session->request_id};
 
 	session_tell(session, &welcome);
-	if (session_go(session, room_acquire(session->talk->lobby)) != SESSION_WENT) {
+	if (session_go(session, room_acquire(session->talk->lobby), reading) != SESSION_WENT) {
 		session_finish(session, SESSION_REFUSED);
 		return;
 	}
@@ -446,10 +557,10 @@ static void session_welcome(struct session *session)
 		NULL);
 }
 
-static void session_take_name(struct session *session, const char *name)
+static void session_take_name(struct session *session, const char *name, const struct reading *reading)
 {
 	if (client_list_register(&session->talk->clients, &session->client, name) == 0) {
-		session_welcome(session);
+		session_welcome(session, reading);
 		return;
 	}
 	session_error(session, "server-full", "the server has no memory for one more; try again later");
@@ -458,22 +569,41 @@ static void session_take_name(struct session *session, const char *name)
 
 bool session_register(struct session *session, const char *text, size_t size)
 {
+	struct reading reading = session_reading(session);
 	char name[NAME_SIZE];
 
 	if (!name_make(text, size, name))
 		return false;
-	session_take_name(session, name);
+	session_take_name(session, name, &reading);
 	return true;
+}
+
+bool session_return(struct session *session, const char *text, const struct reading *reading)
+{
+	char name[NAME_SIZE];
+
+	if (!name_make(text, strlen(text), name))
+		return false;
+	session_take_name(session, name, reading);
+	return true;
+}
+
+void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE])
+{
+	memcpy(session->client_id, id, CLIENT_ID_SIZE);
+	session->has_client_id = true;
+	client_list_identify(&session->talk->clients, &session->client, id);
 }
 
 void session_register_guest(struct session *session)
 {
+	struct reading reading = session_reading(session);
 	char name[NAME_SIZE];
 	unsigned number = 0;
 
 	(void)!getrandom(&number, sizeof number, GRND_NONBLOCK); /* a taken name gets another suffix anyhow */
 	name_tagged("guest", number, name);
-	session_take_name(session, name);
+	session_take_name(session, name, &reading);
 }
 
 bool session_has_name(const struct session *session)
@@ -493,28 +623,30 @@ static void session_log_said(const struct session *session, const char *text, si
 	log_event(LOG_DEBUG, "said", "name", session->client.name, "text", copy, NULL);
 }
 
-void session_say(struct session *session, struct member *place, enum message_kind kind, const char *text, size_t size)
+void session_say(struct session *session, struct member *place, enum message_kind kind, const char *text, size_t size,
+	uint64_t number)
 {
-	struct telling said = {.kind = TELL_SAID, .room = room_label(place->room), .request_id = session->request_id};
-	int error;
+	struct saying saying = {
+		.kind = kind,
+		.name = session->client.name,
+		.text = text,
+		.text_size = size,
+		.request_id = session->request_id,
+		.client = session->client_id,
+		.number = session->has_client_id ? number : 0,
+	};
 
 	if (session->unflushed != place->room)
 		session_flush(session);
-	error = room_say(place->room, place, kind, session->client.name, text, size, &said.seq);
-	if (error != 0) {
-		session_error(session, "not-stored", "the message could not be kept (%s), nobody saw it; send it again",
-			strerror(-error));
-		return;
-	}
+	room_say(place->room, place, session->outlet, &saying);
 	session->unflushed = place->room;
+	session->request_answered = true; /* when it is kept, or refused */
 	session_log_said(session, text, size);
-	if (session->request_id != NULL)
-		session_tell(session, &said);
 }
 
 static void session_say_here(struct session *session, const char *text, size_t size)
 {
-	session_say(session, session->place, MESSAGE_TEXT, text, size);
+	session_say(session, session->place, MESSAGE_TEXT, text, size, 0);
 }
 
 static void session_clean_line(struct session *session, const char *line, size_t size)
@@ -546,31 +678,31 @@ void session_line(struct session *session, const char *line, size_t size)
 	free(clean);
 }
 
-static void session_not_stored(struct session *session, int error)
+/* Lets something be known in the room, as the author with that place or as none; says when it could not be kept. Returns
+ * whether it was. */
+static bool session_let_know(struct session *session, struct room *room, struct member *place, enum message_kind kind,
+	const char *name, const char *text)
 {
-	session_error(session, "not-stored", "this could not be kept (%s), nobody saw it; try again", strerror(-error));
+	struct saying saying = {
+		.kind = kind, .name = name, .text = text, .text_size = text == NULL ? 0 : strlen(text)};
+
+	(void)session_settle(session);
+	room_say(room, place, session->outlet, &saying);
+	session->unflushed = room;
+	return session_settle(session) == 0;
 }
 
 void session_set_topic(struct session *session, struct member *place, const char *topic)
 {
-	int error;
-
-	session_flush(session);
-	error = room_set_topic(place->room, place, session->client.name, topic);
-	if (error != 0)
-		session_not_stored(session, error);
-	session->unflushed = place->room;
+	(void)session_let_know(session, place->room, place, MESSAGE_TOPIC, session->client.name, topic);
 }
 
 void session_close_room(struct session *session, struct room *room)
 {
-	int error = room_say(room, NULL, MESSAGE_ROOM_CLOSED, session->client.name, NULL, 0, NULL);
-
-	if (error != 0) {
-		session_not_stored(session, error);
+	if (!session_let_know(session, room, NULL, MESSAGE_ROOM_CLOSED, session->client.name, NULL))
 		return;
-	}
 	session_notice(session, "%s is closed", room_label(room));
+	room_forget(room);
 	rooms_remove(&session->talk->rooms, room);
 	session_leave_shut_rooms(session); /* what the client says next shall not go there */
 }
@@ -587,13 +719,8 @@ void session_rename(struct session *session, const char *name)
 	log_event(LOG_INFO, "renamed", "name", old, "to", session->client.name, NULL);
 	for (size_t i = 0; i < session->place_count; i++) {
 		struct member *place = session->places[i];
-		int error;
 
-		session_flush(session);
-		error = room_say(place->room, place, MESSAGE_NICK, old, session->client.name, strlen(session->client.name), NULL);
-		if (error != 0)
-			session_not_stored(session, error);
-		session->unflushed = place->room;
+		(void)session_let_know(session, place->room, place, MESSAGE_NICK, old, session->client.name);
 	}
 }
 
@@ -603,8 +730,9 @@ bool session_begin_events(struct session *session)
 
 	if (events == NULL)
 		return false;
-	session_flush(session);
+	(void)session_settle(session);
 	session->door = events;
+	outlet_set_door(session->outlet, events);
 	for (size_t i = 0; i < session->place_count; i++)
 		room_change_format(session->places[i]->room, session->places[i], events->format);
 	client_list_set_outlet(&session->talk->clients, &session->client, session->outlet, events);
@@ -702,6 +830,7 @@ static void session_drain_left(struct session *session)
 
 static void session_drain(struct session *session)
 {
+	(void)session_settle(session);
 	if (session->end == SESSION_STOPPED)
 		session_drain_stopping(session);
 	else if (session->end != SESSION_LOST)
@@ -760,7 +889,7 @@ void session_run(struct session *session)
 	struct talk *talk = session->talk;
 	bool was_in;
 
-	session->outlet = outlet_create(session->socket, talk->lag_memory);
+	session->outlet = outlet_create(session->socket, session->door, talk->lag_memory);
 	if (session->outlet == NULL)
 		return;
 	client_list_set_outlet(&talk->clients, &session->client, session->outlet, session->door);

@@ -13,6 +13,7 @@
 
 #include "common/net.h"
 #include "tcpserver/core/client_list.h"
+#include "tcpserver/core/journal.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/strangers.h"
 
@@ -34,6 +35,14 @@ enum session_end {
 	SESSION_STOPPED, /* the server stops                            */
 };
 
+/* Where a member begins to read. */
+struct reading {
+	bool resumes;             /* with the message after number 'after', with all that happened since         */
+	uint64_t after;
+	size_t count;             /* or with the last so many messages that were said; SIZE_MAX: with the first  */
+	char of[ROOM_ID_SIZE];    /* 'after' is a number of the room with this id; "": of whatever room it is    */
+};
+
 struct session {
 	struct client client;
 	struct stranger stranger;
@@ -44,8 +53,10 @@ struct session {
 	size_t place_count;
 	struct member *place;   /* where plain text goes; NULL before the client has a name            */
 	struct room *unflushed; /* the room that something was said in last; its flush is to come        */
+	unsigned char client_id[CLIENT_ID_SIZE]; /* by which the client knows itself again       */
+	bool has_client_id;
 	const char *request_id; /* of the request in hand: JSON, or NULL                                 */
-	bool request_answered;  /* something was told to the client since it came                        */
+	bool request_answered;  /* something was told to the client since it came, or will be            */
 	int socket;
 	bool is_administrator;
 	int password_tries; /* wrong ones */
@@ -53,7 +64,8 @@ struct session {
 	int lost_errno; /* why the connection broke           */
 	char *input;    /* what session_receive() returned last */
 	bool input_was_full;
-	bool settled; /* has been in a room once: the stack was trimmed */
+	bool pages_failed; /* the journal could not be read: to be tried again */
+	bool trimmed;      /* has been in a room once: the stack was trimmed  */
 	char address[NET_ADDRESS_SIZE]; /* of the peer */
 };
 
@@ -76,6 +88,10 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 
 /* Gives the client its name, or one like it, and lets it into the lobby. Returns false when 'text' is no name. */
 bool session_register(struct session *session, const char *text, size_t size) MUST_CHECK;
+/* The client that knows itself by this id is here, in place of its older connection, if there is one, which ends. */
+void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE]);
+/* As session_register(), and reads the lobby from there. */
+bool session_return(struct session *session, const char *text, const struct reading *reading) MUST_CHECK;
 /* Names the client "guest#hhhhhh" and lets it into the lobby. */
 void session_register_guest(struct session *session);
 bool session_has_name(const struct session *session);
@@ -91,8 +107,12 @@ bool session_ended(const struct session *session);
 
 /* ---- For doors and commands: what the client does. ---- */
 
-/* Says something in the room of 'place' (session_place()); what was kept is acknowledged, what was not is an error. */
-void session_say(struct session *session, struct member *place, enum message_kind kind, const char *text, size_t size);
+/* Says something in the room of 'place' (session_place()). What was kept is acknowledged when it is, if there is a request
+ * id; what was not is an error. With a 'number', of a client that has an id, it is kept once. */
+void session_say(struct session *session, struct member *place, enum message_kind kind, const char *text, size_t size,
+	uint64_t number);
+/* Waits until the journal has kept or refused what the client said. Returns the positive errno of the last refusal, or 0. */
+int session_settle(struct session *session);
 /* Flushes what was said so far now, not at the end of the batch. */
 void session_flush(struct session *session);
 /* Where the client is in the room of that name or id; without one ("") where its plain text goes; NULL if it is not there. */
@@ -107,8 +127,14 @@ enum session_step {
 
 /* Whether the client may be in one more room; if not it is told. */
 bool session_may_go(struct session *session);
+/* As the server's option says. */
+struct reading session_reading(const struct session *session);
 /* Goes into the room, whose reference it takes; through a door without many rooms it leaves the one where it was. */
-enum session_step session_go(struct session *session, struct room *room);
+enum session_step session_go(struct session *session, struct room *room, const struct reading *reading);
+/* Reads the room of 'place', where the client is already, from there. */
+void session_reread(struct session *session, struct member *place, const struct reading *reading);
+/* Tells what a client has to know of the room of 'place'; 'format' says it in words. */
+void session_tell_room(struct session *session, struct member *place, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Leaves the room of 'place'; the others are told 'how'. */
 void session_leave(struct session *session, struct member *place, const char *how);
 /* Back in the lobby, if it is nowhere. */

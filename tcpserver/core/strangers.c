@@ -91,14 +91,34 @@ struct room *strangers_match(struct strangers *strangers, struct stranger *stran
 	return room;
 }
 
+/* The place behind those who wait since then, or longer. */
+static struct stranger **strangers_after(struct strangers *strangers, int64_t since) REQUIRES(STRANGERS_LOCK);
+static struct stranger **strangers_after(struct strangers *strangers, int64_t since)
+{
+	struct stranger **place = &strangers->first;
+
+	while (*place != NULL && (*place)->waits_since <= since)
+		place = &(*place)->next;
+	return place;
+}
+
 static void strangers_append(struct strangers *strangers, struct stranger *stranger, struct room *room)
 	REQUIRES(STRANGERS_LOCK);
 static void strangers_append(struct strangers *strangers, struct stranger *stranger, struct room *room)
 {
+	struct stranger **place = strangers->end;
+
 	assert(stranger->waits_in == NULL);
 	stranger->waits_in = room;
-	*strangers->end = stranger;
-	strangers->end = &stranger->next;
+	stranger->waits_since = room_attributes(room)->created_ns;
+	if (stranger->waits_since < strangers->latest) /* one who comes back after a restart */
+		place = strangers_after(strangers, stranger->waits_since);
+	else
+		strangers->latest = stranger->waits_since;
+	stranger->next = *place;
+	*place = stranger;
+	if (stranger->next == NULL)
+		strangers->end = &stranger->next;
 }
 
 void strangers_wait(struct strangers *strangers, struct stranger *stranger, struct room *room)

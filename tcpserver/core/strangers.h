@@ -21,6 +21,7 @@ struct stranger {
 	uint64_t number;       /* of the person; constant, never 0                         */
 	const void *person;    /* for 'may_meet'                                           */
 	struct room *waits_in GUARDED_BY(STRANGERS_LOCK); /* NULL: does not wait            */
+	int64_t waits_since GUARDED_BY(STRANGERS_LOCK);
 	uint64_t last_partner GUARDED_BY(STRANGERS_LOCK); /* 0: none                        */
 	struct stranger *next GUARDED_BY(STRANGERS_LOCK);
 };
@@ -32,6 +33,7 @@ struct strangers {
 	void *context;
 	struct stranger *first GUARDED_BY(STRANGERS_LOCK);
 	struct stranger **end GUARDED_BY(STRANGERS_LOCK);
+	int64_t latest GUARDED_BY(STRANGERS_LOCK); /* since when the last one waits, or one who was there */
 };
 
 void strangers_init(struct strangers *strangers,
@@ -43,7 +45,7 @@ void strangers_fini(struct strangers *strangers) UNCHECKED;
  * NULL when nobody fitting waits.
  */
 struct room *strangers_match(struct strangers *strangers, struct stranger *stranger) MUST_CHECK;
-/* From now on 'stranger' waits in 'room', where it stays until it has withdrawn or was matched. */
+/* 'stranger' waits in 'room', since the room was made, and stays there until it has withdrawn or was matched. */
 void strangers_wait(struct strangers *strangers, struct stranger *stranger, struct room *room);
 /* As strangers_match(), and if nobody fitting waits, as strangers_wait(), in one step: of two who look at the same time, one
  * finds the other. */

@@ -18,7 +18,8 @@ bool talk_init(struct talk *talk, struct journal *journal, size_t max_rooms)
 	client_list_init(&talk->clients);
 	rooms_init(&talk->rooms, journal, max_rooms);
 	strangers_init(&talk->strangers, may_meet, talk);
-	return rooms_create(&talk->rooms, &lobby, &talk->lobby) == ROOMS_DONE;
+	talk->lobby = rooms_find(&talk->rooms, "lobby"); /* from an earlier life */
+	return talk->lobby != NULL || rooms_create(&talk->rooms, &lobby, &talk->lobby) == ROOMS_DONE;
 }
 
 void talk_fini(struct talk *talk)

@@ -29,6 +29,7 @@ struct talk {
 	size_t max_line;     /* bytes               */
 	size_t lag_memory;   /* bytes               */
 	const char *admin_password; /* NULL: nobody is administrator */
+	size_t history;      /* messages said before that a newcomer is shown; SIZE_MAX: all */
 	bool rooms_are_open; /* anybody may make rooms */
 	int name_timeout_ms;
 	int peer_timeout_s;  /* a silent dead peer is noticed within it */

@@ -18,21 +18,36 @@ static void visit_tell_where(struct session *session, const struct room *room)
 	char topic[ROOM_TOPIC_SIZE];
 
 	room_topic(session->place->room, topic);
-	session_notice_in(session, room, "You are in %s, %zu here.%s%s", room_label(room), people,
+	session_tell_room(session, session->place, "You are in %s, %zu here.%s%s", room_label(room), people,
 		topic[0] == '\0' ? "" : " The topic is: ", topic);
 }
 
-/* Goes into the room, whose reference it takes, and says so. Returns false when the room is gone. */
-static bool visit_enter(struct session *session, struct room *room)
+/* Who comes back, after a restart of the server, to a room where it waited for a stranger, waits on. */
+static void visit_wait_again(struct session *session)
 {
+	struct room *room = session->place->room;
+	const struct room_attributes *attributes = room_attributes(room);
+
+	if (attributes->ends_with_member && attributes->waits && rooms_people_count(&session->talk->rooms, room) == 1)
+		strangers_wait(&session->talk->strangers, &session->stranger, room);
+}
+
+/* Goes into the room, whose reference it takes, and says so. Returns false when the room is gone. */
+static bool visit_enter(struct session *session, struct room *room, const struct reading *reading)
+{
+	struct reading usual = session_reading(session);
 	struct member *place = session_place(session, room_id(room));
 	enum session_step step = SESSION_WENT;
 
 	if (place != NULL) {
 		session->place = place;
+		if (reading != NULL)
+			session_reread(session, place, reading);
 		room_release(room);
 	} else {
-		step = session_go(session, room);
+		step = session_go(session, room, reading != NULL ? reading : &usual);
+		if (step == SESSION_WENT)
+			visit_wait_again(session);
 	}
 	if (step == SESSION_WENT)
 		visit_tell_where(session, session->place->room);
@@ -81,7 +96,7 @@ static enum rooms_result visit_make(struct session *session, const char *name, s
 	return rooms_create(&session->talk->rooms, &attributes, room);
 }
 
-void visit_room(struct session *session, const char *text)
+void visit_room(struct session *session, const char *text, const struct reading *reading)
 {
 	char name[NAME_SIZE];
 
@@ -101,7 +116,7 @@ void visit_room(struct session *session, const char *text)
 			visit_refuse(session, result, name);
 			return;
 		}
-		if (visit_enter(session, room))
+		if (visit_enter(session, room, reading))
 			return;
 	}
 }
@@ -117,11 +132,13 @@ void visit_new_room(struct session *session, const char *text)
 	result = visit_make(session, name, &room);
 	if (result != ROOMS_DONE)
 		visit_refuse(session, result, name);
-	else if (!visit_enter(session, room)) /* somebody went in and out before us */
-		visit_room(session, name);
+	else if (!visit_enter(session, room, NULL)) /* somebody went in and out before us */
+		visit_room(session, name, NULL);
 }
 
 /* ---- Strangers. ---- */
+
+static const struct reading nothing_said = {.count = 0}; /* in a room for two, before they met */
 
 static bool is_pair(const struct member *place)
 {
@@ -144,13 +161,17 @@ static bool visit_is_paired(struct session *session)
 /* Goes to the room of a stranger, whose reference it takes. Returns false when the stranger has gone, or has company. */
 static bool visit_meet(struct session *session, struct room *room)
 {
-	enum session_step step = session_go(session, room_acquire(room));
+	enum session_step step = session_go(session, room_acquire(room), &nothing_said);
 
-	if (step == SESSION_WENT)
-		session_notice_in(session, session->place->room, "You met a stranger in room %s. Say hello; /leave ends it.",
-			room_label(session->place->room));
-	else if (step == SESSION_STAYED)
-		rooms_remove(&session->talk->rooms, room); /* or the stranger, who is on no list now, would wait in vain */
+	if (step == SESSION_WENT) {
+		room_set_waits(room, false);
+		session_tell_room(session, session->place, "You met a stranger in room %s. Say hello; /leave ends it.",
+			room_label(room));
+	} else if (step == SESSION_STAYED) { /* or the stranger, who is on no list now, would wait in vain */
+		room_forget(room);
+		rooms_remove(&session->talk->rooms, room);
+		room_shut(room);
+	}
 	room_release(room);
 	return step != SESSION_GONE && step != SESSION_FULL;
 }
@@ -168,14 +189,17 @@ static bool visit_pair_room(struct session *session)
 	enum rooms_result result = rooms_create(&session->talk->rooms, &attributes, &room);
 
 	if (result == ROOMS_DONE)
-		return session_go(session, room) == SESSION_WENT;
+		return session_go(session, room, &nothing_said) == SESSION_WENT;
 	visit_refuse(session, result, "");
 	return false;
 }
 
 static void visit_tell_waiting(struct session *session)
 {
-	session_notice_in(session, session->place->room, "You wait for a stranger in room %s; /leave gives up.", room_label(session->place->room));
+	struct room *room = session->place->room;
+
+	room_set_waits(room, true);
+	session_tell_room(session, session->place, "You wait for a stranger in room %s; /leave gives up.", room_label(room));
 }
 
 void visit_wait(struct session *session)

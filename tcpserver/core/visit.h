@@ -6,10 +6,12 @@
 #ifndef TCPSERVER_CORE_VISIT_H
 #define TCPSERVER_CORE_VISIT_H
 
+struct reading;
 struct session;
 
-/* Goes to the room of that name or id, which is made if there is none and rooms are open. */
-void visit_room(struct session *session, const char *name);
+/* Goes to the room of that name or id, which is made if there is none and rooms are open, and reads it from there; who is
+ * there already reads it anew only if 'reading' is not NULL. */
+void visit_room(struct session *session, const char *name, const struct reading *reading);
 /* Makes a room of that name, which must be new, and goes there. */
 void visit_new_room(struct session *session, const char *name);
 /* Goes to the stranger who waits longest, or waits for one. */

@@ -26,7 +26,7 @@ static const struct {
 	[MESSAGE_ROOM_CLOSED] = {"room_closed", NULL},
 };
 
-static size_t event_encode(const struct message *message, char *out, size_t size)
+static size_t event_write_message(const struct message *message, bool history, char *out, size_t size)
 {
 	struct json_writer json = {.out = out, .size = size};
 
@@ -39,12 +39,24 @@ static size_t event_encode(const struct message *message, char *out, size_t size
 	json_write_string(&json, "participant", message->participant, message->participant_size);
 	if (message->kind != MESSAGE_JOINED && message->kind != MESSAGE_ROOM_CLOSED)
 		json_write_string(&json, "text", message->text, message->text_size);
+	if (history)
+		json_write_raw(&json, "history", "true");
 	json_write_close(&json);
 	json_write_bytes(&json, "\n", 1);
 	return json.used;
 }
 
-const struct format event_format = {.name = "event", .encode = event_encode};
+static size_t event_encode(const struct message *message, char *out, size_t size)
+{
+	return event_write_message(message, false, out, size);
+}
+
+static size_t event_recall(const struct message *message, char *out, size_t size)
+{
+	return event_write_message(message, true, out, size);
+}
+
+const struct format event_format = {.name = "event", .encode = event_encode, .recall = event_recall};
 
 /* ---- Words to one client. ---- */
 
@@ -71,6 +83,13 @@ static void event_write(struct json_writer *json, const struct telling *telling)
 	if (telling->seq != 0)
 		json_write_number(json, "seq", telling->seq);
 	json_write_text(json, "room", telling->room);
+	json_write_text(json, "room_id", telling->room_id);
+	if (telling->room_id != NULL) {
+		json_write_number(json, "last", telling->last);
+		json_write_number(json, "mark", telling->mark);
+	}
+	if (telling->count != 0)
+		json_write_number(json, "count", telling->count);
 	if (telling->created_ns != 0)
 		json_write_time(json, "created_at", telling->created_ns);
 	json_write_text(json, "participant", telling->participant);
@@ -119,7 +138,7 @@ static void say_text(struct session *session, const struct request *request)
 	if (place == NULL)
 		session_error(session, "not-in-room", "you are not in %s; join it first", request->room);
 	else
-		session_say(session, place, kind, request->text, strlen(request->text));
+		session_say(session, place, kind, request->text, strlen(request->text), request->number);
 }
 
 static void run_request(struct session *session, const struct request *request)
@@ -132,6 +151,20 @@ static void run_request(struct session *session, const struct request *request)
 		say_text(session, request);
 }
 
+/* A client without a name has to tell it first. */
+static void run_first_request(struct session *session, const struct request *request)
+{
+	(void)session_begin_events(session);
+	if (request->wrong == NULL && request->command != NULL && strcmp(request->command, "session") == 0) {
+		command_session(session, request->arguments);
+	} else {
+		session_error(session, "bad-request", "%s; see the requests in PROTOCOL.md",
+			request->wrong != NULL ? request->wrong : "the first request has to be \"session\", with a \"name\"");
+	}
+	if (!session_has_name(session))
+		session_finish(session, SESSION_REFUSED);
+}
+
 void event_request(struct session *session, const char *line, size_t size)
 {
 	struct request request;
@@ -139,7 +172,10 @@ void event_request(struct session *session, const char *line, size_t size)
 	request_read(&request, line, size);
 	session->request_id = request.id;
 	session->request_answered = false;
-	run_request(session, &request);
+	if (session_has_name(session))
+		run_request(session, &request);
+	else
+		run_first_request(session, &request);
 	if (request.id != NULL && !session->request_answered) /* what it did shows in a room, or not at all */
 		session_tell(session, &(struct telling){.kind = TELL_NOTICE, .code = "done", .request_id = request.id});
 	session->request_id = NULL;

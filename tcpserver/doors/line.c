@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "common/date.h"
 #include "common/lines.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/outlet.h"
@@ -77,7 +78,23 @@ static size_t line_encode(const struct message *message, char *out, size_t size)
 	return needed;
 }
 
-const struct format line_format = {.name = "line", .encode = line_encode};
+/* [2026-11-21 08:00:05Z], and the line. */
+static size_t line_recall(const struct message *message, char *out, size_t size)
+{
+	size_t line = line_encode(message, NULL, 0);
+	char date[DATE_SIZE];
+	char before[DATE_SIZE + 4];
+	size_t length;
+
+	date_format(message->at_ns, date);
+	length = (size_t)snprintf(before, sizeof before, "[%s] ", date);
+	if (length + line > size)
+		return length + line;
+	memcpy(out, before, length);
+	return length + line_encode(message, out + length, size - length);
+}
+
+const struct format line_format = {.name = "line", .encode = line_encode, .recall = line_recall};
 
 /* ---- Words to one client. ---- */
 
@@ -142,6 +159,8 @@ static void talker_first_line(struct talker *talker, const char *line, size_t si
 
 	if (size == 5 && strncasecmp(line, "!exit", 5) == 0) {
 		session_finish(session, SESSION_LEFT);
+	} else if (size >= 1 && line[0] == '{') {
+		event_request(session, line, size);
 	} else if (size >= 1 && line[0] == '/') {
 		session_register_guest(session);
 		if (!session_ended(session))

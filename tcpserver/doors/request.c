@@ -8,33 +8,59 @@
 #include "common/nesting.h"
 #include "common/text.h"
 
-enum { FIELDS_MAX = 2, FIELD_NAME_SIZE = 16 };
+enum { FIELDS_MAX = 6 };
 
-/* A request that is a command with its arguments in fields; a field that ends with '?' may be left out. */
+/* How a field becomes an argument of the command. */
+enum field_kind {
+	FIELD_TEXT,   /* a string, as it is                                                 */
+	FIELD_NAME,   /* a string; in quotes, because names of people and rooms hold spaces */
+	FIELD_NUMBER, /* a whole number, not negative                                       */
+	FIELD_EITHER, /* a number, or a string without white space                          */
+};
+
+struct field {
+	const char *name; /* that of one that may be left out ends with '?' */
+	enum field_kind kind;
+	const char *before; /* what stands before the argument; NULL: nothing */
+};
+
+/* A request that is a command with its arguments in fields. */
 struct op {
 	const char *name;
 	const char *command;
-	const char *fields[FIELDS_MAX];
+	struct field fields[FIELDS_MAX]; /* ended by a NULL name */
 };
 
 static const struct op ops[] = {
-	{"admin", "admin", {"password"}},
-	{"delete_room", "delete-room", {"room"}},
-	{"dm", "dm", {"to", "text"}},
-	{"help", "help", {"command?"}},
-	{"ignore", "ignore", {"user"}},
-	{"invite", "invite", {"user"}},
-	{"join", "join", {"room?"}},
-	{"leave", "leave", {"room?"}},
-	{"new_room", "new-room", {"room?"}},
-	{"nick", "nick", {"name"}},
-	{"ping", "ping", {"text?"}},
-	{"quit", "quit", {NULL}},
-	{"rooms", "rooms", {NULL}},
-	{"switch", "switch", {"room"}},
-	{"topic", "topic", {"text?"}},
-	{"who", "who", {"room?"}},
-	{NULL, NULL, {NULL}},
+	{"admin", "admin", {{"password", FIELD_TEXT, NULL}}},
+	{"delete_room", "delete-room", {{"room", FIELD_NAME, NULL}}},
+	{"dm", "dm", {{"to", FIELD_NAME, NULL}, {"text", FIELD_TEXT, NULL}}},
+	{"help", "help", {{"command?", FIELD_TEXT, NULL}}},
+	{"history", "history",
+		{{"count?", FIELD_NUMBER, NULL}, {"before?", FIELD_EITHER, "before "}, {"room?", FIELD_NAME, "in "}}},
+	{"ignore", "ignore", {{"user", FIELD_NAME, NULL}}},
+	{"invite", "invite", {{"user", FIELD_NAME, NULL}}},
+	{"join", "join",
+		{{"room?", FIELD_NAME, NULL}, {"after?", FIELD_NUMBER, "after "}, {"room_id?", FIELD_EITHER, "of "},
+			{"history?", FIELD_EITHER, "--history "}}},
+	{"latest", "latest", {{"room?", FIELD_NAME, NULL}}},
+	{"leave", "leave", {{"room?", FIELD_NAME, NULL}}},
+	{"mark", "mark", {{"seq", FIELD_NUMBER, NULL}, {"room?", FIELD_NAME, NULL}}},
+	{"new_room", "new-room", {{"room?", FIELD_NAME, NULL}}},
+	{"nick", "nick", {{"name", FIELD_TEXT, NULL}}},
+	{"ping", "ping", {{"text?", FIELD_TEXT, NULL}}},
+	{"quit", "quit", {{NULL, FIELD_TEXT, NULL}}},
+	{"rooms", "rooms", {{NULL, FIELD_TEXT, NULL}}},
+	{"search", "search",
+		{{"words", FIELD_TEXT, NULL}, {"from?", FIELD_NAME, "from:"}, {"room?", FIELD_NAME, "in:"}, {"before?", FIELD_EITHER, "before:"},
+			{"after?", FIELD_EITHER, "after:"}, {"page?", FIELD_NUMBER, "page:"}}},
+	{"session", "session",
+		{{"session", FIELD_EITHER, NULL}, {"name?", FIELD_NAME, NULL}, {"after?", FIELD_NUMBER, "after "},
+			{"room_id?", FIELD_EITHER, "of "}, {"history?", FIELD_EITHER, "--history "}}},
+	{"switch", "switch", {{"room", FIELD_NAME, NULL}}},
+	{"topic", "topic", {{"text?", FIELD_TEXT, NULL}}},
+	{"who", "who", {{"room?", FIELD_NAME, NULL}}},
+	{NULL, NULL, {{NULL, FIELD_TEXT, NULL}}},
 };
 
 static const char out_of_memory[] = "the server has no memory for it now";
@@ -86,41 +112,70 @@ static char *request_field(const json_t *object, const char *name)
 	return clean;
 }
 
-/* Names of people and rooms, which may hold spaces, are put in quotes for commands. */
-static bool is_quoted(const char *field)
+/* The number as text, in new memory; NULL if it is none, or without memory. */
+static char *request_number(const json_t *value)
 {
-	return strcmp(field, "room") == 0 || strcmp(field, "to") == 0 || strcmp(field, "user") == 0;
+	char *text;
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return NULL;
+	return asprintf(&text, "%lld", (long long)json_integer_value(value)) < 0 ? NULL : text;
 }
 
-/* Adds the field to the arguments; returns what is wrong with it, or NULL. */
-static const char *request_add(struct request *request, const json_t *object, const char *field)
+/* The value of a field as an argument, in new memory; NULL when it is none. */
+static char *request_value(const json_t *object, const char *name, enum field_kind kind)
 {
-	char name[FIELD_NAME_SIZE];
-	size_t length = strcspn(field, "?");
-	const char *quote;
-	char *value;
-	char *longer;
-	int size;
+	const json_t *value = json_object_get(object, name);
 
-	(void)snprintf(name, sizeof name, "%.*s", (int)length, field);
-	if (json_object_get(object, name) == NULL)
-		return field[length] == '?' ? NULL : "a field that the request needs is missing";
-	quote = is_quoted(name) ? "\"" : "";
-	value = request_field(object, name);
+	if (kind == FIELD_NUMBER || (kind == FIELD_EITHER && json_is_integer(value)))
+		return request_number(value);
+	return request_field(object, name);
+}
+
+static const char *request_fault(const char *value, enum field_kind kind)
+{
+	if (value == NULL && kind == FIELD_NUMBER)
+		return "a field of the request is no whole number from 0 on";
 	if (value == NULL)
 		return "a field of the request is no string";
-	if (quote[0] != '\0' && strchr(value, '"') != NULL) {
-		free(value);
+	if (kind == FIELD_NAME && strchr(value, '"') != NULL)
 		return "a name in the request has a quotation mark in it";
-	}
-	size = asprintf(&longer, "%s%s%s%s%s", request->arguments, request->arguments[0] == '\0' ? "" : " ", quote, value,
-		quote);
-	free(value);
+	if (kind == FIELD_EITHER && (value[0] == '\0' || strpbrk(value, " \t\"") != NULL))
+		return "a field of the request is no single word";
+	return NULL;
+}
+
+static const char *request_append(struct request *request, const struct field *field, const char *value)
+{
+	const char *quote = field->kind == FIELD_NAME ? "\"" : "";
+	char *longer;
+	int size = asprintf(&longer, "%s%s%s%s%s%s", request->arguments, request->arguments[0] == '\0' ? "" : " ",
+		field->before == NULL ? "" : field->before, quote, value, quote);
+
 	if (size < 0)
 		return out_of_memory;
 	free(request->arguments);
 	request->arguments = longer;
 	return NULL;
+}
+
+/* Adds the field to the arguments; returns what is wrong with it, or NULL. */
+static const char *request_add(struct request *request, const json_t *object, const struct field *field)
+{
+	size_t length = strcspn(field->name, "?");
+	char name[16];
+	char *value;
+	const char *wrong;
+
+	(void)snprintf(name, sizeof name, "%.*s", (int)length, field->name);
+	if (json_object_get(object, name) == NULL)
+		return field->name[length] == '?' ? NULL : "a field that the request needs is missing";
+	value = request_value(object, name, field->kind);
+	wrong = request_fault(value, field->kind);
+	if (wrong == NULL)
+		wrong = request_append(request, field, value);
+	free(value);
+	return wrong;
 }
 
 static const char *request_read_command(struct request *request, const json_t *object, const struct op *op)
@@ -131,8 +186,12 @@ static const char *request_read_command(struct request *request, const json_t *o
 	request->arguments = strdup("");
 	if (request->arguments == NULL)
 		return out_of_memory;
-	for (size_t i = 0; wrong == NULL && i < FIELDS_MAX && op->fields[i] != NULL; i++)
-		wrong = request_add(request, object, op->fields[i]);
+	for (size_t i = 0; wrong == NULL && i < FIELDS_MAX && op->fields[i].name != NULL; i++)
+		wrong = request_add(request, object, &op->fields[i]);
+	/* Its other fields are about a room. */
+	if (wrong == NULL && strcmp(op->name, "join") == 0 && request->arguments[0] != '\0' &&
+		json_object_get(object, "room") == NULL)
+		wrong = "a field that the request needs is missing";
 	return wrong;
 }
 
@@ -147,6 +206,8 @@ static const char *request_read_send(struct request *request, const json_t *obje
 	if (action != NULL && !json_is_boolean(action))
 		return "\"action\" is neither true nor false";
 	request->action = json_is_true(action);
+	if (json_integer_value(json_object_get(object, "id")) > 0)
+		request->number = (unsigned long long)json_integer_value(json_object_get(object, "id"));
 	request->room = request_field(object, "room");
 	request->text = request_field(object, "text");
 	if (request->text == NULL)

@@ -32,6 +32,7 @@ struct request {
 	char *text;
 	char *id;    /* JSON, a string or a whole number; NULL: the client gave none */
 	bool action; /* as /me                                                      */
+	unsigned long long number; /* the id of a message to be said, if it is a number from 1 on; or 0 */
 };
 
 /* 'line' may hold any bytes. */

@@ -1,0 +1,58 @@
+#include "tcpserver/core/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tcpserver/core/session.h"
+
+static int hex_digit(char digit)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *place = digit == '\0' ? NULL : strchr(digits, digit);
+
+	return place == NULL ? -1 : (int)(place - digits);
+}
+
+static bool read_id(const char *text, unsigned char id[CLIENT_ID_SIZE])
+{
+	if (strlen(text) != (size_t)2 * CLIENT_ID_SIZE)
+		return false;
+	for (size_t i = 0; i < CLIENT_ID_SIZE; i++) {
+		int high = hex_digit(text[2 * i]);
+		int low = hex_digit(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		id[i] = (unsigned char)(16 * high + low);
+	}
+	return true;
+}
+
+static void refuse_name(struct session *session)
+{
+	session_error(session, "bad-name",
+		"a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose another");
+	session_finish(session, SESSION_REFUSED);
+}
+
+void command_session(struct session *session, const char *arguments)
+{
+	struct reading reading = session_reading(session);
+	unsigned char id[CLIENT_ID_SIZE];
+	char word[COMMAND_WORD_SIZE];
+	char name[NAME_SIZE] = "";
+	bool asked;
+
+	if (!command_take_word(&arguments, word) || !read_id(word, id)) {
+		session_error(session, "usage", "/session takes 32 hex digits that your client made by chance, and kept");
+		return;
+	}
+	if (!session_has_name(session) && !command_take_name(session, "session", &arguments, name))
+		return;
+	if (!command_take_reading(session, "session", &arguments, &reading, &asked) ||
+		!command_ends(session, "session", arguments))
+		return;
+	session_identify(session, id);
+	if (!session_has_name(session) && !session_return(session, name, &reading))
+		refuse_name(session);
+}

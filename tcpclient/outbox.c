@@ -197,6 +197,35 @@ static void forget(struct outbox *outbox, struct entry *entry) REQUIRES(OUTBOX_L
 	condition_broadcast(&outbox->changed);
 }
 
+void outbox_forget_asked(struct outbox *outbox)
+{
+	struct entry **place;
+
+	outbox_lock(outbox);
+	place = &outbox->waiting.first;
+	while (*place != NULL) {
+		if ((*place)->id < 0)
+			forget(outbox, queue_remove(&outbox->waiting, place));
+		else
+			place = &(*place)->next;
+	}
+	outbox_unlock(outbox);
+}
+
+bool outbox_has(struct outbox *outbox, bool (*is)(const char *line, size_t size, const void *context), const void *context)
+{
+	const struct entry *entry;
+	bool found;
+
+	outbox_lock(outbox);
+	entry = outbox->waiting.first;
+	while (entry != NULL && !is(entry->line, entry->size, context))
+		entry = entry->next;
+	found = entry != NULL;
+	outbox_unlock(outbox);
+	return found;
+}
+
 static bool is_quit(const struct entry *entry)
 {
 	return entry->size == 5 && memcmp(entry->line, "/quit", 5) == 0;

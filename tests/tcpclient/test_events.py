@@ -200,8 +200,100 @@ def test_who_is_ignored_is_not_seen():
         rows = terminal.wait("ann: seen")
         assert "not seen" not in "\n".join(rows), rows
         other.peer.reset()
-        other = Events(server.accept())
+        other = events(server, terminal)
         assert other.request()["user"] == "eve"
+        enter(terminal, "/ignore")
+        terminal.wait(r"\* you ignore eve\nYou")
+        enter(terminal, "/ignore EVE")
+        terminal.wait(r"\* you no longer ignore EVE\nYou")
+        assert other.request()["user"] == "EVE"
+        other.tell(kind="message", room="lobby", participant="eve", text="seen again")
+        terminal.wait("eve: seen again")
+
+
+def test_who_is_ignored_stays_so_over_restarts():
+    with tempfile.TemporaryDirectory() as state:
+        path = os.path.join(state, "tcpclient")
+        with Fake() as server:
+            with bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+                other = events(server, terminal)
+                for name in ("eve", '"Johnny Boi"', "dan", "dan"):
+                    enter(terminal, f"/ignore {name}")
+                    assert other.request()["op"] == "ignore"
+                terminal.wait("no longer ignore dan")
+            file, = [name for name in os.listdir(path) if name.startswith("ignored-")]
+            assert file == f"ignored-{HOST}-{server.port}", file
+            file = os.path.join(path, file)
+            assert os.stat(file).st_mode & 0o777 == 0o600
+            with open(file, encoding="utf-8") as names:
+                assert names.read() == "eve\nJohnny Boi\n"
+            with bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+                other = events(server, terminal)
+                assert [other.request()["user"], other.request()["user"]] == ["eve", "Johnny Boi"]
+                for participant, text in (("eve", "not seen"), ("Johnny Boi", "not seen"), ("dan", "seen")):
+                    other.tell(kind="message", room="lobby", participant=participant, text=text)
+                rows = terminal.wait("dan: seen")
+                assert "not seen" not in "\n".join(rows), rows
+            with open(file, "wb") as names:  # nothing in it is believed
+                names.write(b"\x1b]0;owned\x07\n\xff\xfe\n" + b"x" * 300 + b"\na\tb\n\neve\n\0dan\n" + b"y\n" * 100000)
+            with bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+                other = events(server, terminal)
+                assert other.request()["user"] == "eve"
+                enter(terminal, "/ignore")
+                terminal.wait(r"\* you ignore eve\nYou")
+
+
+def test_who_is_ignored_stays_so_under_another_name():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/ignore eve")
+        other.tell(kind="notice", id=other.request()["id"], text="you ignore eve; /ignore eve again ends that")
+        other.tell(kind="nick", room="lobby", participant="eve", text="mallory")
+        other.tell(kind="message", room="lobby", participant="Mallory", text="not seen")
+        other.tell(kind="nick", room="lobby", participant="mallory", text="trudy")
+        other.tell(kind="direct", participant="trudy", to="bob", text="not seen")
+        other.tell(kind="message", room="lobby", participant="mallory", text="seen")  # somebody else now
+        rows = terminal.wait("mallory: seen")
+        assert "not seen" not in "\n".join(rows) and "trudy" not in "\n".join(rows), rows
+        other.tell(kind="left", room="lobby", participant="trudy", text="normally")
+        other.tell(kind="message", room="lobby", participant="trudy", text="another one")
+        terminal.wait("trudy: another one")
+        # The server goes by connections: it is told about the next one.
+        other.tell(kind="joined", room="lobby", participant="eve")
+        assert other.request()["user"] == "eve"
+
+
+def test_a_server_that_did_not_know_whom_one_ignores_is_told_again():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/ignore eve")
+        other.tell(kind="notice", id=other.request()["id"], text="you no longer ignore eve")
+        request = other.request()
+        assert request["user"] == "eve"
+        other.tell(kind="notice", id=request["id"], text="you no longer ignore eve")  # that is enough
+        enter(terminal, "hello")
+        assert other.request()["op"] == "send"
+
+
+def test_commands_of_the_client_are_explained_by_the_client():
+    with Server() as server, person(server, "bob", height=50) as terminal:
+        terminal.wait_prompt()
+        enter(terminal, "/help search")
+        terminal.wait(r"\* /search WORDS - shows what was received.*\nYou")
+        enter(terminal, "/help /save")
+        terminal.wait(r"\* /save FILE - .*\nYou")
+        enter(terminal, "/help topic")
+        terminal.wait(r"\* /topic \[TEXT\] - ")
+        enter(terminal, "/SEARCH words")
+        terminal.wait("there is no command /SEARCH; did you mean /search")
+        enter(terminal, "/SAVE")
+        terminal.wait("there is no command /SAVE; did you mean /save")
+        enter(terminal, "/search")
+        terminal.wait("it is /search WORDS")
+        enter(terminal, "/help")
+        rows = terminal.wait(r"/who \[ROOM\] - (.|\n)*//text - says /text")
+        for own in ("/ignore [USER] - hides", "/save FILE - ", "/search WORDS - "):
+            assert any(own in row for row in rows), rows
 
 
 def test_days_are_separated():

@@ -382,7 +382,7 @@ static void call_finish(struct connection *connection)
 		call->leave_by = clock_ms() + LEAVE_WITHIN_MS;
 	if (state.plan == OUTBOX_GO_ON || call->half_closed || call->sending_from < connection->sending.size)
 		return;
-	if (state.plan == OUTBOX_FINISH && (is_dialect_open(call) || state.waiting + state.sent > 0))
+	if (state.plan == OUTBOX_FINISH && (is_dialect_open(call) || state.waiting > 0 || state.sent > state.asked_sent))
 		return;
 	if (state.plan == OUTBOX_LEAVE && state.waiting > 0 && !is_dialect_open(call))
 		return;

@@ -437,7 +437,7 @@ static bool filter_is_unwritten(struct filter *filter)
 static int filter_judge(struct filter *filter, enum connection_end end)
 {
 	struct outbox_state state = outbox_state(filter->outbox);
-	size_t missing = state.waiting + state.sent;
+	size_t missing = state.waiting - state.asked_waiting + state.sent - state.asked_sent;
 
 	if (filter->refused || filter_is_unwritten(filter))
 		filter->failed = true; /* said already */
@@ -451,7 +451,7 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	} else if (end != CONNECTION_LEFT && filter->something_was_read && !filter->input_ended) {
 		(void)fprintf(stderr, "tcpclient: the connection ended before the input did (%s)\n", filter->lost);
 		filter->failed = true;
-	} else if (end == CONNECTION_BROKEN && !filter->something_was_read) {
+	} else if (end == CONNECTION_BROKEN && !filter->something_was_read && !filter->is_person) {
 		complain("the connection broke: ", filter->lost);
 		filter->failed = true;
 	}

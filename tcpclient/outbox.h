@@ -42,6 +42,8 @@ enum outbox_plan {
 struct outbox_state {
 	size_t waiting; /* not sent yet                  */
 	size_t sent;    /* sent, their echo or answer has not come */
+	size_t asked_waiting; /* of those that wait, by outbox_ask()  */
+	size_t asked_sent;    /* of those that were sent              */
 	enum outbox_plan plan;
 };
 

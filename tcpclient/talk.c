@@ -567,7 +567,8 @@ static int take_signals(void)
 static void say_goodbye(struct talk *talk, enum connection_end end)
 {
 	char address[NEWS_ADDRESS_SIZE];
-	size_t waiting = outbox_state(talk->outbox).waiting;
+	struct outbox_state state = outbox_state(talk->outbox);
+	size_t waiting = state.waiting - state.asked_waiting;
 
 	screen_close();
 	if (end == CONNECTION_REFUSED) {

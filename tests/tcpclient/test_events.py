@@ -426,8 +426,35 @@ def test_json_prints_events_as_they_come():
         assert code == 0, (code, errors)
         told = [json.loads(line) for line in lines]
         assert told[0]["kind"] == "welcome"
+        assert all(event.get("id", 1) > 0 for event in told), told  # what nobody typed has no answer
         assert any(event["kind"] == "message" and event["text"] == "hé" and event["room"] == "tea" for event in told), told
         assert any(event.get("text") == "1 here: bot" for event in told), told
+
+
+def test_json_hides_what_the_client_asks_by_itself():
+    with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
+        other = Events(server.accept())
+        join, switch = other.request(), other.request()
+        other.tell(kind="notice", id=join["id"], room="tea", text="You are in tea, 1 here.")
+        other.tell(kind="error", id=switch["id"], code="not-in-room", text="you are not in tea; join it first")
+        other.tell(kind="pong", text="")
+        client.give(b"/ping x\n")
+        ping = other.request()
+        other.tell(kind="pong", id=ping["id"], text="x")
+        client.no_more()
+        other.peer.expect_end()
+        other.peer.close()
+        code, lines, errors = client.end()
+        assert (code, errors) == (0, ""), (code, errors)
+        assert [json.loads(line)["kind"] for line in lines] == ["welcome", "pong"], lines
+    with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address,
+                                  stdin=subprocess.DEVNULL) as client:
+        other = Events(server.accept())
+        other.tell(kind="error", id=other.request()["id"], code="room-full", text="tea is full")
+        assert other.request()["op"] == "switch"
+        other.peer.close()
+        code, lines, errors = client.end()
+        assert code == 1 and "room-full: tea is full" in errors and len(lines) == 1, (code, lines, errors)
 
 
 def test_json_refusals_are_errors():
@@ -445,10 +472,143 @@ def test_commands_of_the_command_line_are_run():
 def test_plain_redraws_nothing():
     with Server() as server, Terminal("-username", "bob", "--plain", f"{HOST}:{server.port}", width=100) as terminal:
         terminal.wait(r"^\* Welcome bob")
+        raw = raw_output(terminal)
         enter(terminal, "hello")
         terminal.wait(r"^hello\nbob: hello")
+        terminal.keys("Enter")
+        enter(terminal, "/ignore eve")
+        terminal.wait(r"^\* you ignore eve")
+        enter(terminal, "/search hello")
+        terminal.wait(r"^\(found: 1\)\nbob: hello")
+        enter(terminal, "/frob")
+        terminal.wait(r"^! unknown-command: there is no command /frob")
         terminal.keys("C-d")
-        wait_for((terminal.path / "code").exists, "the end")
+        assert terminal.ended() == 0
+        assert b"\x1b" not in raw.read_bytes().split(b"marks?")[0].split(b"\x1b[?")[0], raw.read_bytes()
+
+
+def test_plain_shows_the_room_when_there_are_several():
+    with Fake() as server, Filter("-username", "bob", "--plain", server.address) as client:
+        other = Events(server.accept())
+        other.expect_first()
+        other.tell(kind="message", room="lobby", participant="ann", text="one room")
+        client.give(b"/join tea\n")
+        other.tell(kind="notice", id=other.request()["id"], room="tea", text="You are in tea, 1 here.")
+        assert other.request()["op"] == "who"
+        other.tell(kind="message", room="tea", participant="ann", text="here")
+        other.tell(kind="joined", room="tea", participant="eve")
+        other.tell(kind="joined", room="tea", participant="dan")
+        other.tell(kind="message", room="lobby", participant="ann", text="there")
+        client.give(b"hello\n")
+        request = other.request()
+        assert request["room"] == "tea", request
+        other.tell(kind="notice", code="said", id=request["id"], room="tea", seq=9)
+        client.no_more()
+        other.peer.expect_end()
+        other.peer.close()
+        code, lines, errors = client.end()
+        assert code == 0, (code, errors)
+        assert lines[2:] == ["ann: one room", "* You are in tea, 1 here.", "[tea] ann: here",
+                             '[tea] User "eve" just joined the chat!', '[tea] User "dan" just joined the chat!',
+                             "[lobby] ann: there"], lines
+
+
+def test_plain_connects_again_and_is_where_it_was():
+    server = Server()
+    address = f"{HOST}:{server.port}"
+    try:
+        with Terminal("-username", "bob", "--plain", address, width=100) as terminal:
+            terminal.wait(r"^\* Welcome bob")
+            enter(terminal, "/join tea")
+            terminal.wait(r"^\* You are in tea, 1 here.")
+            server.process.kill()
+            server.process.wait()
+            terminal.wait(r"^The server\(%s\) is gone: .*Connecting again; what you type waits" % re.escape(address))
+            enter(terminal, "meanwhile")
+            with Server(listen=(address,)) as again:
+                terminal.wait(r"^Connected to %s.*\n(.|\n)*^\[tea\] bob: meanwhile$" % re.escape(address))
+                with Filter("-username", "eve", "-c", "/who tea", f"{HOST}:{again.port}", stdin=subprocess.DEVNULL) as client:
+                    code, lines, _ = client.end()
+                    assert code == 0 and "* 1 in tea: bob" in lines, lines
+                terminal.keys("C-d")
+                assert terminal.ended() == 0
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def test_plain_can_be_left_while_the_server_is_gone():
+    with Fake() as server, Terminal("-username", "bob", "--plain", server.address, width=100) as terminal:
+        other = Events(server.accept())
+        other.expect_first()
+        server.listener.close()
+        other.peer.reset()
+        terminal.wait("is gone")
+        terminal.keys("C-d")
+        assert terminal.ended() == 0
+
+
+def test_json_connects_again_as_long_as_there_is_input():
+    with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
+        other = Events(server.accept())
+        assert other.request()["room"] == "tea"
+        assert other.request() == {"op": "switch", "room": "tea", "id": -3}
+        client.give(b"one\n")
+        first = other.request()
+        assert (first["text"], first["room"]) == ("one", "tea"), first
+        other.peer.reset()
+        other = Events(server.accept())
+        assert other.request()["room"] == "tea"
+        assert other.request()["op"] == "switch"
+        assert other.request() == first
+        other.tell(kind="notice", code="said", id=first["id"], room="tea", seq=3)
+        client.give(b"two\n")
+        second = other.request()
+        assert second["text"] == "two"
+        client.no_more()  # now it waits for the answer, but not for another connection
+        other.tell(kind="message", room="tea", participant="ann", text="last")
+        other.peer.reset()
+        code, lines, errors = client.end()
+        assert code == 1 and "ended before all was said" in errors, (code, errors)
+        told = [json.loads(line) for line in lines]
+        assert [event["kind"] for event in told][:5] == ["welcome", "notice", "notice", "welcome", "notice"], told
+        assert "is gone" in told[1]["text"] and "Connected to" in told[2]["text"], told
+        for event in told[1:3]:
+            assert sorted(event) == ["at", "kind", "text"] and re.fullmatch(r"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z", event["at"])
+
+
+def test_without_input_nothing_is_connected_again():
+    for form in ("--json", "--plain"):
+        with Fake() as server, Filter("-username", "bob", form, server.address, stdin=subprocess.DEVNULL) as client:
+            other = Events(server.accept())
+            if form == "--plain":
+                other.expect_first()
+            other.peer.close()
+            code, _, errors = client.end()
+            assert (code, errors) == (0, ""), (form, code, errors)
+
+
+def test_where_there_was_never_a_server_is_an_error():
+    with Fake() as server:
+        address = server.address
+    for form in ("--json", "--plain"):
+        with Filter("-username", "bob", form, address) as client:
+            code, lines, errors = client.end()
+            assert code == 1 and lines == [] and "Connection refused" in errors, (code, lines, errors)
+
+
+def test_a_room_that_was_joined_while_the_server_was_gone():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        other.peer.reset()
+        terminal.wait("is gone")
+        enter(terminal, "/join tea")
+        enter(terminal, "one")
+        other = events(server, terminal)
+        join = other.request()
+        assert join["op"] == "join" and other.request()["room"] == "tea"
+        other.tell(kind="notice", id=join["id"], room="tea", text="You are in tea, 1 here.")
+        terminal.wait(r"^\[tea\] You\(bob\)>")
 
 
 if __name__ == "__main__":

@@ -508,8 +508,8 @@ static bool is_marked(const struct scene *scene, const struct event *event) REQU
 	if (event->room[0] == '\0' || event->kind == EVENT_NOTICE || event->kind == EVENT_WELCOME ||
 		event->kind == EVENT_ERROR)
 		return false;
-	if (scene->settings.plain && scene->places.count > 1)
-		return true;
+	if (scene->settings.plain)
+		return scene->places.count > 1;
 	return !places_are_same(event->room, scene->places.current);
 }
 

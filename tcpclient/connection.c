@@ -81,6 +81,13 @@ static bool leaving(const struct connection *connection)
 	return outbox_state(connection->settings.outbox).plan == OUTBOX_LEAVE;
 }
 
+static bool is_persistent(const struct connection *connection)
+{
+	const struct connection_settings *settings = &connection->settings;
+
+	return settings->persistent && (settings->listener->again == NULL || settings->listener->again(settings->context));
+}
+
 static void take_name(struct connection *connection, const char *name, size_t size)
 {
 	if (size >= NAME_SIZE)
@@ -375,7 +382,7 @@ static void call_finish(struct connection *connection)
 		call->leave_by = clock_ms() + LEAVE_WITHIN_MS;
 	if (state.plan == OUTBOX_GO_ON || call->half_closed || call->sending_from < connection->sending.size)
 		return;
-	if (state.plan == OUTBOX_FINISH && (is_dialect_open(call) || state.waiting + state.sent > 0))
+	if (state.plan == OUTBOX_FINISH && (is_dialect_open(call) || state.waiting > 0 || state.sent > state.asked_sent))
 		return;
 	if (state.plan == OUTBOX_LEAVE && state.waiting > 0 && !is_dialect_open(call))
 		return;
@@ -520,9 +527,10 @@ static bool call_was_lost(struct connection *connection, int error)
 	if (call->dialect == DIALECT_PLAIN && clock_ms() - call->started_at > SETTLED_AFTER_MS)
 		connection->attempt = 0;
 	tell(connection, CONNECTION_LOST, reason(error));
-	if (connection->settings.persistent)
-		forget_sent(connection);
-	return connection->settings.persistent;
+	if (!is_persistent(connection))
+		return false;
+	forget_sent(connection);
+	return true;
 }
 
 static bool call_once(struct connection *connection, int socket)
@@ -548,7 +556,7 @@ static bool not_reached(struct connection *connection, int error)
 			error == -ETIMEDOUT ? "no answer within 10 seconds" : reason(error));
 	connection->told_unreachable = true;
 	connection->settings.listener->pause(connection->settings.context);
-	return connection->settings.persistent;
+	return is_persistent(connection);
 }
 
 static int reach(struct connection *connection)
@@ -572,7 +580,8 @@ int connection_delay_ms(unsigned attempt, unsigned chance)
 	return delay < CONNECTION_DELAY_MOST_MS ? delay : CONNECTION_DELAY_MOST_MS;
 }
 
-static void wait_for_next_attempt(struct connection *connection)
+/* Returns whether there is to be one. */
+static bool wait_for_next_attempt(struct connection *connection)
 {
 	struct pollfd polled = {.fd = connection->wake_descriptor, .events = POLLIN};
 	unsigned chance = 0;
@@ -580,10 +589,11 @@ static void wait_for_next_attempt(struct connection *connection)
 
 	(void)!getrandom(&chance, sizeof chance, GRND_NONBLOCK); /* without it all wait equally long: no harm */
 	until = clock_ms() + connection_delay_ms(connection->attempt++, chance);
-	while (!leaving(connection) && clock_ms() < until) {
+	while (!leaving(connection) && is_persistent(connection) && clock_ms() < until) {
 		(void)poll(&polled, 1, time_left_ms(until)); /* EINTR: the next round */
 		drain(connection->wake_descriptor);
 	}
+	return leaving(connection) || is_persistent(connection);
 }
 
 static void *connection_run(void *argument)
@@ -600,7 +610,7 @@ static void *connection_run(void *argument)
 		else if (socket != -ECANCELED)
 			again = not_reached(connection, socket);
 		if (again)
-			wait_for_next_attempt(connection);
+			again = wait_for_next_attempt(connection);
 	}
 	if (again)
 		connection->end = CONNECTION_LEFT;

@@ -70,6 +70,8 @@ struct connection_listener {
 	/* All that was there has been given: the time to show it. */
 	void (*pause)(void *context);
 	void (*event)(void *context, enum connection_event event, const char *detail);
+	/* Whether a persistent connection is still to be made again; NULL: it always is. */
+	bool (*again)(void *context);
 };
 
 struct connection_settings {

@@ -1,5 +1,6 @@
 #include "tcpclient/event.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -91,6 +92,25 @@ bool event_read(struct event *event, const char *line, size_t size)
 	event->at = at == NULL ? 0 : seconds_of(at);
 	json_decref(object);
 	return true;
+}
+
+void event_write_notice(struct buffer *out, const char *text)
+{
+	long long now_ns = clock_wall_ns();
+	time_t now = (time_t)(now_ns / 1000000000);
+	struct tm utc;
+	char at[64];
+	json_t *string = json_string(text);
+	char *quoted = string == NULL ? NULL : json_dumps(string, JSON_ENCODE_ANY);
+
+	if (quoted == NULL)
+		abort(); /* no memory: see buffer.h */
+	if (gmtime_r(&now, &utc) == NULL || strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%S", &utc) == 0)
+		at[0] = '\0'; /* not before the year 2^31 */
+	buffer_add_format(out, "{\"kind\":\"notice\",\"at\":\"%s.%03dZ\",\"text\":%s}\n", at,
+		(int)(now_ns / 1000000 % 1000), quoted);
+	free(quoted);
+	json_decref(string);
 }
 
 void event_fini(struct event *event)

@@ -50,4 +50,7 @@ struct event {
 bool event_read(struct event *event, const char *line, size_t size) MUST_CHECK;
 void event_fini(struct event *event);
 
+/* Adds a notice with a clean text, as a server would tell it now, with its LF. */
+void event_write_notice(struct buffer *out, const char *text);
+
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,145 +12,267 @@
 
 #include "common/lines.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/commands.h"
 #include "tcpclient/connection.h"
 #include "tcpclient/heard.h"
+#include "tcpclient/locks.h"
+#include "tcpclient/news.h"
 #include "tcpclient/outbox.h"
-#include "tcpclient/request.h"
+#include "tcpclient/scene.h"
 
-enum { READ_SIZE = 64 * 1024, WRITE_SIZE = 64 * 1024, REASON_SIZE = 160, ID_JOIN = -1 };
+enum { READ_SIZE = 64 * 1024, WRITE_SIZE = 64 * 1024, REASON_SIZE = 160 };
 
 struct filter {
 	const struct filter_settings *settings;
 	struct outbox *outbox;
+	struct scene *scene; /* NULL in FILTER_AS_IT_CAME */
 	struct connection *connection;
+	bool is_person; /* constant: lines are read from a terminal and shown to a person */
+	/* Sequentially consistent: the connection is woken after the input has ended, and then sees it. */
+	atomic_bool input_ended;
 
 	/* owned by the main thread */
 	struct lines lines;
 	struct buffer clean;
 	unsigned long long line_number;
-	bool input_ended;
 	bool something_was_read;
 	bool failed;
 
 	/* owned by the connection's thread, and by the main one after it has ended */
 	struct buffer out;
-	bool deaf; /* standard output takes nothing any more */
+	bool was_made; /* at least once */
 	bool refused;
 	char lost[REASON_SIZE];
+	char name[NAME_SIZE]; /* who we are */
+	char address[NEWS_ADDRESS_SIZE];
+
+	pthread_mutex_t mutex;                /* OUTPUT_LOCK */
+	bool deaf GUARDED_BY(OUTPUT_LOCK);    /* standard output takes nothing any more */
+	bool unwritten GUARDED_BY(OUTPUT_LOCK); /* and that is an error                 */
 };
+
+static void filter_lock(struct filter *filter) ACQUIRES(OUTPUT_LOCK) UNCHECKED;
+static void filter_unlock(struct filter *filter) RELEASES(OUTPUT_LOCK) UNCHECKED;
+
+static void filter_lock(struct filter *filter)
+{
+	mutex_lock(&filter->mutex);
+}
+
+static void filter_unlock(struct filter *filter)
+{
+	mutex_unlock(&filter->mutex);
+}
 
 static void complain(const char *what, const char *detail)
 {
 	(void)fprintf(stderr, "tcpclient: %s%s\n", what, detail);
 }
 
-/* What the connection's thread tells. */
+/* Standard output. */
 
-static void write_out(struct filter *filter)
+/* Waits until it can be written to again, or finds that it cannot. */
+static void on_write_error(struct filter *filter, int error) REQUIRES(OUTPUT_LOCK)
 {
-	const char *bytes = filter->out.bytes;
-	size_t size = filter->out.size;
+	struct pollfd polled = {.fd = STDOUT_FILENO, .events = POLLOUT};
 
+	if (error == EINTR)
+		return;
+	if (error == EAGAIN) {
+		(void)poll(&polled, 1, -1);
+		return;
+	}
+	filter->deaf = true;
+	if (error == EPIPE) /* a reader that has enough is no error */
+		return;
+	complain("cannot write to standard output: ", strerrordesc_np(error));
+	filter->unwritten = true;
+}
+
+/* Writes whole lines. */
+static void write_out(struct filter *filter, struct buffer *out)
+{
+	const char *bytes = out->bytes;
+	size_t size = out->size;
+
+	filter_lock(filter);
 	while (size > 0 && !filter->deaf) {
 		ssize_t written = write(STDOUT_FILENO, bytes, size);
-		struct pollfd polled = {.fd = STDOUT_FILENO, .events = POLLOUT};
 
-		if (written >= 0) {
+		if (written < 0) {
+			on_write_error(filter, errno);
+		} else {
 			bytes += written;
 			size -= (size_t)written;
-		} else if (errno == EAGAIN) {
-			(void)poll(&polled, 1, -1);
-		} else if (errno != EINTR) {
-			filter->deaf = true;
-			if (errno != EPIPE) { /* a reader that has enough is no error */
-				complain("cannot write to standard output: ", strerrordesc_np(errno));
-				filter->refused = true;
-			}
 		}
 	}
-	buffer_clear(&filter->out);
+	filter_unlock(filter);
+	buffer_clear(out);
+}
+
+/* What the connection's thread tells. */
+
+static void flush_if_much(struct filter *filter)
+{
+	if (filter->out.size >= WRITE_SIZE)
+		write_out(filter, &filter->out);
 }
 
 static void print_line(struct filter *filter, const char *line, size_t size)
 {
 	buffer_add(&filter->out, line, size);
 	buffer_add(&filter->out, "\n", 1);
-	if (filter->out.size >= WRITE_SIZE)
-		write_out(filter);
+	flush_if_much(filter);
+}
+
+/* A person has seen it on standard output, and has not failed with it. */
+static void refuse(struct filter *filter, const char *code, const char *text)
+{
+	if (filter->is_person)
+		return;
+	(void)fprintf(stderr, "tcpclient: the server refused: %s%s%s\n", code, code[0] == '\0' ? "" : ": ", text);
+	filter->refused = true;
 }
 
 static void on_line(void *context, const char *line, size_t size, const struct heard *heard)
 {
 	struct filter *filter = context;
+	struct buffer text = {0};
 
-	if (heard->kind == HEARD_ERROR) {
-		(void)fprintf(stderr, "tcpclient: the server refused: %.*s\n", (int)size, line);
-		filter->refused = true;
-	}
-	if (!filter->settings->json)
-		print_line(filter, line, size);
+	if (filter->settings->form == FILTER_PLAIN && scene_hides(filter->scene, filter->name, heard))
+		return;
+	buffer_add(&text, line, size);
+	buffer_add(&text, "", 1);
+	if (heard->kind == HEARD_ERROR)
+		refuse(filter, "", text.bytes);
+	text.bytes[size] = '\n';
+	if (filter->settings->form == FILTER_PLAIN)
+		scene_note(filter->scene, text.bytes, text.size);
+	if (filter->settings->form != FILTER_JSON)
+		buffer_add(&filter->out, text.bytes, text.size);
+	buffer_fini(&text);
+	flush_if_much(filter);
 }
 
 static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
 {
 	struct filter *filter = context;
+	enum scene_fold fold;
 
-	(void)request;
-	if (event->kind == EVENT_ERROR) {
-		(void)fprintf(stderr, "tcpclient: the server refused: %s: %s\n", event->code, event->text);
-		filter->refused = true;
-	}
-	print_line(filter, line, size);
+	if (scene_is_refusal(event))
+		refuse(filter, event->code, event->text);
+	if (filter->settings->form == FILTER_JSON && !scene_asked_for(event))
+		print_line(filter, line, size);
+	(void)scene_hear(filter->scene, filter->name, event, request, &filter->out, &fold);
+	if (event->kind == EVENT_NICK && strcmp(event->participant, filter->name) == 0)
+		(void)snprintf(filter->name, sizeof filter->name, "%s", event->text);
+	flush_if_much(filter);
 }
 
 static void on_greet(void *context, enum dialect dialect, struct buffer *out)
 {
-	const struct filter_settings *settings = ((struct filter *)context)->settings;
+	struct filter *filter = context;
+	const char *room = filter->settings->room;
 
-	if (settings->json && dialect != DIALECT_EVENTS) {
+	if (filter->settings->form == FILTER_JSON && dialect != DIALECT_EVENTS) {
 		complain("the server knows no events, so there is nothing for --json", "");
-		((struct filter *)context)->refused = true;
+		filter->refused = true;
 	}
-	if (settings->room == NULL || dialect == DIALECT_PLAIN)
-		return;
-	if (dialect == DIALECT_EVENTS)
-		request_write_op(out, "join", "room", settings->room, ID_JOIN);
-	else
-		buffer_add_format(out, "/join \"%s\"\n", settings->room);
+	if (filter->scene != NULL)
+		scene_greet(filter->scene, dialect, out);
+	else if (room != NULL && dialect != DIALECT_PLAIN)
+		buffer_add_format(out, "/join \"%s\"\n", room);
 }
 
 static void on_pause(void *context)
 {
-	write_out(context);
+	struct filter *filter = context;
+
+	write_out(filter, &filter->out);
+}
+
+static bool on_again(void *context)
+{
+	struct filter *filter = context;
+
+	return filter->was_made && !filter->input_ended;
+}
+
+/* News for a person, and those of a lost connection for a program. */
+static void add_news(struct filter *filter, enum connection_event event, const char *detail)
+{
+	struct buffer text = {0};
+	enum render_tone tone = news_add(&text, event, filter->address, detail);
+
+	buffer_add(&text, "", 1);
+	if (text.size > 1 && filter->settings->form == FILTER_PLAIN)
+		scene_say(filter->scene, &filter->out, tone, text.bytes);
+	else if (text.size > 1 && filter->settings->form == FILTER_JSON)
+		event_write_notice(&filter->out, text.bytes);
+	buffer_fini(&text);
+}
+
+static void on_made(struct filter *filter, const char *address)
+{
+	if (filter->was_made || filter->settings->form == FILTER_PLAIN)
+		add_news(filter, CONNECTION_MADE, address);
+	filter->was_made = true;
+	(void)snprintf(filter->address, sizeof filter->address, "%s", address);
+}
+
+static void on_lost(struct filter *filter, const char *why)
+{
+	(void)snprintf(filter->lost, sizeof filter->lost, "%s", why);
+	if (on_again(filter))
+		add_news(filter, CONNECTION_LOST, why);
 }
 
 static void on_event(void *context, enum connection_event event, const char *detail)
 {
 	struct filter *filter = context;
 
-	if (event == CONNECTION_UNREACHABLE)
+	switch (event) {
+	case CONNECTION_UNREACHABLE:
 		(void)fprintf(stderr, "tcpclient: cannot connect to %s port %s: %s\n", filter->settings->place.host,
 			filter->settings->place.port, detail);
-	else if (event == CONNECTION_LOST)
-		(void)snprintf(filter->lost, sizeof filter->lost, "%s", detail);
-	else if (event == CONNECTION_UNSENT) {
+		break;
+	case CONNECTION_MADE:
+		on_made(filter, detail);
+		break;
+	case CONNECTION_READY:
+		(void)snprintf(filter->name, sizeof filter->name, "%s", detail);
+		break;
+	case CONNECTION_LOST:
+		on_lost(filter, detail);
+		break;
+	case CONNECTION_FORGOT:
+		add_news(filter, event, detail);
+		break;
+	case CONNECTION_UNSENT:
 		complain("lines were too long to be sent: ", detail);
 		filter->refused = true;
-	} else if (event == CONNECTION_CUT) {
+		break;
+	case CONNECTION_CUT:
 		complain("a line from the server was too long, and is left out", "");
 		filter->refused = true;
+		break;
 	}
 }
 
-static const struct connection_listener listener = {
-	.line = on_line, .heard = on_heard, .greet = on_greet, .pause = on_pause, .event = on_event};
+static const struct connection_listener listener = {.line = on_line,
+	.heard = on_heard,
+	.greet = on_greet,
+	.pause = on_pause,
+	.event = on_event,
+	.again = on_again};
 
 /* Standard input. */
 
 static void end_input(struct filter *filter)
 {
 	filter->input_ended = true;
-	if (!filter->something_was_read)
+	connection_wake(filter->connection);
+	if (!filter->something_was_read && !filter->is_person)
 		return; /* only listening */
 	outbox_plan(filter->outbox, OUTBOX_FINISH);
 	connection_wake(filter->connection);
@@ -160,6 +283,39 @@ static void refuse_line(struct filter *filter)
 	(void)fprintf(stderr, "tcpclient: line %llu of the input is longer than %d bytes and was not sent\n",
 		filter->line_number, OUTBOX_LINE_SIZE_MAX);
 	filter->failed = true;
+}
+
+/* Commands of the client itself, and lines that mean nothing. Returns whether there is nothing to be sent. */
+static bool work_here(struct filter *filter)
+{
+	struct buffer out = {0};
+	bool ours;
+
+	if (filter->settings->form != FILTER_PLAIN)
+		return false;
+	if (filter->is_person && filter->clean.size == 0) /* Enter alone says nothing */
+		return true;
+	ours = commands_work(filter->scene, filter->clean.bytes, filter->clean.size, &out);
+	write_out(filter, &out);
+	buffer_fini(&out);
+	connection_wake(filter->connection); /* the server may have been asked for something */
+	return ours;
+}
+
+static bool put_line(struct filter *filter)
+{
+	struct buffer *line = &filter->clean;
+	struct buffer instead = {0};
+	char room[NAME_SIZE] = "";
+
+	if (filter->scene != NULL)
+		scene_typed(filter->scene, line->bytes, line->size, room, &instead);
+	if (instead.size > 0) {
+		buffer_clear(line);
+		buffer_add(line, instead.bytes, instead.size);
+	}
+	buffer_fini(&instead);
+	return outbox_put_to(filter->outbox, room, line->bytes, line->size);
 }
 
 static void send_line(struct filter *filter, enum lines_state state, const char *line, size_t size)
@@ -176,8 +332,8 @@ static void send_line(struct filter *filter, enum lines_state state, const char 
 		refuse_line(filter);
 		return;
 	}
-	if (!outbox_wait(filter->outbox) || !outbox_put(filter->outbox, filter->clean.bytes, filter->clean.size))
-		return; /* the connection has ended, which filter_judge() tells */
+	if (work_here(filter) || !outbox_wait(filter->outbox) || !put_line(filter))
+		return; /* done; or the connection has ended, which filter_judge() tells */
 	connection_wake(filter->connection);
 }
 
@@ -267,15 +423,25 @@ static void filter_loop(struct filter *filter)
 	}
 }
 
+static bool filter_is_unwritten(struct filter *filter)
+{
+	bool unwritten;
+
+	filter_lock(filter);
+	unwritten = filter->unwritten;
+	filter_unlock(filter);
+	return unwritten;
+}
+
 /* Says what went wrong, if anything did; returns the exit code. */
 static int filter_judge(struct filter *filter, enum connection_end end)
 {
 	struct outbox_state state = outbox_state(filter->outbox);
-	size_t missing = state.waiting + state.sent;
+	size_t missing = state.waiting - state.asked_waiting + state.sent - state.asked_sent;
 
-	if (end == CONNECTION_NOT_REACHED || end == CONNECTION_REFUSED || filter->refused || filter->failed)
+	if (filter->refused || filter_is_unwritten(filter))
 		filter->failed = true; /* said already */
-	if (end == CONNECTION_NOT_REACHED || end == CONNECTION_REFUSED)
+	if (end == CONNECTION_REFUSED || !filter->was_made)
 		return EXIT_FAILURE;
 	if (missing > 0) {
 		(void)fprintf(stderr,
@@ -285,29 +451,55 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	} else if (end != CONNECTION_LEFT && filter->something_was_read && !filter->input_ended) {
 		(void)fprintf(stderr, "tcpclient: the connection ended before the input did (%s)\n", filter->lost);
 		filter->failed = true;
-	} else if (end == CONNECTION_BROKEN && !filter->something_was_read) {
+	} else if (end == CONNECTION_BROKEN && !filter->something_was_read && !filter->is_person) {
 		complain("the connection broke: ", filter->lost);
 		filter->failed = true;
 	}
 	return filter->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static struct scene *make_scene(const struct filter_settings *wanted, struct outbox *outbox)
+{
+	struct scene_settings settings = {.colors = RENDER_NO_COLORS,
+		.room = wanted->room,
+		.highlights = wanted->highlights,
+		.ignored_path = wanted->form == FILTER_PLAIN ? wanted->ignored_path : NULL,
+		.outbox = outbox,
+		.plain = true,
+		.unseen = wanted->form == FILTER_JSON};
+
+	return wanted->form == FILTER_AS_IT_CAME ? NULL : scene_create(&settings);
+}
+
+static int filter_start(struct filter *filter)
+{
+	const struct filter_settings *wanted = filter->settings;
+	struct connection_settings settings = {.place = wanted->place,
+		.name = wanted->name,
+		.persistent = wanted->form != FILTER_AS_IT_CAME,
+		.events = wanted->form != FILTER_AS_IT_CAME,
+		.listener = &listener,
+		.context = filter,
+		.outbox = filter->outbox};
+
+	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail; write() tells */
+	lines_init(&filter->lines, OUTBOX_LINE_SIZE_MAX);
+	(void)snprintf(filter->name, sizeof filter->name, "%s", wanted->name);
+	news_address(&wanted->place, filter->address);
+	return connection_open(&settings, &filter->connection);
+}
+
 int filter_run(const struct filter_settings *wanted)
 {
 	struct filter filter = {.settings = wanted, .outbox = outbox_create()};
-	struct connection_settings settings = {.place = wanted->place,
-		.name = wanted->name,
-		.events = wanted->json,
-		.listener = &listener,
-		.context = &filter,
-		.outbox = filter.outbox};
 	enum connection_end end = CONNECTION_LEFT;
 	int error;
 	int exit_code;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail; write() tells */
-	lines_init(&filter.lines, OUTBOX_LINE_SIZE_MAX);
-	error = connection_open(&settings, &filter.connection);
+	mutex_init(&filter.mutex);
+	filter.scene = make_scene(wanted, filter.outbox);
+	filter.is_person = wanted->form == FILTER_PLAIN && wanted->lines == NULL && isatty(STDIN_FILENO);
+	error = filter_start(&filter);
 	if (error != 0) {
 		complain("cannot start: ", strerrordesc_np(-error));
 		return EXIT_FAILURE;
@@ -321,6 +513,8 @@ int filter_run(const struct filter_settings *wanted)
 	lines_fini(&filter.lines);
 	buffer_fini(&filter.clean);
 	buffer_fini(&filter.out);
+	scene_destroy(filter.scene);
 	outbox_destroy(filter.outbox);
+	mutex_fini(&filter.mutex);
 	return exit_code;
 }

@@ -1,6 +1,6 @@
 /*
- * No person, but a pipe or a file: lines from standard input are sent, lines from the server go to standard output as
- * they came, and nothing else does.
+ * No screen, but a pipe, a file, or a terminal that only gets lines: lines from standard input are sent, and what the
+ * server says goes to standard output: as it came, as events, or as the lines that a person reads.
  *
  * Threads: the main one, before any other.
  */
@@ -8,19 +8,30 @@
 #define TCPCLIENT_FILTER_H
 
 #include "common/net.h"
+#include "common/options.h"
 #include "common/sync.h"
+
+enum filter_form {
+	FILTER_AS_IT_CAME, /* and nothing else                                       */
+	FILTER_JSON,       /* events as they come, without answers to what nobody typed */
+	FILTER_PLAIN,      /* for a person: what the screen shows, but times and colours */
+};
 
 struct filter_settings {
 	struct net_place place;
 	const char *name;  /* valid: see connection.h                     */
 	const char *lines; /* instead of standard input, or NULL          */
 	const char *room;  /* to join, or NULL                            */
-	bool json;         /* events, as they come, instead of their text */
+	enum filter_form form;
+	const struct option_list *highlights; /* words that stand out, in FILTER_PLAIN      */
+	const char *ignored_path;             /* of ignored people, in FILTER_PLAIN, or NULL */
 };
 
 /*
  * Sends what standard input holds, waits until every message was echoed, says that no more comes, and prints until the
- * server closes. When standard input is empty it only listens.
+ * server closes. When standard input is empty it only listens, unless it is a terminal.
+ *
+ * A connection that was lost is made again only in the last two forms, and as long as standard input has not ended.
  *
  * Returns the program's exit code: 0 when all went well, 1 after a message on standard error.
  */

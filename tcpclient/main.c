@@ -189,28 +189,46 @@ static bool is_person(void)
 static int run_talk(const struct net_place *place)
 {
 	char *history_path = state_history_path(place);
+	char *ignored_path = state_ignored_path(place);
 	struct talk_settings talk = {.place = *place,
 		.name = settings.name,
 		.colors = choose_colors(),
 		.bell = (enum scene_bell)settings.bell,
 		.room = settings.room,
 		.highlights = &settings.highlights,
-		.history_path = history_path};
+		.history_path = history_path,
+		.ignored_path = ignored_path};
 	int exit_code = talk_run(&talk);
 
 	free(history_path);
+	free(ignored_path);
 	return exit_code;
+}
+
+/* A person at a terminal where the cursor cannot be moved reads as those do who want it so. */
+static enum filter_form choose_form(void)
+{
+	if (settings.json)
+		return FILTER_JSON;
+	if (settings.plain || (settings.lines == NULL && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)))
+		return FILTER_PLAIN;
+	return FILTER_AS_IT_CAME;
 }
 
 static int run_filter(const struct net_place *place)
 {
+	char *ignored_path = state_ignored_path(place);
 	struct filter_settings filter = {.place = *place,
 		.name = settings.name,
 		.lines = settings.lines,
 		.room = settings.room,
-		.json = settings.json != 0};
+		.form = choose_form(),
+		.highlights = &settings.highlights,
+		.ignored_path = ignored_path};
+	int exit_code = filter_run(&filter);
 
-	return filter_run(&filter);
+	free(ignored_path);
+	return exit_code;
 }
 
 /* What is wrong with a room's name; NULL: nothing. */

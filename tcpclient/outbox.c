@@ -22,6 +22,7 @@ struct queue {
 	struct entry *first;
 	struct entry **end; /* where the next one is hung */
 	size_t count;
+	size_t asked; /* of them, by outbox_ask() */
 };
 
 struct outbox {
@@ -59,6 +60,7 @@ static void queue_append(struct queue *queue, struct entry *entry)
 	*queue->end = entry;
 	queue->end = &entry->next;
 	queue->count++;
+	queue->asked += entry->id < 0;
 }
 
 /* Takes out the entry that '*place' (queue->first, or the 'next' of an entry) points to. */
@@ -70,6 +72,7 @@ static struct entry *queue_remove(struct queue *queue, struct entry **place)
 	if (queue->end == &entry->next)
 		queue->end = place;
 	queue->count--;
+	queue->asked -= entry->id < 0;
 	return entry;
 }
 
@@ -139,7 +142,8 @@ void outbox_stop(struct outbox *outbox)
 	outbox_unlock(outbox);
 }
 
-static bool put(struct outbox *outbox, const char *room, const char *line, size_t size) REQUIRES(OUTBOX_LOCK)
+static bool put(struct outbox *outbox, bool asked, const char *room, const char *line, size_t size)
+	REQUIRES(OUTBOX_LOCK)
 {
 	struct entry *entry;
 
@@ -147,6 +151,8 @@ static bool put(struct outbox *outbox, const char *room, const char *line, size_
 		return false;
 	entry = memory_get(sizeof *entry + size);
 	entry->id = ++outbox->last_id;
+	if (asked)
+		entry->id = OUTBOX_QUIET - entry->id;
 	(void)snprintf(entry->room, sizeof entry->room, "%s", room);
 	entry->size = size;
 	if (size > 0)
@@ -166,19 +172,15 @@ bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, si
 	bool taken;
 
 	outbox_lock(outbox);
-	taken = put(outbox, room, line, size);
+	taken = put(outbox, false, room, line, size);
 	outbox_unlock(outbox);
 	return taken;
 }
 
 void outbox_ask(struct outbox *outbox, const char *line)
 {
-	struct entry **last;
-
 	outbox_lock(outbox);
-	last = outbox->waiting.end;
-	if (put(outbox, "", line, strlen(line)))
-		(*last)->id = OUTBOX_QUIET - (*last)->id;
+	(void)put(outbox, true, "", line, strlen(line)); /* a person's lines fill it: what is asked is worth less */
 	outbox_unlock(outbox);
 }
 
@@ -195,6 +197,35 @@ static void forget(struct outbox *outbox, struct entry *entry) REQUIRES(OUTBOX_L
 	outbox->bytes -= entry->size;
 	free(entry);
 	condition_broadcast(&outbox->changed);
+}
+
+void outbox_forget_asked(struct outbox *outbox)
+{
+	struct entry **place;
+
+	outbox_lock(outbox);
+	place = &outbox->waiting.first;
+	while (*place != NULL) {
+		if ((*place)->id < 0)
+			forget(outbox, queue_remove(&outbox->waiting, place));
+		else
+			place = &(*place)->next;
+	}
+	outbox_unlock(outbox);
+}
+
+bool outbox_has(struct outbox *outbox, bool (*is)(const char *line, size_t size, const void *context), const void *context)
+{
+	const struct entry *entry;
+	bool found;
+
+	outbox_lock(outbox);
+	entry = outbox->waiting.first;
+	while (entry != NULL && !is(entry->line, entry->size, context))
+		entry = entry->next;
+	found = entry != NULL;
+	outbox_unlock(outbox);
+	return found;
 }
 
 static bool is_quit(const struct entry *entry)
@@ -313,6 +344,7 @@ static void take_back(struct outbox *outbox) REQUIRES(OUTBOX_LOCK)
 		waiting->end = sent->end;
 	waiting->first = sent->first;
 	waiting->count += sent->count;
+	waiting->asked += sent->asked;
 	queue_init(sent);
 }
 
@@ -352,6 +384,8 @@ struct outbox_state outbox_state(struct outbox *outbox)
 	state = (struct outbox_state){
 		.waiting = outbox->waiting.count,
 		.sent = outbox->sent.count,
+		.asked_waiting = outbox->waiting.asked,
+		.asked_sent = outbox->sent.asked,
 		.plan = outbox->plan,
 	};
 	outbox_unlock(outbox);

@@ -42,6 +42,8 @@ enum outbox_plan {
 struct outbox_state {
 	size_t waiting; /* not sent yet                  */
 	size_t sent;    /* sent, their echo or answer has not come */
+	size_t asked_waiting; /* of those that wait, by outbox_ask()  */
+	size_t asked_sent;    /* of those that were sent              */
 	enum outbox_plan plan;
 };
 
@@ -68,6 +70,12 @@ bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, si
 
 /* Asks for something that the person did not type; its number is below OUTBOX_QUIET. Without room it is not asked. */
 void outbox_ask(struct outbox *outbox, const char *line);
+
+/* Forgets what was asked for by outbox_ask() and not taken yet. */
+void outbox_forget_asked(struct outbox *outbox);
+
+/* Whether a line of which 'is' says so waits. */
+bool outbox_has(struct outbox *outbox, bool (*is)(const char *line, size_t size, const void *context), const void *context);
 
 /* A plan is never taken back; OUTBOX_LEAVE is stronger than OUTBOX_FINISH. */
 void outbox_plan(struct outbox *outbox, enum outbox_plan plan);

@@ -99,6 +99,8 @@ static void add_name(struct buffer *out, enum render_colors colors, bool own, co
 
 static void add_clock(struct buffer *out, enum render_colors colors, const char *clock)
 {
+	if (clock[0] == '\0')
+		return;
 	add_styled(out, palettes[colors].faint, clock, strlen(clock));
 	buffer_add_text(out, " ");
 }

@@ -31,7 +31,7 @@ enum render_tone {
 	RENDER_WARNING, /* the person should know this */
 };
 
-/* "12:34" of the local time, for the functions below. */
+/* "12:34" of the local time, for the functions below; they show no time when it is "". */
 enum { RENDER_CLOCK_SIZE = 16 };
 void render_clock(char clock[RENDER_CLOCK_SIZE]);
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "tcpclient/complete.h"
+#include "tcpclient/ignored.h"
 #include "tcpclient/locks.h"
 #include "tcpclient/people.h"
 #include "tcpclient/places.h"
@@ -15,8 +16,7 @@
 enum {
 	ID_ROOMS = -1,        /* numbers of what is asked first; its answers are not shown, unless they are errors */
 	ID_WHO = -2,
-	ID_IGNORE = -3,
-	ID_SWITCH = -4,
+	ID_SWITCH = -3,
 	ID_JOIN = -100,       /* and down: the rooms where we were */
 	ROOM_ID_LENGTH = 20,
 	DAY_SIZE = 64,
@@ -36,9 +36,11 @@ struct scene {
 	struct places asked GUARDED_BY(SCENE_LOCK); /* the rooms that were asked for on this connection first */
 	struct people people GUARDED_BY(SCENE_LOCK);
 	struct people rooms GUARDED_BY(SCENE_LOCK); /* all that we know of */
-	struct people ignored GUARDED_BY(SCENE_LOCK);
+	struct ignored ignored GUARDED_BY(SCENE_LOCK);
+	bool may_correct GUARDED_BY(SCENE_LOCK); /* the server may be asked once more to ignore, or not */
 	struct record record GUARDED_BY(SCENE_LOCK);
-	bool events GUARDED_BY(SCENE_LOCK); /* the server speaks in them */
+	bool events GUARDED_BY(SCENE_LOCK); /* the server speaks in them          */
+	bool lines GUARDED_BY(SCENE_LOCK);  /* it does not; until it is known, neither */
 	char day[DAY_SIZE] GUARDED_BY(SCENE_LOCK);
 	char fold_room[NAME_SIZE] GUARDED_BY(SCENE_LOCK); /* "": nothing is folded */
 	struct crowd came GUARDED_BY(SCENE_LOCK);
@@ -66,6 +68,7 @@ struct scene *scene_create(const struct scene_settings *settings) UNCHECKED /* n
 	mutex_init(&scene->mutex);
 	places_init(&scene->places);
 	people_add(&scene->rooms, PLACES_LOBBY);
+	ignored_init(&scene->ignored, settings->ignored_path);
 	if (settings->room != NULL) {
 		places_add(&scene->places, settings->room, false);
 		places_go(&scene->places, settings->room);
@@ -79,12 +82,44 @@ void scene_destroy(struct scene *scene) UNCHECKED /* nobody else knows it any mo
 		return;
 	people_fini(&scene->people);
 	people_fini(&scene->rooms);
-	people_fini(&scene->ignored);
+	ignored_fini(&scene->ignored);
 	record_fini(&scene->record);
 	buffer_fini(&scene->came.names);
 	buffer_fini(&scene->went.names);
 	mutex_fini(&scene->mutex);
 	free(scene);
+}
+
+/* ---- Lines. ---- */
+
+/* The time of an event, or the time now without one. */
+static void clock_of(const struct scene *scene, const struct event *event, char clock[RENDER_CLOCK_SIZE])
+{
+	if (scene->settings.plain)
+		clock[0] = '\0';
+	else if (event == NULL)
+		render_clock(clock);
+	else
+		render_event_clock(clock, event);
+}
+
+static void say_at(const struct scene *scene, const struct event *event, struct buffer *out, enum render_tone tone,
+	const char *text)
+{
+	char clock[RENDER_CLOCK_SIZE];
+
+	clock_of(scene, event, clock);
+	render_own(out, scene->settings.colors, clock, tone, text);
+}
+
+void scene_say(const struct scene *scene, struct buffer *out, enum render_tone tone, const char *text)
+{
+	say_at(scene, NULL, out, tone, text);
+}
+
+bool scene_has_keys(const struct scene *scene)
+{
+	return !scene->settings.plain;
 }
 
 /* ---- Asking. ---- */
@@ -116,32 +151,68 @@ static void forget_fleeting(struct places *places)
 	}
 }
 
+static bool goes_to(const char *line, size_t size, const void *context)
+{
+	const char *room = context;
+	const char *arguments;
+	char name[NAME_SIZE] = "";
+	struct buffer text = {0};
+	bool goes;
+
+	buffer_add(&text, line, size);
+	buffer_add(&text, "", 1);
+	goes = request_is(text.bytes, "join", &arguments) || request_is(text.bytes, "new-room", &arguments);
+	if (goes && arguments[0] != '\0')
+		goes = request_take_name(&arguments, name);
+	goes = goes && places_are_same(name, room);
+	buffer_fini(&text);
+	return goes;
+}
+
+/* Who is here or will come is ignored by the server, too, for what it keeps from us: private messages, invitations. */
+static void tell_ignored(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	for (size_t i = 0; i < scene->ignored.count; i++) {
+		scene->ignored.people[i].told = false;
+		ask(scene, "ignore", scene->ignored.people[i].name);
+	}
+}
+
 static void greet_in_events(struct scene *scene, struct buffer *out) REQUIRES(SCENE_LOCK)
 {
 	struct places *places = &scene->places;
+	struct places after;
 	bool settled;
+	bool going;
 
 	forget_fleeting(places);
 	settled = places->current[0] != '\0' && places_have(places, places->current);
+	/* A "/join" that was typed meanwhile, and will be asked for soon. */
+	going = !settled && outbox_has(scene->settings.outbox, goes_to, places->current);
 	scene->asked = *places;
-	for (size_t i = 0; i < scene->ignored.count; i++)
-		request_write_op(out, "ignore", "user", scene->ignored.names[i], ID_IGNORE);
+	after = *places;
+	places_settle(&after);
 	for (size_t i = 0; i < places->count; i++) {
 		if (!places_are_same(places->items[i].name, PLACES_LOBBY))
 			request_write_op(out, "join", "room", places->items[i].name, ID_JOIN - (long long)i);
 	}
-	if (!settled)
-		places_settle(places);
 	if (places->count > 1)
-		request_write_op(out, "switch", "room", places->current, ID_SWITCH);
+		request_write_op(out, "switch", "room", after.current, ID_SWITCH);
+	if (!going)
+		*places = after;
+	if (scene->settings.unseen)
+		return;
 	request_write_op(out, "who", NULL, NULL, ID_WHO);
 	request_write_op(out, "rooms", NULL, NULL, ID_ROOMS);
+	tell_ignored(scene);
 }
 
 void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out)
 {
 	scene_lock(scene);
 	scene->events = dialect == DIALECT_EVENTS;
+	scene->lines = !scene->events;
+	outbox_forget_asked(scene->settings.outbox); /* of the last connection */
 	if (dialect == DIALECT_EVENTS)
 		greet_in_events(scene, out);
 	else if (dialect == DIALECT_TCPCHAT && scene->settings.room != NULL)
@@ -218,7 +289,7 @@ static void on_joined(struct scene *scene, const char *wanted, const struct even
 		people_add(&scene->rooms, room);
 	if (waited_for)
 		places_go(places, room);
-	if (room[0] != '\0')
+	if (room[0] != '\0' && !scene->settings.unseen)
 		ask(scene, "who", room);
 }
 
@@ -239,12 +310,17 @@ static void on_gone(struct scene *scene, const char *room) REQUIRES(SCENE_LOCK)
 
 static void on_ignored(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
 {
+	struct ignored_person *person = ignored_find(&scene->ignored, name);
+	bool begun = strncmp(event->text, "you ignore ", 11) == 0;
+
 	if (event->kind == EVENT_ERROR)
-		return;
-	if (strncmp(event->text, "you ignore ", 11) == 0)
-		people_add(&scene->ignored, name);
-	else
-		people_remove(&scene->ignored, name);
+		return; /* nobody of that name is there now */
+	if (person != NULL)
+		person->told = begun;
+	if (begun != (person != NULL) && scene->may_correct) { /* it did not know what we did */
+		scene->may_correct = false;
+		ask(scene, "ignore", name);
+	}
 }
 
 /* The first event of an answer came. */
@@ -253,7 +329,6 @@ static void on_answer(struct scene *scene, const char *request, const struct eve
 {
 	char name[NAME_SIZE] = "";
 	const char *arguments;
-	char clock[RENDER_CLOCK_SIZE];
 	struct buffer text = {0};
 
 	if (request_is(request, "join", &arguments) || request_is(request, "new-room", &arguments)) {
@@ -265,10 +340,9 @@ static void on_answer(struct scene *scene, const char *request, const struct eve
 		(void)!request_take_name(&arguments, name);
 		if (event->kind != EVENT_ERROR) {
 			on_gone(scene, name);
-			render_event_clock(clock, event);
 			buffer_add_format(&text, "* You left %s.", name[0] == '\0' ? "the room" : name);
 			buffer_add(&text, "", 1);
-			render_own(out, scene->settings.colors, clock, RENDER_CALM, text.bytes);
+			say_at(scene, event, out, RENDER_CALM, text.bytes);
 			buffer_fini(&text);
 		} else if (!places_have(&scene->places, scene->places.current)) {
 			settle(scene);
@@ -281,6 +355,26 @@ static void on_answer(struct scene *scene, const char *request, const struct eve
 }
 
 /* ---- What events tell. ---- */
+
+/* Somebody came whom the server does not ignore for us, since it goes by connections, not by names. */
+static void greet_ignored(struct scene *scene, const char *name) REQUIRES(SCENE_LOCK)
+{
+	struct ignored_person *person = ignored_find(&scene->ignored, name);
+
+	if (person == NULL || person->told || scene->settings.unseen)
+		return;
+	person->told = true;
+	ask(scene, "ignore", name);
+}
+
+/* Who is ignored may change the name or leave, which is not shown; so this is learned afterwards. */
+static void follow_ignored(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	if (event->kind == EVENT_NICK)
+		ignored_rename(&scene->ignored, event->participant, event->text);
+	else if (event->kind == EVENT_LEFT && strcmp(event->text, "for another room") != 0)
+		ignored_left(&scene->ignored, event->participant);
+}
 
 static void learn(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
 {
@@ -297,6 +391,7 @@ static void learn(struct scene *scene, const char *name, const struct event *eve
 		break;
 	case EVENT_JOINED:
 		people_add(&scene->people, event->participant);
+		greet_ignored(scene, event->participant);
 		break;
 	case EVENT_LEFT:
 		people_remove(&scene->people, event->participant);
@@ -331,6 +426,16 @@ static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRE
 	return event->id > ID_JOIN || event->id < OUTBOX_QUIET; /* where we are again is told */
 }
 
+bool scene_asked_for(const struct event *event)
+{
+	return event->id < 0 || (event->kind == EVENT_PONG && event->id == 0);
+}
+
+bool scene_is_refusal(const struct event *event)
+{
+	return event->kind == EVENT_ERROR && (event->id >= 0 || (event->id <= ID_JOIN && event->id >= OUTBOX_QUIET));
+}
+
 static bool is_called(const struct scene *scene, const char *name, const struct event *event)
 {
 	const struct option_list *words = scene->settings.highlights;
@@ -356,7 +461,13 @@ static enum scene_call call_of(const struct scene *scene, const char *name, cons
 	return is_called(scene, name, event) ? CALL_MENTION : CALL_MESSAGE;
 }
 
-static bool is_hidden(struct scene *scene, const char *request, const struct event *event) REQUIRES(SCENE_LOCK)
+static bool is_ignored(struct scene *scene, const char *name, const char *participant) REQUIRES(SCENE_LOCK)
+{
+	return strcmp(participant, name) != 0 && ignored_find(&scene->ignored, participant) != NULL;
+}
+
+static bool is_hidden(struct scene *scene, const char *name, const char *request, const struct event *event)
+	REQUIRES(SCENE_LOCK)
 {
 	if (hear_quietly(scene, event) || event->kind == EVENT_WELCOME)
 		return true;
@@ -364,7 +475,7 @@ static bool is_hidden(struct scene *scene, const char *request, const struct eve
 		return request == NULL; /* the answer to our own */
 	if (event->kind == EVENT_NOTICE && (strcmp(event->code, "said") == 0 || strcmp(event->code, "done") == 0))
 		return true;
-	return event->participant[0] != '\0' && people_have(&scene->ignored, event->participant);
+	return is_ignored(scene, name, event->participant);
 }
 
 /* A line between two days. Returns whether there is one. */
@@ -384,22 +495,27 @@ static bool add_day(struct scene *scene, const struct event *event, struct buffe
 	if (changed) {
 		buffer_add_format(&text, "--- %s ---", day);
 		buffer_add(&text, "", 1);
-		render_own(out, scene->settings.colors, "00:00", RENDER_CALM, text.bytes);
+		render_own(out, scene->settings.colors, scene->settings.plain ? "" : "00:00", RENDER_CALM, text.bytes);
 		buffer_fini(&text);
 	}
 	memcpy(scene->day, day, sizeof day);
 	return changed;
 }
 
-static bool is_elsewhere(const struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+/* Whether the line of an event shows its room. Without a prompt, which tells where one is, all of several rooms do. */
+static bool is_marked(const struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
 {
-	return event->room[0] != '\0' && event->kind != EVENT_NOTICE && event->kind != EVENT_WELCOME &&
-	       event->kind != EVENT_ERROR && !places_are_same(event->room, scene->places.current);
+	if (event->room[0] == '\0' || event->kind == EVENT_NOTICE || event->kind == EVENT_WELCOME ||
+		event->kind == EVENT_ERROR)
+		return false;
+	if (scene->settings.plain)
+		return scene->places.count > 1;
+	return !places_are_same(event->room, scene->places.current);
 }
 
 /* What was refused is shown once more, so that it can be said again. */
-static void add_refused(struct scene *scene, const char *clock, const char *request, struct buffer *out)
-	REQUIRES(SCENE_LOCK)
+static void add_refused(
+	const struct scene *scene, const struct event *event, const char *request, struct buffer *out)
 {
 	struct buffer text = {0};
 
@@ -407,7 +523,7 @@ static void add_refused(struct scene *scene, const char *clock, const char *requ
 		return;
 	buffer_add_format(&text, "(refused) %s", request);
 	buffer_add(&text, "", 1);
-	render_own(out, scene->settings.colors, clock, RENDER_WARNING, text.bytes);
+	say_at(scene, event, out, RENDER_WARNING, text.bytes);
 	buffer_fini(&text);
 }
 
@@ -449,7 +565,7 @@ static enum scene_fold fold_event(struct scene *scene, const struct event *event
 {
 	bool again = scene->fold_room[0] != '\0' && places_are_same(scene->fold_room, event->room);
 
-	if (event->kind != EVENT_JOINED && event->kind != EVENT_LEFT) {
+	if (scene->settings.plain || (event->kind != EVENT_JOINED && event->kind != EVENT_LEFT)) {
 		unfold(scene);
 		return FOLD_NONE;
 	}
@@ -480,12 +596,12 @@ static enum scene_fold show(struct scene *scene, const char *name, const struct 
 {
 	struct buffer plain = {0};
 	char clock[RENDER_CLOCK_SIZE];
-	bool marked = is_elsewhere(scene, event);
+	bool marked = is_marked(scene, event);
 	enum scene_fold fold;
 
 	if (add_day(scene, event, out))
 		unfold(scene);
-	render_event_clock(clock, event);
+	clock_of(scene, event, clock);
 	fold = fold_event(scene, event);
 	if (fold == FOLD_AGAIN)
 		show_fold(scene, clock, marked, out);
@@ -501,22 +617,35 @@ enum scene_call scene_hear(struct scene *scene, const char *name, const struct e
 	struct buffer *out, enum scene_fold *fold)
 {
 	enum scene_call call = CALL_NOBODY;
-	char clock[RENDER_CLOCK_SIZE];
 
 	*fold = FOLD_NONE;
 	scene_lock(scene);
 	learn(scene, name, event);
-	if (!is_hidden(scene, request, event)) {
+	if (!is_hidden(scene, name, request, event) && !scene->settings.unseen) {
 		call = call_of(scene, name, event);
 		*fold = show(scene, name, event, call >= CALL_MENTION, out);
 	}
-	render_event_clock(clock, event);
+	follow_ignored(scene, event);
 	if (request != NULL && event->kind == EVENT_ERROR)
-		add_refused(scene, clock, request, out);
+		add_refused(scene, event, request, out);
 	if (request != NULL)
 		on_answer(scene, request, event, out);
 	scene_unlock(scene);
 	return call;
+}
+
+bool scene_hides(struct scene *scene, const char *name, const struct heard *heard)
+{
+	char speaker[NAME_SIZE];
+	bool hidden;
+
+	if (heard->kind != HEARD_MESSAGE || heard->name_size >= sizeof speaker)
+		return false;
+	(void)snprintf(speaker, sizeof speaker, "%.*s", (int)heard->name_size, heard->name);
+	scene_lock(scene);
+	hidden = is_ignored(scene, name, speaker);
+	scene_unlock(scene);
+	return hidden;
 }
 
 void scene_note(struct scene *scene, const char *line, size_t size)
@@ -550,7 +679,8 @@ static void typed_command(struct scene *scene, const char *line, struct buffer *
 		if (request_take_name(&arguments, name))
 			places_go(places, name);
 	} else if (request_is(line, "leave", &arguments) && arguments[0] == '\0' && places->current[0] != '\0') {
-		buffer_add_format(instead, "/leave \"%s\"", places->current);
+		if (scene->events)
+			buffer_add_format(instead, "/leave \"%s\"", places->current);
 		places_go(places, "");
 	}
 }
@@ -563,8 +693,8 @@ void scene_typed(
 	buffer_add(&text, line, size);
 	buffer_add(&text, "", 1);
 	scene_lock(scene);
-	(void)snprintf(room, NAME_SIZE, "%s", scene->events ? scene->places.current : "");
-	if (scene->events && !heard_is_echoed(line, size))
+	(void)snprintf(room, NAME_SIZE, "%s", scene->lines ? "" : scene->places.current);
+	if (!scene->lines && !heard_is_echoed(line, size))
 		typed_command(scene, text.bytes, instead);
 	scene_unlock(scene);
 	buffer_fini(&text);
@@ -578,6 +708,58 @@ size_t scene_complete(struct scene *scene, const char *line, size_t point, size_
 	start = complete(line, point, turn, &scene->people, &scene->rooms, out);
 	scene_unlock(scene);
 	return start;
+}
+
+/* ---- Whom one ignores. ---- */
+
+static void say_ignored(
+	struct scene *scene, const char *name, enum ignored_result result, int error, struct buffer *out)
+{
+	const char *quote = strchr(name, ' ') == NULL ? "" : "\"";
+	struct buffer text = {0};
+
+	if (result == IGNORED_BEGUN)
+		buffer_add_format(&text, "* you ignore %s; /ignore %s%s%s again ends that", name, quote, name, quote);
+	else if (result == IGNORED_ENDED)
+		buffer_add_format(&text, "* you no longer ignore %s", name);
+	else if (result == IGNORED_TOO_MANY)
+		buffer_add_format(&text, "! too-many-ignored: you ignore %d people, which is the most; end one first", IGNORED_MAX);
+	else
+		buffer_add_format(&text, "! bad-name: nobody can have that name");
+	if (error != 0)
+		buffer_add_format(&text, " (until you leave; it cannot be kept: %s)", strerrordesc_np(-error));
+	buffer_add(&text, "", 1);
+	scene_say(scene, out, result == IGNORED_BEGUN || result == IGNORED_ENDED ? RENDER_CALM : RENDER_WARNING, text.bytes);
+	buffer_fini(&text);
+}
+
+void scene_ignore(struct scene *scene, const char *name, struct buffer *out)
+{
+	enum ignored_result result;
+	int error;
+
+	scene_lock(scene);
+	result = ignored_change(&scene->ignored, name, &error);
+	if (scene->events && (result == IGNORED_BEGUN || result == IGNORED_ENDED)) {
+		scene->may_correct = true;
+		ask(scene, "ignore", name);
+	}
+	scene_unlock(scene);
+	say_ignored(scene, name, result, error, out);
+}
+
+void scene_list_ignored(struct scene *scene, struct buffer *out)
+{
+	struct buffer text = {0};
+
+	scene_lock(scene);
+	buffer_add_text(&text, scene->ignored.count == 0 ? "* you ignore nobody; /ignore USER does" : "* you ignore ");
+	for (size_t i = 0; i < scene->ignored.count; i++)
+		buffer_add_format(&text, "%s%s", i == 0 ? "" : ", ", scene->ignored.people[i].name);
+	scene_unlock(scene);
+	buffer_add(&text, "", 1);
+	scene_say(scene, out, RENDER_CALM, text.bytes);
+	buffer_fini(&text);
 }
 
 size_t scene_search(struct scene *scene, const char *words, size_t most, struct buffer *out)

@@ -41,6 +41,9 @@ struct scene_settings {
 	enum render_colors colors;
 	const char *room;                     /* to be in from the start, or NULL */
 	const struct option_list *highlights; /* words that stand out             */
+	const char *ignored_path;             /* whom one ignores: see ignored.h  */
+	bool plain;                           /* without times, and each line stays as it is */
+	bool unseen;                          /* nobody sees lines: only where we are counts */
 	struct outbox *outbox;                /* borrowed                         */
 };
 
@@ -55,6 +58,18 @@ void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out);
 /* Adds the lines that an event becomes, and tells how much they call. 'name' is who we are. */
 enum scene_call scene_hear(struct scene *scene, const char *name, const struct event *event, const char *request,
 	struct buffer *out, enum scene_fold *fold);
+
+/* Whether an event answers what was asked by the scene itself or by the connection, not by a typed line. */
+bool scene_asked_for(const struct event *event);
+
+/* Whether an event refuses something that was wanted: not a detail of what was asked by the scene itself. */
+bool scene_is_refusal(const struct event *event);
+
+/* Whether a line is not shown, since who said it is ignored. 'name' is who we are. */
+bool scene_hides(struct scene *scene, const char *name, const struct heard *heard);
+
+/* Adds a line of the client's own. */
+void scene_say(const struct scene *scene, struct buffer *out, enum render_tone tone, const char *text);
 
 /* Something else was shown: who comes or goes next begins a line. */
 void scene_unfold(struct scene *scene);
@@ -74,6 +89,13 @@ void scene_typed(
 
 /* As complete() does. */
 size_t scene_complete(struct scene *scene, const char *line, size_t point, size_t turn, struct buffer *out);
+
+/* Whether the person has keys for more than lines. */
+bool scene_has_keys(const struct scene *scene);
+
+/* Ignores somebody, or no longer; adds what is to be said about that. */
+void scene_ignore(struct scene *scene, const char *name, struct buffer *out);
+void scene_list_ignored(struct scene *scene, struct buffer *out);
 
 /* As record.h has it. */
 size_t scene_search(struct scene *scene, const char *words, size_t most, struct buffer *out);

@@ -12,18 +12,17 @@
 
 #include "common/text.h"
 #include "tcpclient/attention.h"
+#include "tcpclient/commands.h"
 #include "tcpclient/connection.h"
 #include "tcpclient/locks.h"
+#include "tcpclient/news.h"
 #include "tcpclient/outbox.h"
-#include "tcpclient/request.h"
 #include "tcpclient/scene.h"
 #include "tcpclient/screen.h"
 
 enum {
 	READ_SIZE = 4096,
 	TEXT_SIZE = 512,
-	FOUND_MOST = 50, /* lines that /search shows */
-	ADDRESS_SIZE = NET_HOST_SIZE + NET_PORT_SIZE + 3,
 	PAUSE_MS = 15,     /* show what comes 60 times a second at most       */
 	STUCK_AFTER_S = 5, /* a terminal that takes nothing shall not hold us */
 };
@@ -44,7 +43,7 @@ struct talk {
 	char name[NAME_SIZE]; /* owned by the connection's thread: who we are              */
 
 	pthread_mutex_t mutex; /* TALK_LOCK */
-	char address[ADDRESS_SIZE] GUARDED_BY(TALK_LOCK);
+	char address[NEWS_ADDRESS_SIZE] GUARDED_BY(TALK_LOCK);
 	bool online GUARDED_BY(TALK_LOCK);
 	size_t unseen GUARDED_BY(TALK_LOCK); /* messages since the person looked away */
 	char unseen_since[RENDER_CLOCK_SIZE] GUARDED_BY(TALK_LOCK);
@@ -87,10 +86,10 @@ static void set_address(struct talk *talk, const char *address)
 	talk_unlock(talk);
 }
 
-static void get_address(struct talk *talk, char address[ADDRESS_SIZE])
+static void get_address(struct talk *talk, char address[NEWS_ADDRESS_SIZE])
 {
 	talk_lock(talk);
-	memcpy(address, talk->address, ADDRESS_SIZE);
+	memcpy(address, talk->address, NEWS_ADDRESS_SIZE);
 	talk_unlock(talk);
 }
 
@@ -140,6 +139,8 @@ static void on_line(void *context, const char *line, size_t size, const struct h
 
 	(void)line;
 	(void)size;
+	if (scene_hides(talk->scene, talk->name, heard))
+		return;
 	show_folded(talk);
 	talk->folds_again = false;
 	scene_unfold(talk->scene);
@@ -256,56 +257,18 @@ static void on_pause(void *context)
 	buffer_clear(&talk->shown);
 }
 
-static void on_made(struct talk *talk, const char *address)
+static void add_news(struct talk *talk, enum connection_event event, const char *detail)
 {
-	char text[TEXT_SIZE];
-
-	set_address(talk, address);
-	(void)snprintf(text, sizeof text, "Connected to %s(protocol: tcp)!", address);
-	add_own(talk, &talk->shown, RENDER_CALM, text);
-}
-
-static void on_ready(struct talk *talk, const char *name)
-{
-	set_online(talk, true);
-	set_name(talk, name);
-}
-
-static void on_unreachable(struct talk *talk, const char *why)
-{
-	char text[TEXT_SIZE + ADDRESS_SIZE];
-	char address[ADDRESS_SIZE];
+	char address[NEWS_ADDRESS_SIZE];
+	struct buffer text = {0};
+	enum render_tone tone;
 
 	get_address(talk, address);
-	(void)snprintf(text, sizeof text,
-		"Error while connecting %s(protocol: tcp): %s. Is the server running? Trying again; what you type "
-		"waits.",
-		address, why);
-	add_own(talk, &talk->shown, RENDER_WARNING, text);
-}
-
-static void on_lost(struct talk *talk, const char *why)
-{
-	char text[TEXT_SIZE + ADDRESS_SIZE];
-	char address[ADDRESS_SIZE];
-
-	get_address(talk, address);
-	(void)snprintf(
-		text, sizeof text, "The server(%s) is gone: %s. Connecting again; what you type waits.", address, why);
-	add_own(talk, &talk->shown, RENDER_WARNING, text);
-	set_online(talk, false);
-	set_prompt(talk, "(offline)");
-}
-
-static void on_forgot(struct talk *talk, const char *count)
-{
-	char text[TEXT_SIZE];
-
-	(void)snprintf(text, sizeof text,
-		"Your last lines (%s) may not have arrived, and this server cannot tell: send them again if they are "
-		"missing.",
-		count);
-	add_own(talk, &talk->shown, RENDER_WARNING, text);
+	tone = news_add(&text, event, address, detail);
+	buffer_add(&text, "", 1);
+	if (text.size > 1)
+		add_own(talk, &talk->shown, tone, text.bytes);
+	buffer_fini(&text);
 }
 
 static void on_event(void *context, enum connection_event event, const char *detail)
@@ -315,28 +278,15 @@ static void on_event(void *context, enum connection_event event, const char *det
 	show_folded(talk);
 	talk->folds_again = false;
 	scene_unfold(talk->scene);
-	switch (event) {
-	case CONNECTION_UNREACHABLE:
-		on_unreachable(talk, detail);
-		break;
-	case CONNECTION_MADE:
-		on_made(talk, detail);
-		break;
-	case CONNECTION_READY:
-		on_ready(talk, detail);
-		break;
-	case CONNECTION_LOST:
-		on_lost(talk, detail);
-		break;
-	case CONNECTION_FORGOT:
-		on_forgot(talk, detail);
-		break;
-	case CONNECTION_UNSENT:
-		add_own(talk, &talk->shown, RENDER_WARNING, "(a line was too long to be sent; send it in parts)");
-		break;
-	case CONNECTION_CUT:
-		add_own(talk, &talk->shown, RENDER_WARNING, "(a line from the server was too long to be shown)");
-		break;
+	add_news(talk, event, detail);
+	if (event == CONNECTION_MADE) {
+		set_address(talk, detail);
+	} else if (event == CONNECTION_READY) {
+		set_online(talk, true);
+		set_name(talk, detail);
+	} else if (event == CONNECTION_LOST) {
+		set_online(talk, false);
+		set_prompt(talk, "(offline)");
 	}
 }
 
@@ -463,56 +413,18 @@ static bool is_goodbye(struct talk *talk, const struct typed *typed)
 	return heard_is_exit(line, size) || (size == 5 && memcmp(line, "/quit", 5) == 0 && !is_online(talk));
 }
 
-static void on_search(struct talk *talk, const char *words)
-{
-	struct buffer found = {0};
-	char text[TEXT_SIZE];
-	size_t count = scene_search(talk->scene, words, FOUND_MOST, &found);
-
-	(void)snprintf(text, sizeof text, count == FOUND_MOST ? "(the last %zu lines with these words)" : "(found: %zu)", count);
-	say(talk, RENDER_CALM, text);
-	screen_print(found.bytes, found.size);
-	buffer_fini(&found);
-}
-
-static void on_save(struct talk *talk, const char *path)
-{
-	char text[TEXT_SIZE];
-	int error = scene_save(talk->scene, path);
-
-	if (error == -EEXIST)
-		(void)snprintf(text, sizeof text, "Not saved: there is a file of that name already; choose another.");
-	else if (error != 0)
-		(void)snprintf(text, sizeof text, "Not saved: %s.", strerrordesc_np(-error));
-	else
-		(void)snprintf(text, sizeof text, "Saved what was received.");
-	say(talk, error == 0 ? RENDER_CALM : RENDER_WARNING, text);
-}
-
-/* "/search WORDS" and "/save FILE", which the server knows nothing about. Returns whether it was one of them. */
+/* Commands of the client itself. Returns whether it was one of them. */
 static bool work_here(struct talk *talk, const struct typed *typed)
 {
-	struct buffer line = {0};
-	const char *arguments = "";
-	bool ours = true;
+	struct buffer out = {0};
+	bool ours;
 
 	if (typed->lines != 1)
 		return false;
-	buffer_add(&line, typed->clean.bytes, typed->clean.size - 1);
-	buffer_add(&line, "", 1);
-	if (request_is(line.bytes, "search", &arguments) && arguments[0] != '\0')
-		on_search(talk, arguments);
-	else if (request_is(line.bytes, "save", &arguments) && arguments[0] != '\0')
-		on_save(talk, arguments);
-	else if (request_is(line.bytes, "search", &arguments) || request_is(line.bytes, "save", &arguments))
-		say(talk, RENDER_WARNING, "It is /search WORDS, or /save FILE.");
-	else
-		ours = false;
-	if (request_is(line.bytes, "help", &arguments) && arguments[0] == '\0') /* the server tells its own */
-		say(talk, RENDER_CALM,
-			"* Here: /search WORDS in what was received, /save FILE; Tab completes, Alt-Enter begins a line, Ctrl-X "
-			"Ctrl-E edits.");
-	buffer_fini(&line);
+	ours = commands_work(talk->scene, typed->clean.bytes, typed->clean.size - 1, &out);
+	screen_print(out.bytes, out.size);
+	buffer_fini(&out);
+	connection_wake(talk->connection); /* the server may have been asked for something */
 	return ours;
 }
 
@@ -654,8 +566,9 @@ static int take_signals(void)
 
 static void say_goodbye(struct talk *talk, enum connection_end end)
 {
-	char address[ADDRESS_SIZE];
-	size_t waiting = outbox_state(talk->outbox).waiting;
+	char address[NEWS_ADDRESS_SIZE];
+	struct outbox_state state = outbox_state(talk->outbox);
+	size_t waiting = state.waiting - state.asked_waiting;
 
 	screen_close();
 	if (end == CONNECTION_REFUSED) {
@@ -707,13 +620,15 @@ static int talk_start(struct talk *talk, const struct talk_settings *wanted)
 
 int talk_run(const struct talk_settings *settings)
 {
-	const struct net_place *place = &settings->place;
 	struct talk talk = {
 		.wanted_name = settings->name, .colors = settings->colors, .bell = settings->bell, .signals = take_signals()};
 	struct scene_settings scene = {
-		.colors = settings->colors, .room = settings->room, .highlights = settings->highlights};
+		.colors = settings->colors,
+		.room = settings->room,
+		.highlights = settings->highlights,
+		.ignored_path = settings->ignored_path};
 	enum connection_end end = CONNECTION_LEFT;
-	char address[ADDRESS_SIZE];
+	char address[NEWS_ADDRESS_SIZE];
 	int error;
 
 	mutex_init(&talk.mutex);
@@ -721,8 +636,7 @@ int talk_run(const struct talk_settings *settings)
 	scene.outbox = talk.outbox;
 	talk.scene = scene_create(&scene);
 	set_name(&talk, settings->name);
-	(void)snprintf(address, sizeof address, strchr(place->host, ':') == NULL ? "%s:%s" : "[%s]:%s", place->host,
-		place->port);
+	news_address(&settings->place, address);
 	set_address(&talk, address);
 	error = talk_start(&talk, settings);
 	if (error != 0) {

@@ -19,6 +19,7 @@ struct talk_settings {
 	const char *room;                     /* to join, or NULL        */
 	const struct option_list *highlights; /* words that stand out    */
 	const char *history_path;             /* of typed lines, or NULL */
+	const char *ignored_path;             /* of ignored people, or NULL */
 };
 
 /* Returns the program's exit code. */

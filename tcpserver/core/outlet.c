@@ -278,6 +278,8 @@ bool outlet_tell_from_outside(struct outlet *outlet, const char *bytes, size_t s
 	bool told;
 
 	outlet_lock(outlet);
+	if (outlet->attached && !outlet->behind)
+		(void)outlet_send_locked(outlet); /* what was said before, which another thread may be about to flush */
 	told = outlet->attached && outlet->error == 0 && outbox_size(&outlet->outbox) < OUTBOX_LIMIT &&
 		outlet_put(outlet, bytes, size, false);
 	if (told && !outlet->behind)

@@ -139,8 +139,8 @@ void outlet_settles(struct outlet *outlet, int error) EXCLUDES(OUTLET_LOCK);
 
 /* Makes outlet_wait() return; if it is not waiting now, then the next time. */
 void outlet_wake(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
-/* As outlet_tell(), from another client's thread, and sent at once. Returns false when the client is too far behind to be
- * told more, or gone. */
+/* As outlet_tell(), from another client's thread, and sent at once, after what the client's rooms have for it. Returns false
+ * when the client is too far behind to be told more, or gone. */
 bool outlet_tell_from_outside(struct outlet *outlet, const char *bytes, size_t size) EXCLUDES(OUTLET_LOCK) MUST_CHECK;
 /* Asks the thread to go on flushing 'room', and wakes it. Returns false when it is the calling thread, or has a duty. */
 bool outlet_give_duty(struct outlet *outlet, struct room *room) EXCLUDES(OUTLET_LOCK) MUST_CHECK;

@@ -316,8 +316,11 @@ def test_without_memory_a_client_is_told_and_goes_on():
             assert server.faults.memory_failed == count + 1
         ann.say("/rooms")
         ann.expect("* 1 room:", "* lobby (1)")
+        fail_memory(server, 800, 800)  # the list of those whom one ignores
         ann.say("/ignore ann")
-        ann.expect(re.compile(r"\* you ignore ann; .+"))
+        ann.expect("! no-memory: the server has no memory for this now; try again later")
+        ann.say("/ignore ann")
+        ann.expect("* you ignore ann; /ignore ann again ends that")
 
 
 if __name__ == "__main__":

@@ -188,3 +188,41 @@ TEST(who_waits_for_room_is_woken)
 	CHECK(!outbox_wait(outbox));
 	outbox_destroy(outbox);
 }
+
+static bool is_text(const char *line, size_t size, const void *context)
+{
+	return size == strlen(context) && memcmp(line, context, size) == 0;
+}
+
+TEST(what_nobody_typed_is_counted_apart_and_forgotten_before_it_is_sent)
+{
+	struct outbox *outbox = outbox_create();
+	struct outbox_state state;
+	struct buffer out = {0};
+	bool quit = false;
+	size_t too_long = 0;
+
+	put(outbox, "one");
+	outbox_ask(outbox, "/who");
+	CHECK(outbox_has(outbox, is_text, "/who"));
+	outbox_take_requests(outbox, &out, 1, &quit, &too_long);
+	outbox_ask(outbox, "/switch \"tea\"");
+	state = outbox_state(outbox);
+	CHECK_EQUAL(state.sent, 1);
+	CHECK_EQUAL(state.asked_sent, 0);
+	CHECK_EQUAL(state.waiting, 2);
+	CHECK_EQUAL(state.asked_waiting, 2);
+	outbox_forget_asked(outbox);
+	check_counts(outbox, 0, 1);
+	CHECK(!outbox_has(outbox, is_text, "/who"));
+	outbox_ask(outbox, "/who");
+	buffer_clear(&out);
+	outbox_take_requests(outbox, &out, 1, &quit, &too_long);
+	CHECK_EQUAL(outbox_state(outbox).asked_sent, 1);
+	CHECK_EQUAL(outbox_lost(outbox, true), 1);
+	state = outbox_state(outbox);
+	CHECK_EQUAL(state.waiting, 1);
+	CHECK_EQUAL(state.asked_waiting, 0);
+	buffer_fini(&out);
+	outbox_destroy(outbox);
+}

@@ -200,8 +200,100 @@ def test_who_is_ignored_is_not_seen():
         rows = terminal.wait("ann: seen")
         assert "not seen" not in "\n".join(rows), rows
         other.peer.reset()
-        other = Events(server.accept())
+        other = events(server, terminal)
         assert other.request()["user"] == "eve"
+        enter(terminal, "/ignore")
+        terminal.wait(r"\* you ignore eve\nYou")
+        enter(terminal, "/ignore EVE")
+        terminal.wait(r"\* you no longer ignore EVE\nYou")
+        assert other.request()["user"] == "EVE"
+        other.tell(kind="message", room="lobby", participant="eve", text="seen again")
+        terminal.wait("eve: seen again")
+
+
+def test_who_is_ignored_stays_so_over_restarts():
+    with tempfile.TemporaryDirectory() as state:
+        path = os.path.join(state, "tcpclient")
+        with Fake() as server:
+            with bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+                other = events(server, terminal)
+                for name in ("eve", '"Johnny Boi"', "dan", "dan"):
+                    enter(terminal, f"/ignore {name}")
+                    assert other.request()["op"] == "ignore"
+                terminal.wait("no longer ignore dan")
+            file, = [name for name in os.listdir(path) if name.startswith("ignored-")]
+            assert file == f"ignored-{HOST}-{server.port}", file
+            file = os.path.join(path, file)
+            assert os.stat(file).st_mode & 0o777 == 0o600
+            with open(file, encoding="utf-8") as names:
+                assert names.read() == "eve\nJohnny Boi\n"
+            with bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+                other = events(server, terminal)
+                assert [other.request()["user"], other.request()["user"]] == ["eve", "Johnny Boi"]
+                for participant, text in (("eve", "not seen"), ("Johnny Boi", "not seen"), ("dan", "seen")):
+                    other.tell(kind="message", room="lobby", participant=participant, text=text)
+                rows = terminal.wait("dan: seen")
+                assert "not seen" not in "\n".join(rows), rows
+            with open(file, "wb") as names:  # nothing in it is believed
+                names.write(b"\x1b]0;owned\x07\n\xff\xfe\n" + b"x" * 300 + b"\na\tb\n\neve\n\0dan\n" + b"y\n" * 100000)
+            with bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+                other = events(server, terminal)
+                assert other.request()["user"] == "eve"
+                enter(terminal, "/ignore")
+                terminal.wait(r"\* you ignore eve\nYou")
+
+
+def test_who_is_ignored_stays_so_under_another_name():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/ignore eve")
+        other.tell(kind="notice", id=other.request()["id"], text="you ignore eve; /ignore eve again ends that")
+        other.tell(kind="nick", room="lobby", participant="eve", text="mallory")
+        other.tell(kind="message", room="lobby", participant="Mallory", text="not seen")
+        other.tell(kind="nick", room="lobby", participant="mallory", text="trudy")
+        other.tell(kind="direct", participant="trudy", to="bob", text="not seen")
+        other.tell(kind="message", room="lobby", participant="mallory", text="seen")  # somebody else now
+        rows = terminal.wait("mallory: seen")
+        assert "not seen" not in "\n".join(rows) and "trudy" not in "\n".join(rows), rows
+        other.tell(kind="left", room="lobby", participant="trudy", text="normally")
+        other.tell(kind="message", room="lobby", participant="trudy", text="another one")
+        terminal.wait("trudy: another one")
+        # The server goes by connections: it is told about the next one.
+        other.tell(kind="joined", room="lobby", participant="eve")
+        assert other.request()["user"] == "eve"
+
+
+def test_a_server_that_did_not_know_whom_one_ignores_is_told_again():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/ignore eve")
+        other.tell(kind="notice", id=other.request()["id"], text="you no longer ignore eve")
+        request = other.request()
+        assert request["user"] == "eve"
+        other.tell(kind="notice", id=request["id"], text="you no longer ignore eve")  # that is enough
+        enter(terminal, "hello")
+        assert other.request()["op"] == "send"
+
+
+def test_commands_of_the_client_are_explained_by_the_client():
+    with Server() as server, person(server, "bob", height=50) as terminal:
+        terminal.wait_prompt()
+        enter(terminal, "/help search")
+        terminal.wait(r"\* /search WORDS - shows what was received.*\nYou")
+        enter(terminal, "/help /save")
+        terminal.wait(r"\* /save FILE - .*\nYou")
+        enter(terminal, "/help topic")
+        terminal.wait(r"\* /topic \[TEXT\] - ")
+        enter(terminal, "/SEARCH words")
+        terminal.wait("there is no command /SEARCH; did you mean /search")
+        enter(terminal, "/SAVE")
+        terminal.wait("there is no command /SAVE; did you mean /save")
+        enter(terminal, "/search")
+        terminal.wait("it is /search WORDS")
+        enter(terminal, "/help")
+        rows = terminal.wait(r"/who \[ROOM\] - (.|\n)*//text - says /text")
+        for own in ("/ignore [USER] - hides", "/save FILE - ", "/search WORDS - "):
+            assert any(own in row for row in rows), rows
 
 
 def test_days_are_separated():
@@ -334,8 +426,35 @@ def test_json_prints_events_as_they_come():
         assert code == 0, (code, errors)
         told = [json.loads(line) for line in lines]
         assert told[0]["kind"] == "welcome"
+        assert all(event.get("id", 1) > 0 for event in told), told  # what nobody typed has no answer
         assert any(event["kind"] == "message" and event["text"] == "hé" and event["room"] == "tea" for event in told), told
         assert any(event.get("text") == "1 here: bot" for event in told), told
+
+
+def test_json_hides_what_the_client_asks_by_itself():
+    with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
+        other = Events(server.accept())
+        join, switch = other.request(), other.request()
+        other.tell(kind="notice", id=join["id"], room="tea", text="You are in tea, 1 here.")
+        other.tell(kind="error", id=switch["id"], code="not-in-room", text="you are not in tea; join it first")
+        other.tell(kind="pong", text="")
+        client.give(b"/ping x\n")
+        ping = other.request()
+        other.tell(kind="pong", id=ping["id"], text="x")
+        client.no_more()
+        other.peer.expect_end()
+        other.peer.close()
+        code, lines, errors = client.end()
+        assert (code, errors) == (0, ""), (code, errors)
+        assert [json.loads(line)["kind"] for line in lines] == ["welcome", "pong"], lines
+    with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address,
+                                  stdin=subprocess.DEVNULL) as client:
+        other = Events(server.accept())
+        other.tell(kind="error", id=other.request()["id"], code="room-full", text="tea is full")
+        assert other.request()["op"] == "switch"
+        other.peer.close()
+        code, lines, errors = client.end()
+        assert code == 1 and "room-full: tea is full" in errors and len(lines) == 1, (code, lines, errors)
 
 
 def test_json_refusals_are_errors():
@@ -353,10 +472,143 @@ def test_commands_of_the_command_line_are_run():
 def test_plain_redraws_nothing():
     with Server() as server, Terminal("-username", "bob", "--plain", f"{HOST}:{server.port}", width=100) as terminal:
         terminal.wait(r"^\* Welcome bob")
+        raw = raw_output(terminal)
         enter(terminal, "hello")
         terminal.wait(r"^hello\nbob: hello")
+        terminal.keys("Enter")
+        enter(terminal, "/ignore eve")
+        terminal.wait(r"^\* you ignore eve")
+        enter(terminal, "/search hello")
+        terminal.wait(r"^\(found: 1\)\nbob: hello")
+        enter(terminal, "/frob")
+        terminal.wait(r"^! unknown-command: there is no command /frob")
         terminal.keys("C-d")
-        wait_for((terminal.path / "code").exists, "the end")
+        assert terminal.ended() == 0
+        assert b"\x1b" not in raw.read_bytes().split(b"marks?")[0].split(b"\x1b[?")[0], raw.read_bytes()
+
+
+def test_plain_shows_the_room_when_there_are_several():
+    with Fake() as server, Filter("-username", "bob", "--plain", server.address) as client:
+        other = Events(server.accept())
+        other.expect_first()
+        other.tell(kind="message", room="lobby", participant="ann", text="one room")
+        client.give(b"/join tea\n")
+        other.tell(kind="notice", id=other.request()["id"], room="tea", text="You are in tea, 1 here.")
+        assert other.request()["op"] == "who"
+        other.tell(kind="message", room="tea", participant="ann", text="here")
+        other.tell(kind="joined", room="tea", participant="eve")
+        other.tell(kind="joined", room="tea", participant="dan")
+        other.tell(kind="message", room="lobby", participant="ann", text="there")
+        client.give(b"hello\n")
+        request = other.request()
+        assert request["room"] == "tea", request
+        other.tell(kind="notice", code="said", id=request["id"], room="tea", seq=9)
+        client.no_more()
+        other.peer.expect_end()
+        other.peer.close()
+        code, lines, errors = client.end()
+        assert code == 0, (code, errors)
+        assert lines[2:] == ["ann: one room", "* You are in tea, 1 here.", "[tea] ann: here",
+                             '[tea] User "eve" just joined the chat!', '[tea] User "dan" just joined the chat!',
+                             "[lobby] ann: there"], lines
+
+
+def test_plain_connects_again_and_is_where_it_was():
+    server = Server()
+    address = f"{HOST}:{server.port}"
+    try:
+        with Terminal("-username", "bob", "--plain", address, width=100) as terminal:
+            terminal.wait(r"^\* Welcome bob")
+            enter(terminal, "/join tea")
+            terminal.wait(r"^\* You are in tea, 1 here.")
+            server.process.kill()
+            server.process.wait()
+            terminal.wait(r"^The server\(%s\) is gone: .*Connecting again; what you type waits" % re.escape(address))
+            enter(terminal, "meanwhile")
+            with Server(listen=(address,)) as again:
+                terminal.wait(r"^Connected to %s.*\n(.|\n)*^\[tea\] bob: meanwhile$" % re.escape(address))
+                with Filter("-username", "eve", "-c", "/who tea", f"{HOST}:{again.port}", stdin=subprocess.DEVNULL) as client:
+                    code, lines, _ = client.end()
+                    assert code == 0 and "* 1 in tea: bob" in lines, lines
+                terminal.keys("C-d")
+                assert terminal.ended() == 0
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def test_plain_can_be_left_while_the_server_is_gone():
+    with Fake() as server, Terminal("-username", "bob", "--plain", server.address, width=100) as terminal:
+        other = Events(server.accept())
+        other.expect_first()
+        server.listener.close()
+        other.peer.reset()
+        terminal.wait("is gone")
+        terminal.keys("C-d")
+        assert terminal.ended() == 0
+
+
+def test_json_connects_again_as_long_as_there_is_input():
+    with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
+        other = Events(server.accept())
+        assert other.request()["room"] == "tea"
+        assert other.request() == {"op": "switch", "room": "tea", "id": -3}
+        client.give(b"one\n")
+        first = other.request()
+        assert (first["text"], first["room"]) == ("one", "tea"), first
+        other.peer.reset()
+        other = Events(server.accept())
+        assert other.request()["room"] == "tea"
+        assert other.request()["op"] == "switch"
+        assert other.request() == first
+        other.tell(kind="notice", code="said", id=first["id"], room="tea", seq=3)
+        client.give(b"two\n")
+        second = other.request()
+        assert second["text"] == "two"
+        client.no_more()  # now it waits for the answer, but not for another connection
+        other.tell(kind="message", room="tea", participant="ann", text="last")
+        other.peer.reset()
+        code, lines, errors = client.end()
+        assert code == 1 and "ended before all was said" in errors, (code, errors)
+        told = [json.loads(line) for line in lines]
+        assert [event["kind"] for event in told][:5] == ["welcome", "notice", "notice", "welcome", "notice"], told
+        assert "is gone" in told[1]["text"] and "Connected to" in told[2]["text"], told
+        for event in told[1:3]:
+            assert sorted(event) == ["at", "kind", "text"] and re.fullmatch(r"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z", event["at"])
+
+
+def test_without_input_nothing_is_connected_again():
+    for form in ("--json", "--plain"):
+        with Fake() as server, Filter("-username", "bob", form, server.address, stdin=subprocess.DEVNULL) as client:
+            other = Events(server.accept())
+            if form == "--plain":
+                other.expect_first()
+            other.peer.close()
+            code, _, errors = client.end()
+            assert (code, errors) == (0, ""), (form, code, errors)
+
+
+def test_where_there_was_never_a_server_is_an_error():
+    with Fake() as server:
+        address = server.address
+    for form in ("--json", "--plain"):
+        with Filter("-username", "bob", form, address) as client:
+            code, lines, errors = client.end()
+            assert code == 1 and lines == [] and "Connection refused" in errors, (code, lines, errors)
+
+
+def test_a_room_that_was_joined_while_the_server_was_gone():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        other.peer.reset()
+        terminal.wait("is gone")
+        enter(terminal, "/join tea")
+        enter(terminal, "one")
+        other = events(server, terminal)
+        join = other.request()
+        assert join["op"] == "join" and other.request()["room"] == "tea"
+        other.tell(kind="notice", id=join["id"], room="tea", text="You are in tea, 1 here.")
+        terminal.wait(r"^\[tea\] You\(bob\)>")
 
 
 if __name__ == "__main__":

@@ -307,6 +307,16 @@ TEST(somebody_else_may_tell_a_client_something)
 	stop();
 }
 
+/* A story: while another thread flushed the room, a word to somebody alone overtook what its author had said before. */
+TEST(what_was_said_before_comes_before_words_from_outside)
+{
+	start(1 << 20);
+	say(0, "first");
+	CHECK(outlet_tell_from_outside(outlet, "second\n", 7));
+	CHECK_CONTAINS(seen(), " first\nsecond\n");
+	stop();
+}
+
 TEST(a_client_that_does_not_read_is_told_no_more_from_outside)
 {
 	static char words[1000];

@@ -1,0 +1,26 @@
+/*
+ * The commands that the client carries out itself, of which the server knows nothing or less.
+ *
+ * Threads: the keyboard's.
+ */
+#ifndef TCPCLIENT_COMMANDS_H
+#define TCPCLIENT_COMMANDS_H
+
+#include <stdbool.h>
+
+#include "tcpclient/buffer.h"
+#include "tcpclient/scene.h"
+
+/* CLIENT_VERBS(X) calls X(function, name, arguments, help) for each of them, as CHAT_VERBS does for the server's. */
+#define CLIENT_VERBS(X)                                                                                                \
+	X(ignore, "ignore", "[USER]", "hides what USER says, also the next time you are here; again: no longer; alone: whom") \
+	X(save, "save", "FILE", "writes what was received to a new FILE")                                                  \
+	X(search, "search", "WORDS", "shows what was received with all of these words in it")
+
+/*
+ * Works on a typed line, without its end. Returns whether nothing of it is left for the server; what the person is told is
+ * added to 'out', as lines, in both cases.
+ */
+bool commands_work(struct scene *scene, const char *line, size_t size, struct buffer *out) MUST_CHECK;
+
+#endif

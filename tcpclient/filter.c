@@ -154,6 +154,14 @@ static void on_line(void *context, const char *line, size_t size, const struct h
 	flush_if_much(filter);
 }
 
+static void print_event(struct filter *filter, const char *line, size_t size, const struct event *event)
+{
+	if (event->id < 0) /* a number of our own */
+		event_write_without_id(&filter->out, line, size);
+	else
+		print_line(filter, line, size);
+}
+
 static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
 {
 	struct filter *filter = context;
@@ -162,7 +170,7 @@ static void on_heard(void *context, const char *line, size_t size, const struct 
 	if (scene_is_refusal(event))
 		refuse(filter, event->code, event->text);
 	if (filter->settings->form == FILTER_JSON && !scene_asked_for(event))
-		print_line(filter, line, size);
+		print_event(filter, line, size, event);
 	(void)scene_hear(filter->scene, filter->name, event, request, &filter->out, &fold);
 	if (event->kind == EVENT_NICK && strcmp(event->participant, filter->name) == 0)
 		(void)snprintf(filter->name, sizeof filter->name, "%s", event->text);

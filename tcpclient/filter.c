@@ -46,8 +46,8 @@ struct filter {
 	char name[NAME_SIZE]; /* who we are */
 	char address[NEWS_ADDRESS_SIZE];
 
-	pthread_mutex_t mutex;                /* OUTPUT_LOCK */
-	bool deaf GUARDED_BY(OUTPUT_LOCK);    /* standard output takes nothing any more */
+	pthread_mutex_t mutex;                  /* OUTPUT_LOCK */
+	bool deaf GUARDED_BY(OUTPUT_LOCK);      /* standard output takes nothing any more */
 	bool unwritten GUARDED_BY(OUTPUT_LOCK); /* and that is an error                 */
 };
 
@@ -267,12 +267,8 @@ static void on_event(void *context, enum connection_event event, const char *det
 	}
 }
 
-static const struct connection_listener listener = {.line = on_line,
-	.heard = on_heard,
-	.greet = on_greet,
-	.pause = on_pause,
-	.event = on_event,
-	.again = on_again};
+static const struct connection_listener listener = {
+	.line = on_line, .heard = on_heard, .greet = on_greet, .pause = on_pause, .event = on_event, .again = on_again};
 
 /* Standard input. */
 
@@ -471,7 +467,7 @@ static struct scene *make_scene(const struct filter_settings *wanted, struct out
 	struct scene_settings settings = {.colors = RENDER_NO_COLORS,
 		.room = wanted->room,
 		.highlights = wanted->highlights,
-		.ignored_path = wanted->form == FILTER_PLAIN ? wanted->ignored_path : NULL,
+		.ignored_path = wanted->ignored_path,
 		.outbox = outbox,
 		.plain = true,
 		.unseen = wanted->form == FILTER_JSON};

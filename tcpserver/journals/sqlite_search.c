@@ -9,11 +9,9 @@
 
 #include "common/text.h"
 #include "tcpserver/core/message.h"
+#include "tcpserver/journals/sqlite_rows.h"
 #include "tcpserver/journals/words.h"
 
-/* A place is the room's number and, in the lower bits, the message's. */
-#define SEQ_BITS 36
-#define SEQ_MASK ((INT64_C(1) << SEQ_BITS) - 1)
 #define MILLISECOND_NS INT64_C(1000000)
 
 /* How many rooms one step looks at. */
@@ -21,47 +19,21 @@
 
 /* ---- SQLite. ---- */
 
-static int search_error(int code)
-{
-	switch (code & 0xFF) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_READONLY:
-		return -EROFS;
-	default:
-		return -EIO;
-	}
-}
-
 static int run(sqlite3 *db, const char *sql)
 {
-	return search_error(sqlite3_exec(db, sql, NULL, NULL, NULL));
+	return sqlite_rows_error(sqlite3_exec(db, sql, NULL, NULL, NULL));
 }
 
 static int prepare(sqlite3 *db, const char *sql, sqlite3_stmt **statement)
 {
-	return search_error(sqlite3_prepare_v2(db, sql, -1, statement, NULL));
+	return sqlite_rows_error(sqlite3_prepare_v2(db, sql, -1, statement, NULL));
 }
 
 /* Runs a statement that gives no rows, and makes it ready to run again. */
 static int run_once(sqlite3_stmt *statement)
 {
 	(void)sqlite3_step(statement);
-	return search_error(sqlite3_reset(statement));
-}
-
-static int64_t place_of(int64_t room, int64_t seq)
-{
-	return (int64_t)((uint64_t)room << SEQ_BITS) + seq;
+	return sqlite_rows_error(sqlite3_reset(statement));
 }
 
 /* ---- What is indexed of a message. ---- */
@@ -106,19 +78,11 @@ static char *message_words(const char *participant, const char *text, size_t siz
 	return all;
 }
 
-/* The text of a column, never NULL; "" without memory, too, which shows at the next step. */
-static const char *column_text(sqlite3_stmt *row, int column)
-{
-	const char *text = (const char *)sqlite3_column_text(row, column);
-
-	return text == NULL ? "" : text;
-}
-
 /* Runs 'change', whose parameters are place and words, for a row of (place, kind, participant, text). */
 static int change_index(sqlite3_stmt *change, sqlite3_stmt *row)
 {
-	const char *participant = column_text(row, 2);
-	const char *text = column_text(row, 3);
+	const char *participant = sqlite_rows_text(row, 2);
+	const char *text = sqlite_rows_text(row, 3);
 	char *words;
 
 	if (!is_indexed_kind(sqlite3_column_int64(row, 1)))
@@ -177,7 +141,7 @@ static int index_look(struct sqlite_index *index)
 	if (code == SQLITE_DONE && seen == 0)
 		*index = (struct sqlite_index){.db = index->db};
 	(void)sqlite3_finalize(rooms);
-	return search_error(code);
+	return sqlite_rows_error(code);
 }
 
 /* ---- A step. ---- */
@@ -235,7 +199,7 @@ static int64_t step_indexed(struct index_step *step, int64_t room, int *error)
 	code = sqlite3_step(step->known);
 	if (code == SQLITE_ROW)
 		indexed = sqlite3_column_int64(step->known, 0);
-	*error = search_error(code);
+	*error = sqlite_rows_error(code);
 	(void)sqlite3_reset(step->known);
 	return indexed;
 }
@@ -261,7 +225,7 @@ static int step_messages(struct index_step *step, int64_t *place, int64_t last, 
 	}
 	*done = code == SQLITE_DONE && step->left > 0;
 	(void)sqlite3_reset(step->read);
-	return error != 0 ? error : search_error(code);
+	return error != 0 ? error : sqlite_rows_error(code);
 }
 
 static int step_room(struct index_step *step, int64_t room, bool *done)
@@ -273,9 +237,9 @@ static int step_room(struct index_step *step, int64_t room, bool *done)
 	*done = true;
 	if (error != 0 || indexed < 0 || indexed >= SEQ_MASK)
 		return error;
-	place = place_of(room, indexed);
-	error = step_messages(step, &place, place_of(room, SEQ_MASK), done);
-	if (error != 0 || place == place_of(room, indexed))
+	place = sqlite_place(room, indexed);
+	error = step_messages(step, &place, sqlite_place(room, SEQ_MASK), done);
+	if (error != 0 || place == sqlite_place(room, indexed))
 		return error;
 	(void)sqlite3_bind_int64(step->update, 1, room);
 	(void)sqlite3_bind_int64(step->update, 2, place & SEQ_MASK);
@@ -351,7 +315,7 @@ int sqlite_index_remove(sqlite3 *db, int64_t first_place, int64_t last_place)
 		error = change_index(remove, read);
 	(void)sqlite3_finalize(read);
 	(void)sqlite3_finalize(remove);
-	return error != 0 ? error : search_error(code);
+	return error != 0 ? error : sqlite_rows_error(code);
 }
 
 int sqlite_index_clear(sqlite3 *db)
@@ -403,7 +367,7 @@ static int rooms_add_rows(struct searched_rooms *rooms, sqlite3_stmt *statement)
 		error = rooms_add(rooms, &room);
 	}
 	(void)sqlite3_reset(statement);
-	return error != 0 ? error : search_error(code);
+	return error != 0 ? error : sqlite_rows_error(code);
 }
 
 #define ROOMS_SQL                                                                                                      \
@@ -553,8 +517,8 @@ static void walk_jump(struct walk *walk)
 	const struct searched_room *room = walk_room(walk);
 
 	(void)sqlite3_reset(walk->statement);
-	(void)sqlite3_bind_int64(walk->statement, 2, place_of(walk->rooms->rooms[0].number, 0));
-	(void)sqlite3_bind_int64(walk->statement, 3, place_of(room->number, room->indexed));
+	(void)sqlite3_bind_int64(walk->statement, 2, sqlite_place(walk->rooms->rooms[0].number, 0));
+	(void)sqlite3_bind_int64(walk->statement, 3, sqlite_place(room->number, room->indexed));
 	walk->at = INT64_MAX;
 }
 
@@ -595,7 +559,7 @@ static int walk_all(struct walk *walk)
 		if (walk->left > 0)
 			walk_jump(walk);
 	}
-	return search_error(code);
+	return sqlite_rows_error(code);
 }
 
 /* ---- The query. ---- */
@@ -637,7 +601,7 @@ static int prepare_query(sqlite3 *db, const struct search *search, sqlite3_stmt 
 		return -ENOMEM;
 	error = query[0] == '\0' ? prepare_all(db, statement) : prepare(db, sql, statement);
 	if (error == 0 && query[0] != '\0')
-		error = search_error(sqlite3_bind_text(*statement, 1, query, -1, SQLITE_TRANSIENT));
+		error = sqlite_rows_error(sqlite3_bind_text(*statement, 1, query, -1, SQLITE_TRANSIENT));
 	free(query);
 	return error;
 }
@@ -668,48 +632,13 @@ static int hits_find(struct hits *hits, sqlite3 *db, const struct search *search
 
 /* ---- The page. ---- */
 
-/* A journal keeps clean text, but a damaged one may hold anything. Gives new memory, ended by NUL; NULL without. */
-static char *column_clean(sqlite3_stmt *row, int column, size_t *size)
+static struct message *found_message(sqlite3_stmt *row)
 {
-	const char *text = column_text(row, column);
-	size_t dirty = (size_t)sqlite3_column_bytes(row, column);
-	char *clean = malloc(TEXT_CLEAN_SIZE(dirty) + 1);
+	size_t size;
+	char *label = sqlite_rows_clean(row, 6, &size);
+	struct message *message = label == NULL ? NULL : sqlite_rows_message(row, label);
 
-	if (clean == NULL)
-		return NULL;
-	*size = text_clean(text, dirty, clean);
-	clean[*size] = '\0';
-	return clean;
-}
-
-/* A time in nanoseconds, as near as it can be had. */
-static int64_t nanoseconds_of(int64_t at_ms)
-{
-	int64_t most = INT64_MAX / MILLISECOND_NS;
-
-	return (at_ms > most ? most : at_ms < -most ? -most : at_ms) * MILLISECOND_NS;
-}
-
-/* Makes a message of a row of (place, at, kind, label, participant, text). */
-static struct message *message_of(sqlite3_stmt *row)
-{
-	size_t label_size;
-	size_t name_size;
-	size_t text_size = 0;
-	char *label = column_clean(row, 3, &label_size);
-	char *name = column_clean(row, 4, &name_size);
-	char *text = column_clean(row, 5, &text_size);
-	struct message *message = NULL;
-
-	if (label != NULL && name != NULL && text != NULL)
-		message = message_create((enum message_kind)sqlite3_column_int(row, 2), label, name, text, text_size);
-	if (message != NULL) {
-		message->seq = (uint64_t)(sqlite3_column_int64(row, 0) & SEQ_MASK);
-		message->at_ns = nanoseconds_of(sqlite3_column_int64(row, 1));
-	}
 	free(label);
-	free(name);
-	free(text);
 	return message;
 }
 
@@ -720,19 +649,19 @@ static int found_read(struct found *found, sqlite3_stmt *statement, int64_t plac
 	(void)sqlite3_bind_int64(statement, 1, place);
 	code = sqlite3_step(statement);
 	if (code == SQLITE_ROW) {
-		(void)snprintf(found->room, sizeof found->room, "%s", column_text(statement, 6));
-		found->message = message_of(statement);
+		(void)snprintf(found->room, sizeof found->room, "%s", sqlite_rows_text(statement, 5));
+		found->message = found_message(statement);
 	}
 	(void)sqlite3_reset(statement);
 	if (code != SQLITE_ROW)
-		return code == SQLITE_DONE ? -EIO : search_error(code); /* it was there when it was found */
+		return code == SQLITE_DONE ? -EIO : sqlite_rows_error(code); /* it was there when it was found */
 	return found->message == NULL ? -ENOMEM : 0;
 }
 
 /* Reads the messages of the page. Returns how many, or -errno. */
 static ssize_t page_read(sqlite3 *db, const struct hits *hits, size_t skip, struct found *found)
 {
-	static const char sql[] = "SELECT place, at, kind, coalesce(name, id), participant, text, id"
+	static const char sql[] = "SELECT place, at, kind, participant, text, id, coalesce(name, id)"
 				  " FROM message JOIN room ON number = place >> 36 WHERE place = ?1";
 	sqlite3_stmt *statement = NULL;
 	int error = prepare(db, sql, &statement);

@@ -102,13 +102,11 @@ static void look_at_room(struct check *check, sqlite3_stmt *row)
 
 /* ---- Messages. ---- */
 
-/* The messages of another room begin. Returns its next number; 0 without such a room. */
-static int64_t begin_room(struct check *check, int64_t number)
+/* The number that the next message of the room will have; 0 without such a room. */
+static int64_t next_of(struct check *check, int64_t number)
 {
 	int64_t next = 0;
 
-	check->room = number;
-	check->last = 0;
 	(void)sqlite3_bind_int64(check->find_room, 1, number);
 	if (sqlite3_step(check->find_room) == SQLITE_ROW)
 		next = sqlite3_column_int64(check->find_room, 0);
@@ -116,19 +114,22 @@ static int64_t begin_room(struct check *check, int64_t number)
 	return next;
 }
 
-static void look_at_last(struct check *check, int64_t number)
+static void look_at_last(struct check *check)
 {
-	int64_t last = check->last;
-	int64_t next;
+	int64_t next = next_of(check, check->room);
 
-	if (check->room == 0)
-		return;
-	next = begin_room(check, check->room);
 	if (next == 0)
 		found(check, "there are messages of room %" PRId64 ", which is not there", check->room);
-	else if (next <= last)
+	else if (next <= check->last)
 		found(check, "room %" PRId64 ": its next number is %" PRId64 ", but it has a message %" PRId64, check->room,
-			next, last);
+			next, check->last);
+}
+
+/* The messages of one room are over, those of another, or no more, follow. */
+static void change_room(struct check *check, int64_t number)
+{
+	if (check->room != 0)
+		look_at_last(check);
 	check->room = number;
 	check->last = 0;
 }
@@ -155,7 +156,7 @@ static void look_at_message(struct check *check, sqlite3_stmt *row)
 		return;
 	}
 	if (place >> SEQ_BITS != check->room)
-		look_at_last(check, place >> SEQ_BITS);
+		change_room(check, place >> SEQ_BITS);
 	look_at_hole(check, place & SEQ_MASK);
 	check->last = place & SEQ_MASK;
 	if (sqlite3_column_type(row, 1) != SQLITE_INTEGER || at < 0 || at > AT_MS_MAX)
@@ -177,7 +178,7 @@ static void check_all(struct check *check)
 	check->find_room = check_prepare(check, "SELECT next FROM room WHERE number = ?1");
 	if (check->find_room != NULL) {
 		each_row(check, "SELECT place, at, kind, participant, text FROM message ORDER BY place", look_at_message);
-		look_at_last(check, 0);
+		change_room(check, 0);
 	}
 	(void)sqlite3_finalize(check->find_room);
 }

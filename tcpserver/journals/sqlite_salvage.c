@@ -60,6 +60,7 @@ struct salvage {
 	sqlite3_stmt *add_message;
 	sqlite3_stmt *add_sent;
 	struct sqlite_pages pages;
+	uint64_t taken; /* rows that make sense */
 	uint64_t lost;
 };
 
@@ -197,11 +198,15 @@ static int take_row(const struct sqlite_row *row, void *context)
 {
 	struct salvage *salvage = context;
 
+	salvage->taken++;
 	if (is_message(row))
 		return add_message(salvage, row);
 	if (is_room(row))
 		return add_room(salvage, row);
-	return is_sent(row) ? add_sent(salvage, row) : SQLITE_OK;
+	if (is_sent(row))
+		return add_sent(salvage, row);
+	salvage->taken--;
+	return SQLITE_OK;
 }
 
 /* ---- What became of it. ---- */
@@ -274,7 +279,7 @@ static int salvage_rows(struct salvage *salvage)
 		code = sqlite3_exec(salvage->db, finish, NULL, NULL, NULL);
 	if (code != SQLITE_OK)
 		return salvage_fault(salvage, salvage->to, sqlite3_errmsg(salvage->db));
-	if (sqlite3_total_changes64(salvage->db) == 0)
+	if (salvage->taken == 0)
 		return salvage_fault(salvage, salvage->from, "nothing in it looks like a journal of tcpserver");
 	return report(salvage);
 }

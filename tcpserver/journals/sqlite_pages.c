@@ -435,9 +435,10 @@ static bool is_leaf(const struct sqlite_pages *pages)
 	return pages->page[0] == LEAF && LEAF_HEADER + 2 * big16(pages->page + 3) <= pages->usable;
 }
 
+/* The first byte: of a tree's page (2, 5, 10, 13), of a map of pages (1 to 5), or of the number of an overflow page (0). */
 static bool is_known_page(unsigned char kind)
 {
-	return kind == 0 || kind == 2 || kind == 5 || kind == 10 || kind == LEAF;
+	return kind <= 5 || kind == 10 || kind == LEAF;
 }
 
 static int leaf_each(

@@ -9,28 +9,13 @@
 
 #include "common/text.h"
 #include "tcpserver/core/journal.h"
+#include "tcpserver/journals/sqlite.h"
 #include "tcpserver/journals/sqlite_pages.h"
 #include "tcpserver/journals/sqlite_rows.h"
 
 enum { TEXT_SIZE_MAX = 3 * 65535, ROOM_COLUMNS = 10 /* and one more since version 2 */ };
 
 #define AT_MS_MAX INT64_C(253402300799999) /* the end of the year 9999 */
-
-static const char schema[] =
-	"PRAGMA application_id = 0x74636874; PRAGMA user_version = 2; PRAGMA journal_mode = OFF;"
-	"PRAGMA synchronous = OFF;"
-	"CREATE TABLE room(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, key TEXT UNIQUE,"
-	" creator TEXT NOT NULL, topic TEXT NOT NULL DEFAULT '', capacity INTEGER NOT NULL, flags INTEGER NOT NULL,"
-	" created INTEGER NOT NULL, next INTEGER NOT NULL DEFAULT 1, indexed INTEGER NOT NULL DEFAULT 0);"
-	"CREATE TABLE message(place INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL,"
-	" participant TEXT NOT NULL, text TEXT NOT NULL);"
-	"CREATE TABLE sent(id INTEGER PRIMARY KEY, client BLOB NOT NULL, number INTEGER NOT NULL, place INTEGER NOT NULL,"
-	" at INTEGER NOT NULL, UNIQUE(client, number));"
-	"CREATE TABLE mark(name TEXT, room INTEGER, seq INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(name, room))"
-	" WITHOUT ROWID;"
-	"CREATE INDEX mark_room ON mark(room);"
-	"CREATE VIRTUAL TABLE word USING fts5(words, content='', columnsize=0, tokenize='ascii');"
-	"BEGIN;";
 
 /*
  * After all rows were taken: what was removed stays removed, rooms of which only messages are left come back, numbers go on
@@ -249,7 +234,8 @@ static int report(struct salvage *salvage)
 
 static int prepare_all(struct salvage *salvage)
 {
-	int code = sqlite3_exec(salvage->db, schema, NULL, NULL, NULL);
+	/* If it ends too early, the file is begun anew. */
+	int code = sqlite3_exec(salvage->db, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN", NULL, NULL, NULL);
 
 	if (code == SQLITE_OK)
 		code = sqlite3_prepare_v2(salvage->db,
@@ -293,10 +279,24 @@ static int create_file(struct salvage *salvage, int *descriptor)
 	return *descriptor < 0 ? salvage_fault(salvage, salvage->to, strerror(errno)) : 0;
 }
 
-static int salvage_to_new_file(struct salvage *salvage)
+/* Lets the journal make its tables. */
+static int create_tables(struct salvage *salvage)
 {
-	int descriptor;
-	int result = create_file(salvage, &descriptor);
+	struct sqlite_options options = {.path = salvage->to, .sync = SQLITE_JOURNAL_OFF};
+	struct journal *journal;
+	char fault[500];
+
+	if (sqlite_journal_open(&options, &journal, fault, sizeof fault) != 0) {
+		(void)fprintf(salvage->out, "%s\n", fault);
+		return -1;
+	}
+	journal->ops->destroy(journal);
+	return 0;
+}
+
+static int fill_file(struct salvage *salvage)
+{
+	int result = create_tables(salvage);
 
 	if (result != 0)
 		return result;
@@ -305,6 +305,17 @@ static int salvage_to_new_file(struct salvage *salvage)
 	else
 		result = salvage_rows(salvage);
 	(void)sqlite3_close(salvage->db);
+	return result;
+}
+
+static int salvage_to_new_file(struct salvage *salvage)
+{
+	int descriptor;
+	int result = create_file(salvage, &descriptor);
+
+	if (result != 0)
+		return result;
+	result = fill_file(salvage);
 	if (result == 0 && fsync(descriptor) != 0)
 		result = salvage_fault(salvage, salvage->to, strerror(errno));
 	(void)close(descriptor); /* SQLite has no locks on it any more */

@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/doors/event.h"
+#include "tcpserver/journals/sqlite.h"
 #include "tcpserver/journals/sqlite_export.h"
 #include "tests/check.h"
 #include "tests/tcpserver/journals/database.h"
@@ -244,6 +245,31 @@ TEST(export_import_and_export_give_the_same_bytes)
 	remove_folder();
 }
 
+TEST(the_sqlite_journal_takes_an_archive_in)
+{
+	struct sqlite_options options = {.path = path_of("to.db"), .sync = SQLITE_JOURNAL_OFF};
+	struct journal *journal;
+	const char *report;
+	char fault[500];
+	sqlite3 *from = many_kinds(path_of("from.db"));
+	char *one;
+	char *other;
+
+	CHECK_EQUAL(export(path_of("from.db"), NULL, path_of("first"), &report), 0);
+	CHECK_EQUAL(sqlite_journal_open(&options, &journal, fault, sizeof fault), 0);
+	CHECK_EQUAL(archive_import(journal, path_of("first"), stdout), 0);
+	CHECK_EQUAL(archive_import(journal, path_of("first"), stdout), 1); /* they are there already */
+	journal->ops->destroy(journal);
+	CHECK_EQUAL(export(path_of("to.db"), NULL, path_of("second"), &report), 0);
+	one = read_file(path_of("first"));
+	other = read_file(path_of("second"));
+	CHECK_TEXT(other, one);
+	free(one);
+	free(other);
+	(void)sqlite3_close(from);
+	remove_folder();
+}
+
 TEST(one_room_can_be_exported_by_name_or_id)
 {
 	const char *report;
@@ -299,7 +325,7 @@ TEST(an_archive_is_a_new_file_for_its_owner_alone)
 
 static void check_refused(const char *archive, const char *line, const char *why)
 {
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 	const char *report;
 
 	CHECK_EQUAL(import(db, archive, 0, &report), 1);
@@ -365,7 +391,7 @@ TEST(a_line_that_is_too_long_is_refused)
 
 TEST(a_room_goes_on_only_from_its_next_number)
 {
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 	const char *report;
 
 	CHECK_EQUAL(import(db, ROOM SAY(1) SAY(2), 0, &report), 0);
@@ -386,7 +412,7 @@ TEST(a_room_goes_on_only_from_its_next_number)
 
 TEST(what_the_journal_refuses_ends_the_import)
 {
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 	const char *report;
 
 	CHECK_EQUAL(import(db, ROOM SAY(1) SAY(2) SAY(3), 2, &report), 1);
@@ -398,7 +424,7 @@ TEST(what_the_journal_refuses_ends_the_import)
 
 TEST(an_empty_archive_is_fine)
 {
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 	const char *report;
 
 	CHECK_EQUAL(import(db, "", 0, &report), 0);

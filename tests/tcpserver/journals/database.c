@@ -3,30 +3,59 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/text.h"
+#include "tcpserver/core/journal.h"
+#include "tcpserver/journals/sqlite.h"
 #include "tests/check.h"
 
-static const char schema[] =
-	"PRAGMA application_id = 0x74636874; PRAGMA user_version = 2; PRAGMA journal_mode = WAL;"
-	"PRAGMA synchronous = OFF;"
-	"CREATE TABLE room(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, key TEXT UNIQUE,"
-	" creator TEXT NOT NULL, topic TEXT NOT NULL DEFAULT '', capacity INTEGER NOT NULL, flags INTEGER NOT NULL,"
-	" created INTEGER NOT NULL, next INTEGER NOT NULL DEFAULT 1, indexed INTEGER NOT NULL DEFAULT 0);"
-	"CREATE TABLE message(place INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL,"
-	" participant TEXT NOT NULL, text TEXT NOT NULL);"
-	"CREATE TABLE sent(id INTEGER PRIMARY KEY, client BLOB NOT NULL, number INTEGER NOT NULL, place INTEGER NOT NULL,"
-	" at INTEGER NOT NULL, UNIQUE(client, number));"
-	"CREATE TABLE mark(name TEXT, room INTEGER, seq INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(name, room))"
-	" WITHOUT ROWID;"
-	"CREATE VIRTUAL TABLE word USING fts5(words, content='', columnsize=0, tokenize='ascii');";
+/* The journal itself makes the file. */
+static void make_file(const char *path)
+{
+	struct sqlite_options options = {.path = path, .sync = SQLITE_JOURNAL_OFF};
+	struct journal *journal;
+	char fault[500];
 
-sqlite3 *database_create(const char *path)
+	if (sqlite_journal_open(&options, &journal, fault, sizeof fault) != 0)
+		FAIL("%s", fault);
+	journal->ops->destroy(journal);
+}
+
+static sqlite3 *open_file(const char *path)
 {
 	sqlite3 *db = NULL;
 
 	CHECK_EQUAL(sqlite3_open(path, &db), SQLITE_OK);
-	database_run(db, "%s", schema);
+	database_run(db, "PRAGMA synchronous = OFF; PRAGMA locking_mode = NORMAL");
+	return db;
+}
+
+sqlite3 *database_create(const char *path)
+{
+	make_file(path);
+	return open_file(path);
+}
+
+sqlite3 *database_create_unnamed(void)
+{
+	char folder[] = "/tmp/tcpchat-database-XXXXXX";
+	char path[64];
+	sqlite3 *from;
+	sqlite3 *db = NULL;
+	sqlite3_backup *copy;
+
+	CHECK(mkdtemp(folder) != NULL);
+	(void)snprintf(path, sizeof path, "%s/db", folder);
+	from = database_create(path);
+	database_run(from, "PRAGMA journal_mode = DELETE");
+	CHECK_EQUAL(sqlite3_open(":memory:", &db), SQLITE_OK);
+	copy = sqlite3_backup_init(db, "main", from, "main");
+	CHECK_EQUAL(sqlite3_backup_step(copy, -1), SQLITE_DONE);
+	(void)sqlite3_backup_finish(copy);
+	(void)sqlite3_close(from);
+	(void)unlink(path);
+	(void)rmdir(folder);
 	return db;
 }
 

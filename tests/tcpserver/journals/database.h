@@ -1,5 +1,5 @@
 /*
- * Small SQLite journals for tests, made without the journal.
+ * Small SQLite journals for tests, filled without the journal.
  */
 #ifndef TESTS_TCPSERVER_JOURNALS_DATABASE_H
 #define TESTS_TCPSERVER_JOURNALS_DATABASE_H
@@ -10,8 +10,10 @@
 
 #include "tcpserver/core/message.h"
 
-/* Opens a new journal; 'path' may be ":memory:". */
+/* Makes a new journal and opens its file. */
 sqlite3 *database_create(const char *path);
+/* The same in memory. */
+sqlite3 *database_create_unnamed(void);
 
 /* Runs SQL made as by sqlite3_mprintf(); the test fails if that fails. */
 void database_run(sqlite3 *db, const char *format, ...);

@@ -54,7 +54,7 @@ static const char *found_words(sqlite3 *db, const char *words)
 
 static sqlite3 *tea_and_coffee(void)
 {
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 
 	database_add_room(db, 1, "lobby", LISTED);
 	database_add_room(db, 2, "Kitchen", LISTED);
@@ -185,7 +185,7 @@ TEST(a_step_with_nothing_to_do_writes_nothing)
 
 TEST(rooms_that_are_noted_are_indexed_however_many)
 {
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 	struct sqlite_index index;
 
 	sqlite_index_init(&index, db);
@@ -238,7 +238,7 @@ TEST(an_index_that_was_cleared_is_made_anew)
 
 TEST(a_room_keeps_its_order_when_the_clock_went_back)
 {
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 
 	database_add_room(db, 1, "lobby", LISTED);
 	database_add_room(db, 2, "kitchen", LISTED);
@@ -389,7 +389,7 @@ static const char *places_by_hand(const struct search *search, size_t capacity)
 static sqlite3 *random_journal(bool clock_goes_back)
 {
 	static const char *const people[] = {"bob", "BOB", "\u00C4nn", "Johnny Boi", "a_b-c.d#1"};
-	sqlite3 *db = database_create(":memory:");
+	sqlite3 *db = database_create_unnamed();
 	int64_t next[ROOMS + 1] = {0};
 	int64_t now = 1000;
 

@@ -113,19 +113,15 @@ void database_add_room(sqlite3 *db, int64_t number, const char *name, int flags)
 void database_add(sqlite3 *db, int64_t room, int64_t seq, int64_t at_ms, enum message_kind kind, const char *participant,
 	const char *text)
 {
-	static sqlite3 *prepared_for;
-	static sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 
-	if (prepared_for != db) { /* tests have one database at a time; the statement goes with the process */
-		prepared_for = db;
-		CHECK_EQUAL(sqlite3_prepare_v2(db, "INSERT INTO message VALUES(?1, ?2, ?3, ?4, ?5)", -1, &statement, NULL), 0);
-	}
+	CHECK_EQUAL(sqlite3_prepare_v2(db, "INSERT INTO message VALUES(?1, ?2, ?3, ?4, ?5)", -1, &statement, NULL), 0);
 	(void)sqlite3_bind_int64(statement, 1, room * (INT64_C(1) << 36) + seq);
 	(void)sqlite3_bind_int64(statement, 2, at_ms);
 	(void)sqlite3_bind_int(statement, 3, (int)kind);
 	(void)sqlite3_bind_text(statement, 4, participant, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_text(statement, 5, text, -1, SQLITE_STATIC);
 	CHECK_EQUAL(sqlite3_step(statement), SQLITE_DONE);
-	(void)sqlite3_reset(statement);
+	(void)sqlite3_finalize(statement);
 	database_run(db, "UPDATE room SET next = %lld WHERE number = %lld", (long long)seq + 1, (long long)room);
 }

@@ -61,7 +61,10 @@ static sqlite3 *fill(void)
 
 static void fill_and_close(void)
 {
-	CHECK_EQUAL(sqlite3_close(fill()), SQLITE_BUSY); /* the helper keeps a statement */
+	sqlite3 *db = fill();
+
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* as if the server had died */
+	CHECK_EQUAL(sqlite3_close(db), SQLITE_OK);
 }
 
 /* What 'work' says is a string that stays until the next time. */
@@ -239,7 +242,7 @@ TEST(what_is_no_journal_gives_none)
 	CHECK_CONTAINS(said(check_from, 1), "No such file");
 	file = fopen(from, "w");
 	for (int i = 0; i < 100000; i++)
-		(void)fputc(i * i % 251, file);
+		(void)fputc((int)((long long)i * i % 251), file);
 	(void)fclose(file);
 	CHECK_CONTAINS(said(salvage, SALVAGE_NOTHING), "nothing in it looks like a journal");
 	CHECK_EQUAL(access(to, F_OK), -1);
@@ -259,6 +262,7 @@ TEST(a_journal_that_a_server_uses_is_not_salvaged)
 	CHECK_EQUAL(flock(descriptor, LOCK_EX), 0);
 	CHECK_CONTAINS(said(salvage, SALVAGE_NOTHING), "a server uses it");
 	CHECK_CONTAINS(said(check_from, 0), "no damage"); /* looking does no harm */
+	(void)close(descriptor);
 	end();
 }
 
@@ -291,5 +295,6 @@ TEST(what_makes_no_sense_is_found)
 	CHECK_CONTAINS(said(check_to, 0), "no damage");
 	CHECK_EQUAL(saved("SELECT count(*) FROM message WHERE place >> 36 = 100000"), MESSAGES / 3);
 	CHECK_EQUAL(saved("SELECT next FROM room WHERE number = 3"), 2001);
+	(void)sqlite3_close(db);
 	end();
 }

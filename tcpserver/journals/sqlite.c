@@ -18,6 +18,7 @@ enum {
 	CLOSE_WAIT_MS = 5000,        /* for which open_room() waits for the room to be closed */
 	LIST_MOST = 64,              /* rooms that are listed by one query                  */
 	WRITER_STACK_SIZE = 512 * 1024,
+	RETAIN_DAYS_MOST = 1000000,  /* nothing is that old */
 };
 
 static void sqlite_room_lock(struct journal_room *room) ACQUIRES(JOURNAL_LOCK) UNCHECKED;
@@ -553,13 +554,15 @@ static void sqlite_dispose(struct sqlite_journal *journal)
 {
 	char *path = (char *)(uintptr_t)journal->options.path;
 
+	sqlite_lock(journal);
+	free(journal->queue.items);
+	sqlite_unlock(journal);
 	sqlite_file_unlock(journal->descriptor);
 	sqlite_marks_fini(&journal->marks);
 	mutex_fini(&journal->mutex);
 	(void)pthread_cond_destroy(&journal->work); /* nobody waits any more */
 	(void)pthread_cond_destroy(&journal->space);
 	(void)pthread_cond_destroy(&journal->closed);
-	free(journal->queue.items);
 	free(path);
 	free(journal);
 }
@@ -626,6 +629,8 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 	journal->journal.ops = &sqlite_ops;
 	journal->options = *options;
 	journal->options.path = path;
+	if (options->retain_days > RETAIN_DAYS_MOST)
+		journal->options.retain_days = RETAIN_DAYS_MOST;
 	journal->descriptor = descriptor;
 	journal->batch_ms = clock_ms();
 	mutex_init(&journal->mutex);

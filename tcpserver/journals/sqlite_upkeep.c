@@ -171,7 +171,7 @@ static int upkeep_next_room(struct sqlite_store *store, int64_t after, struct sw
 		id = (const char *)sqlite3_column_text(statement, 1);
 		*swept = (struct swept){
 			.number = sqlite3_column_int64(statement, 0),
-			.flags = (unsigned)sqlite3_column_int64(statement, 2),
+			.flags = (unsigned)sqlite3_column_int64(statement, 2) & STORE_FLAGS,
 			.created_ms = sqlite3_column_int64(statement, 3),
 		};
 		(void)snprintf(swept->id, sizeof swept->id, "%s", id == NULL ? "" : id);
@@ -235,22 +235,25 @@ static int upkeep_sweep_rooms(struct sqlite_journal *journal)
 {
 	struct sqlite_upkeep *upkeep = &journal->upkeep;
 	long long end_ms = clock_ms() + STEP_MS;
-	int count = 0;
+	int deleted = 0;
 	int result = SQLITE_OK;
 
-	for (int i = 0; result == SQLITE_OK && i < ROWS_AT_ONCE && count == 0 && clock_ms() < end_ms; i++) {
+	while (result == SQLITE_OK && deleted < ROWS_AT_ONCE && clock_ms() < end_ms) {
 		struct swept swept;
 		bool found = false;
+		int count = 0;
 
 		result = upkeep_next_room(&journal->store, upkeep->swept, &swept, &found);
+		if (result != SQLITE_OK)
+			break;
 		if (!found) {
 			upkeep_end_sweep(journal);
 			break;
 		}
-		if (result == SQLITE_OK)
-			result = upkeep_sweep_room(journal, &swept, &count);
+		result = upkeep_sweep_room(journal, &swept, &count);
 		if (count < ROWS_AT_ONCE)
 			upkeep->swept = swept.number;
+		deleted += count;
 	}
 	return result;
 }

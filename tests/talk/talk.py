@@ -183,18 +183,21 @@ class Server:
 
     listen       the addresses
     journal      None leaves the option out
+    history      what who comes is shown of what was said before; None leaves the option out
     descriptors  the hard and soft limit of descriptors, or a pair (soft, hard)
     preload      a library for LD_PRELOAD
     log          a descriptor to write the log to, instead of collecting it
     """
 
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal="memory", environment=None, descriptors=None,
-                 preload=None, log=None):
+    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal="memory", history="none", environment=None,
+                 descriptors=None, preload=None, log=None):
         command = [program("TCPSERVER")]
         for place in listen:
             command += ["--listen", place]
         if journal is not None:
             command += ["--journal", journal]
+        if history is not None:
+            command += ["--history", history]
         command += arguments
         changes = dict(environment or {})
         if preload is not None:

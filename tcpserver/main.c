@@ -20,17 +20,23 @@
 #include "tcpserver/core/server.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/journals/memory.h"
+#include "tcpserver/journals/sqlite.h"
 
 enum {
 	EXIT_USAGE = 2,
 	DESCRIPTORS_KEPT = 32, /* for everything that is not a client */
 	MAX_CLIENTS_MOST = 1000000,
 	HISTORY_OPTION_MOST = 1000,
+	RETAIN_MOST = 1000000000,
+	JOURNAL_SIZE = 4096 + 16, /* bytes of "sqlite:" and a path */
+	FAULT_SIZE = 1000,
 };
 
 static struct {
 	struct option_list listen;
-	const char *journal;
+	const char *journal; /* NULL: sqlite:chat.db, see choose_journal() */
+	int sync;
+	const char *retain;
 	long long max_clients; /* 0: as many as there are descriptors */
 	long long max_line;
 	long long max_rooms;
@@ -50,7 +56,7 @@ static struct {
 } settings = {
 	.completions = -1,
 	.listen = {.items = {"[::]:7777"}, .count = 1},
-	.journal = "memory",
+	.retain = "all",
 	.max_line = 65535,
 	.max_rooms = 100000,
 	.name_timeout_s = 60,
@@ -92,12 +98,48 @@ static bool parse_journal(const char *value, size_t *kept)
 	return number >= 1 && number <= MEMORY_JOURNAL_KEPT_MOST;
 }
 
+/* The path in "sqlite:PATH", or NULL. */
+static const char *journal_path(const char *value)
+{
+	return strncmp(value, "sqlite:", 7) == 0 && value[7] != '\0' ? value + 7 : NULL;
+}
+
 static const char *check_journal(const char *value)
 {
 	size_t kept;
 
-	return parse_journal(value, &kept) ? NULL : "memory or memory:N, N messages kept per room, 1 to 100000000";
+	if (journal_path(value) != NULL || parse_journal(value, &kept))
+		return NULL;
+	return "sqlite:FILE, memory, or memory:N, N messages kept per room, 1 to 100000000";
 }
+
+/* Reads "all", "N" (messages of a room) or "Nd" (days). Returns whether it is that. */
+static bool parse_retain(const char *value, long long *count, long long *days)
+{
+	char *end;
+	long long number;
+
+	*count = 0;
+	*days = 0;
+	if (strcmp(value, "all") == 0)
+		return true;
+	errno = 0;
+	number = strtoll(value, &end, 10);
+	if (errno != 0 || value[0] < '1' || value[0] > '9' || number > RETAIN_MOST)
+		return false;
+	*(*end == 'd' ? days : count) = number;
+	return strcmp(end, *end == 'd' ? "d" : "") == 0;
+}
+
+static const char *check_retain(const char *value)
+{
+	long long count;
+	long long days;
+
+	return parse_retain(value, &count, &days) ? NULL : "a number of messages, a number of days as in 30d, or all";
+}
+
+static const char *const sync_words[] = {"full", "normal", "off", NULL}; /* as enum sqlite_sync */
 
 /* Reads a number, "all" (SIZE_MAX) or "none" (0). Returns whether it is that. */
 static bool parse_history(const char *value, size_t *count)
@@ -128,8 +170,13 @@ static const struct option options[] = {
 	{.name = "listen", .argument = "ADDR:PORT", .kind = OPTION_LIST, .value = &settings.listen, .check = check_listen,
 		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included)", .alias = "APP_PORT",
 		.alias_format = "[::]:%s"},
-	{.name = "journal", .argument = "memory[:N]", .kind = OPTION_STRING, .value = &settings.journal,
-		.check = check_journal, .help = "what keeps messages; N of them per room (default memory:10000)"},
+	{.name = "journal", .argument = "JOURNAL", .kind = OPTION_STRING, .value = &settings.journal,
+		.check = check_journal,
+		.help = "what keeps messages: sqlite:FILE (default sqlite:chat.db), or memory[:N], the last N of each room"},
+	{.name = "sync", .argument = "full|normal|off", .kind = OPTION_CHOICE, .value = &settings.sync, .choices = sync_words,
+		.help = "full (default): what anybody saw survives a power cut; normal, off: it may not, but is written faster"},
+	{.name = "retain", .argument = "N|Nd|all", .kind = OPTION_STRING, .value = &settings.retain, .check = check_retain,
+		.help = "how much is kept: the last N messages of a room, those of the last N days, or all (default)"},
 	{.name = "max-clients", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_clients, .least = 1,
 		.most = MAX_CLIENTS_MOST, .help = "clients at a time (default: what the limit of open files allows)"},
 	{.name = "max-line", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.max_line, .least = 64,
@@ -347,6 +394,56 @@ static bool read_password(const char *path, char *password, int size)
 	return true;
 }
 
+/* ---- The journal. ---- */
+
+/* Without the option: chat.db in the state directory, if the system gives one (systemd's StateDirectory=), or else here. */
+static const char *choose_journal(void)
+{
+	static char chosen[JOURNAL_SIZE];
+	const char *directory = getenv("STATE_DIRECTORY");
+
+	if (settings.journal != NULL)
+		return settings.journal;
+	if (directory == NULL || directory[0] != '/')
+		return "sqlite:chat.db";
+	(void)snprintf(chosen, sizeof chosen, "sqlite:%s/chat.db", directory);
+	return chosen;
+}
+
+static struct journal *open_sqlite_journal(const char *path)
+{
+	struct sqlite_options wanted = {.path = path, .sync = (enum sqlite_sync)settings.sync};
+	struct journal *journal = NULL;
+	char fault[FAULT_SIZE];
+
+	(void)parse_retain(settings.retain, &wanted.retain_count, &wanted.retain_days); /* looked at by check_retain() */
+	if (sqlite_journal_open(&wanted, &journal, fault, sizeof fault) != 0)
+		(void)fprintf(stderr, "tcpserver: %s\n", fault);
+	return journal;
+}
+
+static struct journal *open_memory_journal(const char *value)
+{
+	size_t kept = MEMORY_JOURNAL_KEPT;
+	struct journal *journal;
+
+	(void)parse_journal(value, &kept); /* looked at by check_journal() */
+	journal = memory_journal_create(kept);
+	if (journal == NULL)
+		(void)fprintf(stderr, "tcpserver: no memory\n");
+	return journal;
+}
+
+/* NULL when there is none; what is wrong was said then. */
+static struct journal *open_journal(void)
+{
+	const char *value = choose_journal();
+	const char *path = journal_path(value);
+
+	log_event(LOG_INFO, "journal", "kept in", value, NULL);
+	return path == NULL ? open_memory_journal(value) : open_sqlite_journal(path);
+}
+
 static void fill_talk(struct talk *talk)
 {
 	talk->door = &line_door;
@@ -384,7 +481,6 @@ int main(int argc, char **argv)
 {
 	static struct server server;
 	struct journal *journal;
-	size_t kept = MEMORY_JOURNAL_KEPT;
 	int status;
 
 	read_options(argc, argv);
@@ -394,12 +490,9 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (!open_listeners(&server))
 		return EXIT_FAILURE;
-	(void)parse_journal(settings.journal, &kept); /* looked at by check_journal() */
-	journal = memory_journal_create(kept);
-	if (journal == NULL) {
-		(void)fprintf(stderr, "tcpserver: no memory\n");
+	journal = open_journal();
+	if (journal == NULL)
 		return EXIT_FAILURE;
-	}
 	status = run(&server, journal);
 	journal->ops->destroy(journal);
 	return status;

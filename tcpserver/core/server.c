@@ -14,7 +14,7 @@
 #include "tcpserver/core/session.h"
 
 enum {
-	CLIENT_STACK_SIZE = 64 * 1024, /* bytes; a client's thread uses a tenth of it */
+	CLIENT_STACK_SIZE = 256 * 1024, /* bytes; room for a look into the journal; what is not used costs nothing */
 	PAUSE_MS = 200,                /* after accept() found no descriptor          */
 	ACCEPT_BATCH = 64,             /* connections taken before signals are looked at again */
 };

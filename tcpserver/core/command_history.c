@@ -97,7 +97,7 @@ static void tell_end(struct session *session, const struct history *history)
 
 	if (history->failed)
 		session_error(session, "journal-unreadable", "the journal cannot be read now; try again later");
-	else if (history->first <= 1)
+	else if (history->first <= 1 || room_find_said(history->room, history->first, 1) == 0)
 		session_notice_in(session, history->room, "%llu messages, from the first one on", (unsigned long long)history->shown);
 	else
 		session_notice_in(session, history->room, "%llu messages; /history %llu before %llu shows what was said before",

@@ -114,6 +114,7 @@ def run_server(*arguments, environment=None, seconds=DEADLINE):
     done = subprocess.run(
         [program("TCPSERVER"), *arguments],
         env=clean_environment(environment),
+        cwd=empty_folder(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=seconds,
@@ -182,7 +183,7 @@ class Server:
     have reported anything, at whatever place in the block the test ended.
 
     listen       the addresses
-    journal      None leaves the option out
+    journal      None leaves the option out: then the server keeps a file in a folder of its own
     history      what who comes is shown of what was said before; None leaves the option out
     descriptors  the hard and soft limit of descriptors, or a pair (soft, hard)
     preload      a library for LD_PRELOAD
@@ -212,9 +213,11 @@ class Server:
 
         self.clients = []
         self.checked = False
+        self.folder = tempfile.TemporaryDirectory(prefix="tcpchat-server-") if journal is None else None
         self.process = subprocess.Popen(
             command,
             env=clean_environment(changes),
+            cwd=None if self.folder is None else self.folder.name,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if log is None else log,
@@ -248,6 +251,8 @@ class Server:
                 self.process.kill()
                 self.process.wait()
             self.log.join()
+            if self.folder is not None:
+                self.folder.cleanup()
             if kind is not None:
                 print(f"--- the last lines of the server's log (it ended with {self.process.returncode}):")
                 print("\n".join(self.log.lines[-40:] if not self.sanitizer_reports() else self.log.lines[-300:]))

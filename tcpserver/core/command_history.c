@@ -94,14 +94,18 @@ static bool show_page(struct session *session, struct history *history)
 static void tell_end(struct session *session, const struct history *history)
 {
 	unsigned long long count = history->count;
+	unsigned long long shown = history->shown;
+	const char *plural = shown == 1 ? "" : "s";
 
 	if (history->failed)
 		session_error(session, "journal-unreadable", "the journal cannot be read now; try again later");
+	else if (shown == 0)
+		session_notice_in(session, history->room, "nothing was said before");
 	else if (history->first <= 1 || room_find_said(history->room, history->first, 1) == 0)
-		session_notice_in(session, history->room, "%llu messages, from the first one on", (unsigned long long)history->shown);
+		session_notice_in(session, history->room, "%llu message%s, from the first one on", shown, plural);
 	else
-		session_notice_in(session, history->room, "%llu messages; /history %llu before %llu shows what was said before",
-			(unsigned long long)history->shown, count, (unsigned long long)history->first);
+		session_notice_in(session, history->room, "%llu message%s; /history %llu before %llu shows what was said before", shown,
+			plural, count, (unsigned long long)history->first);
 }
 
 void command_history(struct session *session, const char *arguments)

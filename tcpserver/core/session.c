@@ -517,10 +517,10 @@ enum session_step session_go(struct session *session, struct room *room, const s
 	room_release(room);
 	if (step != SESSION_WENT)
 		return step;
-	session_add_place(session, member);
 	room_flush(member->room);
 	if (before != NULL && !session->door->many_rooms)
 		session_leave(session, before, "for another room");
+	session_add_place(session, member); /* last: what was said there before is read behind the words that one is there */
 	return SESSION_WENT;
 }
 

@@ -553,13 +553,15 @@ static void sqlite_dispose(struct sqlite_journal *journal)
 {
 	char *path = (char *)(uintptr_t)journal->options.path;
 
+	sqlite_lock(journal);
+	free(journal->queue.items);
+	sqlite_unlock(journal);
 	sqlite_file_unlock(journal->descriptor);
 	sqlite_marks_fini(&journal->marks);
 	mutex_fini(&journal->mutex);
 	(void)pthread_cond_destroy(&journal->work); /* nobody waits any more */
 	(void)pthread_cond_destroy(&journal->space);
 	(void)pthread_cond_destroy(&journal->closed);
-	free(journal->queue.items);
 	free(path);
 	free(journal);
 }

@@ -132,15 +132,15 @@ int sqlite_store_open(struct sqlite_store *store, const char *path, enum store_u
 	return result;
 }
 
-/* auto_vacuum counts for a file that is still empty; in all others it says what they have. */
-int sqlite_store_start_writing(struct sqlite_store *store)
+/* Whether space can be given back is decided when the file is empty; to set it again would write to the file. */
+int sqlite_store_start_writing(struct sqlite_store *store, bool empty)
 {
 	char sql[160];
 	int result;
 
 	(void)sqlite3_wal_hook(store->connection, store_note_log, store);
-	(void)snprintf(sql, sizeof sql, "PRAGMA journal_size_limit = %d; PRAGMA cache_size = -%d; PRAGMA auto_vacuum = INCREMENTAL",
-		LOG_KEPT_MOST, WRITER_CACHE_KIB);
+	(void)snprintf(sql, sizeof sql, "PRAGMA journal_size_limit = %d; PRAGMA cache_size = -%d%s", LOG_KEPT_MOST,
+		WRITER_CACHE_KIB, empty ? "; PRAGMA auto_vacuum = INCREMENTAL" : "");
 	result = sqlite3_exec(store->connection, sql, NULL, NULL, NULL);
 	if (result == SQLITE_OK)
 		result = sqlite3_exec(store->connection, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);

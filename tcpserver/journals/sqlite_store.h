@@ -106,7 +106,7 @@ struct store_opened {
 /* Opens the file, which has to exist. When it fails, the store is not open. */
 int sqlite_store_open(struct sqlite_store *store, const char *path, enum store_use use, enum sqlite_sync sync) MUST_CHECK;
 /* Makes a store that was opened to write ready for it. The file is the journal's own, or empty. */
-int sqlite_store_start_writing(struct sqlite_store *store) MUST_CHECK;
+int sqlite_store_start_writing(struct sqlite_store *store, bool empty) MUST_CHECK;
 /* Closes it, if it is open. */
 void sqlite_store_close(struct sqlite_store *store);
 /* A positive errno for a result of this store. */

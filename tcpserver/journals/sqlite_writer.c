@@ -54,7 +54,7 @@ static int writer_reopen(struct sqlite_journal *journal)
 		return SQLITE_CANTOPEN;
 	result = sqlite_store_open(&journal->store, journal->options.path, STORE_WRITES, journal->options.sync);
 	if (result == SQLITE_OK)
-		result = sqlite_store_start_writing(&journal->store);
+		result = sqlite_store_start_writing(&journal->store, false);
 	if (result != SQLITE_OK)
 		sqlite_store_close(&journal->store);
 	return result;
@@ -438,6 +438,10 @@ static void writer_do_upkeep(struct sqlite_journal *journal)
 	bool more = false;
 	int result = writer_reopen(journal);
 
+	if (result == SQLITE_OK && !sqlite_file_is_there(journal->options.path, journal->descriptor)) {
+		result = SQLITE_CANTOPEN; /* what is written now would be lost */
+		sqlite_store_close(&journal->store);
+	}
 	if (result == SQLITE_OK && (journal->failure == 0 || now_ms >= journal->next_try_ms))
 		result = sqlite_upkeep_step(journal, &more);
 	if (result != SQLITE_OK) {

@@ -113,15 +113,17 @@ void command_history(struct session *session, const char *arguments)
 	struct history history = {.room = session->place->room, .count = HISTORY_USUAL, .before = UINT64_MAX};
 	const char *start = arguments;
 	struct member *place = session->place;
+	bool right = take_history(&history, &arguments);
 
-	if (take_history(&history, &arguments) && command_take_keyword(&arguments, "in")) {
+	if (right && command_take_keyword(&arguments, "in")) {
+		right = arguments[0] != '\0';
 		place = command_take_place(session, "history", &arguments);
 		if (place == NULL)
 			return;
 		history = (struct history){.room = place->room, .count = HISTORY_USUAL, .before = UINT64_MAX};
 		(void)take_history(&history, &start); /* a date is another number there */
 	}
-	if (arguments[0] != '\0' || history.count < 1 || history.count > HISTORY_MOST) {
+	if (!right || arguments[0] != '\0') {
 		session_error(session, "usage",
 			"/history takes [N] [before NUMBER or DATE] [in ROOM], N from 1 to %d; type /history 20 before 2026-11-21",
 			HISTORY_MOST);

@@ -122,6 +122,16 @@ def run_server(*arguments, environment=None, seconds=DEADLINE):
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
+def on_each_journal(test):
+    """Runs a test with each kind of journal, whose option it is given."""
+    @functools.wraps(test)
+    def run():
+        for journal in ("memory", "sqlite:chat.db"):
+            print(f"with --journal {journal}:", flush=True)
+            test(journal)
+    return run
+
+
 class Lines:
     """Collects the lines of a pipe in a thread of its own, so that whoever writes them never waits."""
 
@@ -183,7 +193,7 @@ class Server:
     have reported anything, at whatever place in the block the test ended.
 
     listen       the addresses
-    journal      None leaves the option out: then the server keeps a file in a folder of its own
+    journal      None leaves the option out; a file without a folder is in one of the server's own
     history      what who comes is shown of what was said before; None leaves the option out
     descriptors  the hard and soft limit of descriptors, or a pair (soft, hard)
     preload      a library for LD_PRELOAD
@@ -213,7 +223,9 @@ class Server:
 
         self.clients = []
         self.checked = False
-        self.folder = tempfile.TemporaryDirectory(prefix="tcpchat-server-") if journal is None else None
+        self.folder = None
+        if journal is None or re.fullmatch("sqlite:[^/]+", journal):
+            self.folder = tempfile.TemporaryDirectory(prefix="tcpchat-server-")
         self.process = subprocess.Popen(
             command,
             env=clean_environment(changes),

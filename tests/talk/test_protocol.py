@@ -193,7 +193,7 @@ def as_new_client(block):
 
 
 def as_a_session(block):
-    with Server(journal=None) as server:
+    with Server() as server:
         client = server.connect()
         client.say('{"op":"session","session":"00112233445566778899aabbccddeeff","name":"bob"}')
         client.line()

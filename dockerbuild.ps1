@@ -13,7 +13,8 @@ Usage: ./dockerbuild.ps1 server          build the server and run it, reachable 
        ./dockerbuild.ps1 client [NAME]   build the client and run it as NAME; asks for a name if none is given
        ./dockerbuild.ps1 -Help
 
-The containers meet in the docker network goTCPnet (192.168.111.0/24), the server at 192.168.111.111.
+The containers meet in the docker network goTCPnet (192.168.111.0/24), the server at 192.168.111.111. What is said is
+kept in the docker volume gotcpdata; to forget it: docker volume rm gotcpdata
 DOCKER_BUILD_ARGS in the environment is given to docker build, as in
   $env:DOCKER_BUILD_ARGS = '--network=host'; ./dockerbuild.ps1 server
 '@
@@ -86,7 +87,7 @@ function Start-Server {
     Assert-Network
     Build-Image server
     docker run --rm --name gotcpserver --network goTCPnet --ip 192.168.111.111 -p 7777:7777 `
-        --read-only --cap-drop ALL gotcpserver
+        --read-only --cap-drop ALL --volume gotcpdata:/var/lib/tcpchat gotcpserver
     Complete-Run ('If it speaks of a port, another program uses 7777: find it with docker ps. ' +
         'If it speaks of an address, another container has 192.168.111.111: docker network inspect goTCPnet')
 }

@@ -11,7 +11,8 @@ Usage: ./dockerbuild.sh server          build the server and run it, reachable a
        ./dockerbuild.sh client [NAME]   build the client and run it as NAME; asks for a name if none is given
        ./dockerbuild.sh --help
 
-The containers meet in the docker network goTCPnet (192.168.111.0/24), the server at 192.168.111.111.
+The containers meet in the docker network goTCPnet (192.168.111.0/24), the server at 192.168.111.111. What is said is
+kept in the docker volume gotcpdata; to forget it: docker volume rm gotcpdata
 DOCKER_BUILD_ARGS in the environment is given to docker build, as in
   DOCKER_BUILD_ARGS=--network=host ./dockerbuild.sh server
 END
@@ -79,7 +80,7 @@ run_server() {
 	require_network
 	build server
 	docker run --rm --name gotcpserver --network goTCPnet --ip 192.168.111.111 -p 7777:7777 \
-		--read-only --cap-drop ALL gotcpserver || status=$?
+		--read-only --cap-drop ALL --volume gotcpdata:/var/lib/tcpchat gotcpserver || status=$?
 	ended "$status" "If it speaks of a port, another program uses 7777: find it with docker ps, or ss -ltnp. \
 If it speaks of an address, another container has 192.168.111.111: docker network inspect goTCPnet"
 }

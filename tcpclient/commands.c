@@ -140,8 +140,9 @@ static bool suggest(struct work *work, const char *line)
 	for (const struct command *command = commands; command->name != NULL; command++) {
 		if (strlen(command->name) == size && strncasecmp(command->name, line + 1, size) == 0) {
 			say(work, RENDER_WARNING,
-				"! unknown-command: there is no command /%.*s; did you mean /%s? //%.*s says it as text", (int)size,
-				line + 1, command->name, (int)size, line + 1);
+				"! unknown-command: there is no command /%.*s; did you mean /%s? //%.*s says it as "
+				"text",
+				(int)size, line + 1, command->name, (int)size, line + 1);
 			return true;
 		}
 	}

@@ -94,6 +94,25 @@ bool event_read(struct event *event, const char *line, size_t size)
 	return true;
 }
 
+void event_write_without_id(struct buffer *out, const char *line, size_t size)
+{
+	json_t *object = json_loadb(line, size, 0, NULL);
+	char *text;
+
+	if (!json_is_object(object)) {
+		json_decref(object);
+		return;
+	}
+	(void)json_object_del(object, "id"); /* it may have none */
+	text = json_dumps(object, JSON_COMPACT);
+	if (text == NULL)
+		abort(); /* no memory: see buffer.h */
+	buffer_add_text(out, text);
+	buffer_add_text(out, "\n");
+	free(text);
+	json_decref(object);
+}
+
 void event_write_notice(struct buffer *out, const char *text)
 {
 	long long now_ns = clock_wall_ns();

@@ -50,6 +50,9 @@ struct event {
 bool event_read(struct event *event, const char *line, size_t size) MUST_CHECK;
 void event_fini(struct event *event);
 
+/* Adds an event, a line that was made clean, with its LF but without its "id"; nothing when it is no event any more. */
+void event_write_without_id(struct buffer *out, const char *line, size_t size);
+
 /* Adds a notice with a clean text, as a server would tell it now, with its LF. */
 void event_write_notice(struct buffer *out, const char *text);
 

@@ -46,8 +46,8 @@ struct filter {
 	char name[NAME_SIZE]; /* who we are */
 	char address[NEWS_ADDRESS_SIZE];
 
-	pthread_mutex_t mutex;                /* OUTPUT_LOCK */
-	bool deaf GUARDED_BY(OUTPUT_LOCK);    /* standard output takes nothing any more */
+	pthread_mutex_t mutex;                  /* OUTPUT_LOCK */
+	bool deaf GUARDED_BY(OUTPUT_LOCK);      /* standard output takes nothing any more */
 	bool unwritten GUARDED_BY(OUTPUT_LOCK); /* and that is an error                 */
 };
 
@@ -154,6 +154,14 @@ static void on_line(void *context, const char *line, size_t size, const struct h
 	flush_if_much(filter);
 }
 
+static void print_event(struct filter *filter, const char *line, size_t size, const struct event *event)
+{
+	if (event->id < 0) /* a number of our own */
+		event_write_without_id(&filter->out, line, size);
+	else
+		print_line(filter, line, size);
+}
+
 static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
 {
 	struct filter *filter = context;
@@ -162,7 +170,7 @@ static void on_heard(void *context, const char *line, size_t size, const struct 
 	if (scene_is_refusal(event))
 		refuse(filter, event->code, event->text);
 	if (filter->settings->form == FILTER_JSON && !scene_asked_for(event))
-		print_line(filter, line, size);
+		print_event(filter, line, size, event);
 	(void)scene_hear(filter->scene, filter->name, event, request, &filter->out, &fold);
 	if (event->kind == EVENT_NICK && strcmp(event->participant, filter->name) == 0)
 		(void)snprintf(filter->name, sizeof filter->name, "%s", event->text);
@@ -259,12 +267,8 @@ static void on_event(void *context, enum connection_event event, const char *det
 	}
 }
 
-static const struct connection_listener listener = {.line = on_line,
-	.heard = on_heard,
-	.greet = on_greet,
-	.pause = on_pause,
-	.event = on_event,
-	.again = on_again};
+static const struct connection_listener listener = {
+	.line = on_line, .heard = on_heard, .greet = on_greet, .pause = on_pause, .event = on_event, .again = on_again};
 
 /* Standard input. */
 
@@ -463,7 +467,7 @@ static struct scene *make_scene(const struct filter_settings *wanted, struct out
 	struct scene_settings settings = {.colors = RENDER_NO_COLORS,
 		.room = wanted->room,
 		.highlights = wanted->highlights,
-		.ignored_path = wanted->form == FILTER_PLAIN ? wanted->ignored_path : NULL,
+		.ignored_path = wanted->ignored_path,
 		.outbox = outbox,
 		.plain = true,
 		.unseen = wanted->form == FILTER_JSON};

@@ -24,7 +24,7 @@ struct filter_settings {
 	const char *room;  /* to join, or NULL                            */
 	enum filter_form form;
 	const struct option_list *highlights; /* words that stand out, in FILTER_PLAIN      */
-	const char *ignored_path;             /* of ignored people, in FILTER_PLAIN, or NULL */
+	const char *ignored_path;             /* of ignored people, or NULL                */
 };
 
 /*

@@ -217,12 +217,13 @@ static enum filter_form choose_form(void)
 
 static int run_filter(const struct net_place *place)
 {
-	char *ignored_path = state_ignored_path(place);
+	enum filter_form form = choose_form();
+	char *ignored_path = form == FILTER_PLAIN ? state_ignored_path(place) : NULL;
 	struct filter_settings filter = {.place = *place,
 		.name = settings.name,
 		.lines = settings.lines,
 		.room = settings.room,
-		.form = choose_form(),
+		.form = form,
 		.highlights = &settings.highlights,
 		.ignored_path = ignored_path};
 	int exit_code = filter_run(&filter);

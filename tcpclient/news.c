@@ -14,7 +14,8 @@ enum render_tone news_add(struct buffer *out, enum connection_event event, const
 	switch (event) {
 	case CONNECTION_UNREACHABLE:
 		buffer_add_format(out,
-			"Error while connecting %s(protocol: tcp): %s. Is the server running? Trying again; what you type waits.",
+			"Error while connecting %s(protocol: tcp): %s. Is the server running? Trying again; what you "
+			"type waits.",
 			address, detail);
 		break;
 	case CONNECTION_MADE:
@@ -28,7 +29,8 @@ enum render_tone news_add(struct buffer *out, enum connection_event event, const
 		break;
 	case CONNECTION_FORGOT:
 		buffer_add_format(out,
-			"Your last lines (%s) may not have arrived, and this server cannot tell: send them again if they are "
+			"Your last lines (%s) may not have arrived, and this server cannot tell: send them again if "
+			"they are "
 			"missing.",
 			detail);
 		break;

@@ -408,6 +408,11 @@ static void learn(struct scene *scene, const char *name, const struct event *eve
 	}
 }
 
+static bool is_quiet(long long id)
+{
+	return (id < 0 && id > ID_JOIN) || id < OUTBOX_QUIET; /* where we are again is told */
+}
+
 /* What we asked ourselves. Returns whether the person need not see the answer. */
 static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
 {
@@ -423,17 +428,17 @@ static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRE
 		on_gone(scene, scene->asked.items[place].name);
 		return false;
 	}
-	return event->id > ID_JOIN || event->id < OUTBOX_QUIET; /* where we are again is told */
+	return is_quiet(event->id);
 }
 
 bool scene_asked_for(const struct event *event)
 {
-	return event->id < 0 || (event->kind == EVENT_PONG && event->id == 0);
+	return is_quiet(event->id) || (event->kind == EVENT_PONG && event->id == 0);
 }
 
 bool scene_is_refusal(const struct event *event)
 {
-	return event->kind == EVENT_ERROR && (event->id >= 0 || (event->id <= ID_JOIN && event->id >= OUTBOX_QUIET));
+	return event->kind == EVENT_ERROR && !is_quiet(event->id);
 }
 
 static bool is_called(const struct scene *scene, const char *name, const struct event *event)

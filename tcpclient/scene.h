@@ -59,7 +59,8 @@ void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out);
 enum scene_call scene_hear(struct scene *scene, const char *name, const struct event *event, const char *request,
 	struct buffer *out, enum scene_fold *fold);
 
-/* Whether an event answers what was asked by the scene itself or by the connection, not by a typed line. */
+/* Whether an event means something to the scene or the connection alone, which asked for it; that we are in a room (again)
+ * means something to others, too, though not its number. */
 bool scene_asked_for(const struct event *event);
 
 /* Whether an event refuses something that was wanted: not a detail of what was asked by the scene itself. */

@@ -412,12 +412,12 @@ static const char *choose_journal(void)
 
 static struct journal *open_sqlite_journal(const char *path)
 {
-	struct sqlite_options options = {.path = path, .sync = (enum sqlite_sync)settings.sync};
+	struct sqlite_options wanted = {.path = path, .sync = (enum sqlite_sync)settings.sync};
 	struct journal *journal = NULL;
 	char fault[FAULT_SIZE];
 
-	(void)parse_retain(settings.retain, &options.retain_count, &options.retain_days); /* looked at by check_retain() */
-	if (sqlite_journal_open(&options, &journal, fault, sizeof fault) != 0)
+	(void)parse_retain(settings.retain, &wanted.retain_count, &wanted.retain_days); /* looked at by check_retain() */
+	if (sqlite_journal_open(&wanted, &journal, fault, sizeof fault) != 0)
 		(void)fprintf(stderr, "tcpserver: %s\n", fault);
 	return journal;
 }

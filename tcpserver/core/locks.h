@@ -16,5 +16,9 @@ extern struct lock_class FLUSH_LOCK ACQUIRED_AFTER(ROOMS_LOCK);       /* one roo
 extern struct lock_class JOURNAL_LOCK ACQUIRED_AFTER(FLUSH_LOCK);     /* one room's order of messages           */
 extern struct lock_class ROOM_LOCK ACQUIRED_AFTER(JOURNAL_LOCK);      /* one room's ends of logs, its topic     */
 extern struct lock_class OUTLET_LOCK ACQUIRED_AFTER(ROOM_LOCK);       /* one client's outbox and cursors        */
+extern struct lock_class JOURNAL_QUEUE_LOCK ACQUIRED_AFTER(OUTLET_LOCK); /* what waits for a journal's writer   */
+extern struct lock_class JOURNAL_MARKS_LOCK ACQUIRED_AFTER(JOURNAL_QUEUE_LOCK); /* marks not written yet        */
+extern struct lock_class JOURNAL_READERS_LOCK ACQUIRED_AFTER(JOURNAL_MARKS_LOCK); /* a journal's connections    */
+extern struct lock_class JOURNAL_CHECKPOINTS_LOCK ACQUIRED_AFTER(JOURNAL_READERS_LOCK); /* how long a journal's log is */
 
 #endif

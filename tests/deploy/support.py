@@ -57,6 +57,7 @@ class Checkout:
             os.environ,
             PATH=f"{self.tools}:{os.environ['PATH']}",
             XDG_RUNTIME_DIR=str(self.runtime),
+            XDG_STATE_HOME=str(self.folder / "state"),
         )
 
     def __enter__(self):

@@ -11,7 +11,7 @@ INSPECT_NETWORK = ["network", "inspect", "--format", "{{range .IPAM.Config}}{{.S
 CREATE_NETWORK = ["network", "create", "--subnet", "192.168.111.0/24", "goTCPnet"]
 RUN_SERVER = (
     "run --rm --name gotcpserver --network goTCPnet --ip 192.168.111.111 -p 7777:7777"
-    " --read-only --cap-drop ALL gotcpserver"
+    " --read-only --cap-drop ALL --volume gotcpdata:/var/lib/tcpchat gotcpserver"
 ).split()
 
 

@@ -64,3 +64,31 @@ TEST(what_is_no_object_is_no_event)
 		CHECK(!read_text(&event, *line));
 	event_fini(&event);
 }
+
+TEST(an_event_is_written_without_its_number)
+{
+	static const char line[] = "{\"kind\": \"notice\", \"id\": -100, \"text\": \"a\\\"b\", \"more\": [1, {\"id\": 2}]}";
+	struct buffer out = {0};
+
+	event_write_without_id(&out, line, sizeof line - 1);
+	event_write_without_id(&out, "[1]", 3);
+	event_write_without_id(&out, "{\"a\":", 5);
+	buffer_add(&out, "", 1);
+	CHECK_TEXT(out.bytes, "{\"kind\":\"notice\",\"text\":\"a\\\"b\",\"more\":[1,{\"id\":2}]}\n");
+	buffer_fini(&out);
+}
+
+TEST(a_notice_of_our_own_is_an_event)
+{
+	struct event event = {.id = 1};
+	struct buffer out = {0};
+
+	event_write_notice(&out, "it said \"no\"");
+	CHECK(event_read(&event, out.bytes, out.size - 1));
+	CHECK_EQUAL(event.kind, EVENT_NOTICE);
+	CHECK_TEXT(event.text, "it said \"no\"");
+	CHECK(event.at > 1600000000);
+	CHECK_EQUAL(event.id, 0);
+	event_fini(&event);
+	buffer_fini(&out);
+}

@@ -289,8 +289,10 @@ class Filter:
 
     def __init__(self, *arguments, stdin=subprocess.PIPE, environment=None, stdout=None):
         self.output = tempfile.TemporaryFile()
+        self.folder = tempfile.TemporaryDirectory(prefix="tcpclient-")
+        environment = {"XDG_STATE_HOME": self.folder.name, **(environment or {})}
         self.process = subprocess.Popen([program("TCPCLIENT"), *map(str, arguments)], stdin=stdin, stdout=stdout or self.output,
-                                        stderr=subprocess.PIPE, env=clean_environment(environment or {}))
+                                        stderr=subprocess.PIPE, env=clean_environment(environment))
 
     def __enter__(self):
         return self
@@ -300,6 +302,7 @@ class Filter:
             self.process.kill()
         self.process.communicate()
         self.output.close()
+        self.folder.cleanup()
 
     def give(self, data):
         self.process.stdin.write(data)

@@ -446,7 +446,9 @@ def test_json_hides_what_the_client_asks_by_itself():
         other.peer.close()
         code, lines, errors = client.end()
         assert (code, errors) == (0, ""), (code, errors)
-        assert [json.loads(line)["kind"] for line in lines] == ["welcome", "pong"], lines
+        told = [json.loads(line) for line in lines]
+        assert [event["kind"] for event in told] == ["welcome", "notice", "pong"], lines
+        assert told[1] == {"kind": "notice", "room": "tea", "text": "You are in tea, 1 here."}, lines
     with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address,
                                   stdin=subprocess.DEVNULL) as client:
         other = Events(server.accept())
@@ -454,7 +456,8 @@ def test_json_hides_what_the_client_asks_by_itself():
         assert other.request()["op"] == "switch"
         other.peer.close()
         code, lines, errors = client.end()
-        assert code == 1 and "room-full: tea is full" in errors and len(lines) == 1, (code, lines, errors)
+        assert json.loads(lines[1]) == {"kind": "error", "code": "room-full", "text": "tea is full"}, lines
+        assert code == 1 and "room-full: tea is full" in errors, (code, lines, errors)
 
 
 def test_json_refusals_are_errors():

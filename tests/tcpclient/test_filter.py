@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -72,6 +73,21 @@ def test_an_unknown_host_is_an_error():
     with Filter("-username", "bot", "no-such-host.invalid") as client:
         code, _, errors = client.end(b"hi\n")
         assert code == 1 and "no-such-host.invalid" in errors, (code, errors)
+
+
+def test_an_address_that_does_not_answer_is_an_error():
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    crowd = []
+    for _ in range(3):  # its queue is full
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+        crowd.append(client)
+    with Filter("-username", "bot", "%s:%d" % listener.getsockname(), stdin=subprocess.DEVNULL) as client:
+        code, _, errors = client.end()
+        assert code == 1 and "no answer within 10 seconds" in errors, (code, errors)
+    for client in [listener, *crowd]:
+        client.close()
 
 
 def test_commands_are_not_waited_for():

@@ -1,0 +1,80 @@
+#include "tcpserver/journals/sqlite_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *sqlite_file_advice(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return "make its directory, or choose another file with --journal sqlite:FILE";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "let the server's user write the file and its directory, or choose another file";
+	case ENOSPC:
+	case EDQUOT:
+		return "make room on the disk";
+	default:
+		return "choose another file with --journal sqlite:FILE";
+	}
+}
+
+static int sqlite_file_fault(int error, const char *path, const char *why, const char *advice, char *fault, size_t size)
+{
+	(void)snprintf(fault, size, "the journal %s cannot be opened: %s; %s", path, why, advice);
+	return -error;
+}
+
+/* A symbolic link or something else than a file may be a trap of another user: a name in /tmp, a pipe. */
+static int sqlite_file_check(int descriptor, const char *path, char *fault, size_t fault_size)
+{
+	struct stat status;
+
+	if (fstat(descriptor, &status) != 0)
+		return sqlite_file_fault(errno, path, strerror(errno), sqlite_file_advice(errno), fault, fault_size);
+	if (!S_ISREG(status.st_mode))
+		return sqlite_file_fault(EINVAL, path, "it is not a file", sqlite_file_advice(0), fault, fault_size);
+	if (flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return sqlite_file_fault(EBUSY, path, "another server uses it", "end that one, or choose another file", fault,
+			fault_size);
+	return sqlite_file_fault(errno, path, strerror(errno), sqlite_file_advice(errno), fault, fault_size);
+}
+
+int sqlite_file_lock(const char *path, char *fault, size_t fault_size)
+{
+	int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	int error;
+
+	if (descriptor < 0 && errno == ELOOP)
+		return sqlite_file_fault(ELOOP, path, "it is a symbolic link", "name the file itself", fault, fault_size);
+	if (descriptor < 0)
+		return sqlite_file_fault(errno, path, strerror(errno), sqlite_file_advice(errno), fault, fault_size);
+	error = sqlite_file_check(descriptor, path, fault, fault_size);
+	if (error == 0)
+		return descriptor;
+	(void)close(descriptor); /* nothing was written */
+	return error;
+}
+
+void sqlite_file_unlock(int descriptor)
+{
+	(void)close(descriptor); /* SQLite wrote, and synced, by descriptors of its own */
+}
+
+int sqlite_file_is_there(const char *path, int descriptor)
+{
+	struct stat named;
+	struct stat locked;
+
+	return stat(path, &named) == 0 && fstat(descriptor, &locked) == 0 && named.st_dev == locked.st_dev &&
+		named.st_ino == locked.st_ino;
+}

@@ -602,9 +602,8 @@ bool session_return(struct session *session, const char *text, const struct read
 
 void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE])
 {
-	memcpy(session->client_id, id, CLIENT_ID_SIZE);
+	client_list_identify(&session->talk->clients, &session->client, id, session->client_id);
 	session->has_client_id = true;
-	client_list_identify(&session->talk->clients, &session->client, id);
 }
 
 void session_register_guest(struct session *session)

@@ -539,6 +539,19 @@ static uint64_t sqlite_mark(struct journal_room *room, const char *key)
 	return error == 0 && written > set ? written : set;
 }
 
+/* ---- Searching. ---- */
+
+static ssize_t sqlite_search_file(
+	struct journal *base, const struct search *search, struct found *found, size_t capacity, uint64_t *behind)
+{
+	struct sqlite_journal *journal = sqlite_of(base);
+	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
+	ssize_t count = store->connection == NULL ? -EIO : sqlite_search(store->connection, search, found, capacity, behind);
+
+	(void)sqlite_readers_release(&journal->readers, store, count < 0 ? SQLITE_IOERR : SQLITE_OK);
+	return count;
+}
+
 /* ---- The journal itself. ---- */
 
 /* All that was written goes to the file; what stays in the log, as on a full disk, is found by the next start. */
@@ -613,6 +626,7 @@ static const struct journal_ops sqlite_ops = {
 	.list_rooms = sqlite_list_rooms,
 	.set_mark = sqlite_set_mark,
 	.mark = sqlite_mark,
+	.search = sqlite_search_file,
 	.destroy = sqlite_destroy,
 };
 
@@ -664,6 +678,7 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	sqlite_lock(journal);
 	journal->last_number = number;
 	sqlite_unlock(journal);
+	sqlite_index_init(&journal->index, journal->store.connection);
 	return 0;
 }
 

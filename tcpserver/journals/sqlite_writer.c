@@ -57,6 +57,8 @@ static int writer_reopen(struct sqlite_journal *journal)
 		result = sqlite_store_start_writing(&journal->store, false);
 	if (result != SQLITE_OK)
 		sqlite_store_close(&journal->store);
+	else
+		sqlite_index_init(&journal->index, journal->store.connection);
 	return result;
 }
 
@@ -329,6 +331,7 @@ static void writer_flush(const struct batch *batch)
 		unsigned settled = room->settled;
 
 		room->settled = 0;
+		sqlite_index_note(&room->journal->index, room->number);
 		room->listener->flush(room->room);
 		/* Release: whoever holds it anew comes after this. Acquire: and what it did before is seen. */
 		if (atomic_fetch_sub_explicit(&room->pending, settled, memory_order_acq_rel) == settled)

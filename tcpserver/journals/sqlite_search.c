@@ -123,7 +123,7 @@ static int index_look(struct sqlite_index *index)
 	static const char sql[] =
 		"SELECT number, indexed < coalesce((SELECT place & 0xFFFFFFFFF FROM message"
 		" WHERE place BETWEEN number << 36 AND (number << 36) + 0xFFFFFFFFF ORDER BY place DESC LIMIT 1), 0)"
-		" FROM room WHERE number > ?1 ORDER BY number LIMIT " LOOK_ROOMS;
+		" FROM room WHERE number > ?1 AND flags & 16 = 0 ORDER BY number LIMIT " LOOK_ROOMS;
 	sqlite3_stmt *rooms = NULL;
 	int error = prepare(index->db, sql, &rooms);
 	int code = SQLITE_DONE;
@@ -169,7 +169,7 @@ static int step_open(struct index_step *step, sqlite3 *db)
 	int error;
 
 	*step = (struct index_step){.db = db, .left = SQLITE_INDEX_MESSAGES, .end_us = now_us() + SQLITE_INDEX_STEP_US};
-	error = prepare(db, "SELECT indexed FROM room WHERE number = ?1", &step->known);
+	error = prepare(db, "SELECT indexed FROM room WHERE number = ?1 AND flags & 16 = 0", &step->known);
 	if (error == 0)
 		error = prepare(db,
 			"SELECT place, kind, participant, text FROM message WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3",
@@ -189,7 +189,7 @@ static void step_close(struct index_step *step)
 	(void)sqlite3_finalize(step->update);
 }
 
-/* Up to where the room is indexed; -1 when there is no such room, or it cannot be read. */
+/* Up to where the room is indexed; -1 when there is no such room, it was removed, or it cannot be read. */
 static int64_t step_indexed(struct index_step *step, int64_t room, int *error)
 {
 	int64_t indexed = -1;

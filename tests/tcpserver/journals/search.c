@@ -76,6 +76,7 @@ TEST(what_people_wrote_is_found_newest_first_in_listed_rooms)
 
 	index_all(db);
 	CHECK_TEXT(found_words(db, "tea"), "1:3 2:1 1:2");
+	CHECK_EQUAL(database_number(db, "SELECT indexed FROM room WHERE number = 4"), 0); /* it was removed */
 	CHECK_TEXT(found_words(db, "tea coffee"), "1:3");
 	CHECK_TEXT(found_words(db, "\"green tea\""), "2:1");
 	CHECK_TEXT(found_words(db, "\"tea green\""), "");

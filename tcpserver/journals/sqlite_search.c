@@ -112,9 +112,9 @@ void sqlite_index_note(struct sqlite_index *index, int64_t room)
 		index->rooms[index->room_count++] = room;
 		return;
 	}
-	index->looking = true;
-	if (room <= index->looked)
+	if (!index->looking || room <= index->looked)
 		index->looked = INT64_MIN;
+	index->looking = true;
 }
 
 /* Looks at the next rooms, as long as there is a place to remember what was found. */
@@ -123,7 +123,7 @@ static int index_look(struct sqlite_index *index)
 	static const char sql[] =
 		"SELECT number, indexed < coalesce((SELECT place & 0xFFFFFFFFF FROM message"
 		" WHERE place BETWEEN number << 36 AND (number << 36) + 0xFFFFFFFFF ORDER BY place DESC LIMIT 1), 0)"
-		" FROM room WHERE number > ?1 ORDER BY number LIMIT " LOOK_ROOMS;
+		" FROM room WHERE number > ?1 AND flags & 16 = 0 ORDER BY number LIMIT " LOOK_ROOMS;
 	sqlite3_stmt *rooms = NULL;
 	int error = prepare(index->db, sql, &rooms);
 	int code = SQLITE_DONE;
@@ -139,7 +139,7 @@ static int index_look(struct sqlite_index *index)
 			sqlite_index_note(index, index->looked);
 	}
 	if (code == SQLITE_DONE && seen == 0)
-		*index = (struct sqlite_index){.db = index->db};
+		index->looking = false;
 	(void)sqlite3_finalize(rooms);
 	return sqlite_rows_error(code);
 }
@@ -169,7 +169,7 @@ static int step_open(struct index_step *step, sqlite3 *db)
 	int error;
 
 	*step = (struct index_step){.db = db, .left = SQLITE_INDEX_MESSAGES, .end_us = now_us() + SQLITE_INDEX_STEP_US};
-	error = prepare(db, "SELECT indexed FROM room WHERE number = ?1", &step->known);
+	error = prepare(db, "SELECT indexed FROM room WHERE number = ?1 AND flags & 16 = 0", &step->known);
 	if (error == 0)
 		error = prepare(db,
 			"SELECT place, kind, participant, text FROM message WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3",
@@ -189,7 +189,7 @@ static void step_close(struct index_step *step)
 	(void)sqlite3_finalize(step->update);
 }
 
-/* Up to where the room is indexed; -1 when there is no such room, or it cannot be read. */
+/* Up to where the room is indexed; -1 when there is no such room, it was removed, or it cannot be read. */
 static int64_t step_indexed(struct index_step *step, int64_t room, int *error)
 {
 	int64_t indexed = -1;
@@ -261,24 +261,63 @@ static int step_rooms(struct index_step *step, const struct sqlite_index *index,
 	return error;
 }
 
-static int index_rooms(struct sqlite_index *index)
+static int index_rooms(struct sqlite_index *index, size_t *left)
 {
 	struct index_step step;
-	size_t left;
+	int error = step_open(&step, index->db);
+
+	if (error == 0)
+		error = step_rooms(&step, index, left);
+	step_close(&step);
+	return error;
+}
+
+/*
+ * Each step adds a part to the index, and parts have to be merged, or searching becomes slow. FTS5 would do it when it must,
+ * all at once; so it is told to do a little in each step.
+ */
+static int index_merge(struct sqlite_index *index, bool *merging)
+{
+	int before = sqlite3_total_changes(index->db);
+	char sql[80];
+	int error;
+
+	(void)snprintf(sql, sizeof sql, "INSERT INTO word(word, rank) VALUES('merge', %d)", SQLITE_INDEX_PAGES);
+	error = run(index->db, sql);
+	*merging = sqlite3_total_changes(index->db) - before >= 2; /* as FTS5 tells that it has done something */
+	return error;
+}
+
+static int index_tune(struct sqlite_index *index)
+{
+	if (index->tuned)
+		return 0;
+	return run(index->db, "INSERT INTO word(word, rank) VALUES('automerge', 0), ('crisismerge', 500)");
+}
+
+/* Adds to the index, or merges its parts, in turns. */
+static int index_write(struct sqlite_index *index)
+{
+	bool merges = index->merging && (index->merges || index->room_count == 0);
+	bool merging = true;
+	size_t left = index->room_count;
 	int error = run(index->db, "BEGIN IMMEDIATE");
 
 	if (error != 0)
 		return error;
-	error = step_open(&step, index->db);
+	error = index_tune(index);
 	if (error == 0)
-		error = step_rooms(&step, index, &left);
-	step_close(&step);
+		error = merges ? index_merge(index, &merging) : index_rooms(index, &left);
 	if (error == 0)
 		error = run(index->db, "COMMIT");
-	if (error == 0)
+	if (error == 0) {
+		index->tuned = true;
 		index->room_count = left;
-	else if (sqlite3_get_autocommit(index->db) == 0)
+		index->merging = merging;
+		index->merges = !merges;
+	} else if (sqlite3_get_autocommit(index->db) == 0) {
 		(void)run(index->db, "ROLLBACK"); /* what it changed is gone either way */
+	}
 	return error;
 }
 
@@ -288,9 +327,9 @@ int sqlite_index_step(struct sqlite_index *index)
 
 	if (index->room_count == 0 && index->looking)
 		error = index_look(index);
-	else if (index->room_count > 0)
-		error = index_rooms(index);
-	return error != 0 ? error : index->room_count > 0 || index->looking;
+	else if (index->room_count > 0 || index->merging)
+		error = index_write(index);
+	return error != 0 ? error : index->room_count > 0 || index->looking || index->merging;
 }
 
 /* ---- Taking out. ---- */

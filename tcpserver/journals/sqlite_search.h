@@ -22,6 +22,7 @@
 enum {
 	SQLITE_INDEX_MESSAGES = 200, /* most in one step                                */
 	SQLITE_INDEX_STEP_US = 4000, /* after which a step takes no more messages       */
+	SQLITE_INDEX_PAGES = 64,     /* most that one step merges                       */
 	SQLITE_INDEX_ROOMS = 64,     /* that are remembered as having something new     */
 	SQLITE_SEARCH_DEPTH = 100000, /* 'skip' and page together; there is nothing beyond */
 };
@@ -33,6 +34,9 @@ struct sqlite_index {
 	size_t room_count;
 	int64_t looked; /* rooms up to this number were looked at; only while 'looking'    */
 	bool looking;   /* looks through all rooms, at the start or when 'rooms' overflowed */
+	bool tuned;     /* the index merges its parts only when it is told to               */
+	bool merging;   /* there may be parts to merge                                      */
+	bool merges;    /* the next step does, so that the two take turns                   */
 };
 
 /* Begins with a look through all rooms, a bit at each step. */
@@ -42,8 +46,9 @@ void sqlite_index_init(struct sqlite_index *index, sqlite3 *db);
 void sqlite_index_note(struct sqlite_index *index, int64_t room);
 
 /*
- * Indexes some messages in a transaction of its own: none may be open. Returns 1 when there may be more, 0 when all is done
- * (and costs nothing then), or -errno, after which the same step may be tried again.
+ * Indexes some messages, or merges some parts of the index, in a transaction of its own: none may be open. Returns 1 when
+ * there may be more to do, 0 when all is done (and costs nothing then), or -errno, after which the same step may be tried
+ * again.
  */
 int sqlite_index_step(struct sqlite_index *index) MUST_CHECK;
 

@@ -11,6 +11,7 @@
 #include "tcpserver/doors/event.h"
 #include "tcpserver/journals/sqlite.h"
 #include "tcpserver/journals/sqlite_export.h"
+#include "tcpserver/journals/sqlite_salvage.h"
 #include "tests/check.h"
 #include "tests/tcpserver/journals/database.h"
 
@@ -261,6 +262,7 @@ TEST(the_sqlite_journal_takes_an_archive_in)
 	CHECK_EQUAL(archive_import(journal, path_of("first"), stdout), 0);
 	CHECK_EQUAL(archive_import(journal, path_of("first"), stdout), 1); /* they are there already */
 	journal->ops->destroy(journal);
+	CHECK_EQUAL(sqlite_check(path_of("to.db"), stdout), 0);
 	CHECK_EQUAL(export(path_of("to.db"), NULL, path_of("second"), &report), 0);
 	one = read_file(path_of("first"));
 	other = read_file(path_of("second"));

@@ -273,7 +273,7 @@ TEST(what_makes_no_sense_is_found)
 
 	begin();
 	db = fill();
-	database_run(db, "UPDATE room SET next = 5, topic = char(7) WHERE number = 3");
+	database_run(db, "UPDATE room SET next = 0, indexed = 3000, topic = char(7) WHERE number = 3");
 	database_run(db, "DELETE FROM room WHERE number = 100000");
 	database_run(db, "UPDATE message SET kind = 99 WHERE place = %lld", (long long)(INT64_C(3) << 36) + 2);
 	database_run(db, "UPDATE message SET text = CAST(x'ff' AS TEXT), at = -1 WHERE place = %lld", (long long)(INT64_C(3) << 36) + 3);
@@ -282,7 +282,8 @@ TEST(what_makes_no_sense_is_found)
 	database_run(db, "INSERT INTO message VALUES(17, 1, 0, 'bob', 'lost')");
 	text = said(check_from, 1);
 	CHECK_CONTAINS(text, "room 3: its topic is no clean text");
-	CHECK_CONTAINS(text, "room 3: its next number is 5, but it has a message 2000");
+	CHECK_CONTAINS(text, "room 3: no message can have its next number, 0");
+	CHECK_CONTAINS(text, "room 3: indexed up to 3000, which was not said yet");
 	CHECK_CONTAINS(text, "there are messages of room 100000, which is not there");
 	CHECK_CONTAINS(text, "message 2: there is no kind 99");
 	CHECK_CONTAINS(text, "message 3: its time is none");

@@ -280,13 +280,15 @@ static void client_list_wait_for_ghost(struct client_list *list, const struct cl
 		continue;
 }
 
-void client_list_identify(struct client_list *list, struct client *client, const unsigned char *id)
+void client_list_identify(
+	struct client_list *list, struct client *client, unsigned char *kept, const unsigned char *id)
 {
 	void **place;
 
 	client_list_lock(list);
 	client_forget_id(list, client); /* an earlier one */
-	client->id = id;
+	memcpy(kept, id, CLIENT_ID_SIZE); /* it is the key of a tree: not before the earlier one is out of that */
+	client->id = kept;
 	place = tfind(client, &list->ids, compare_ids);
 	if (place != NULL)
 		client_replace(list, *place, client);

@@ -174,7 +174,7 @@ static const struct option options[] = {
 		.check = check_journal,
 		.help = "what keeps messages: sqlite:FILE (default sqlite:chat.db), or memory[:N], the last N of each room"},
 	{.name = "sync", .argument = "full|normal|off", .kind = OPTION_CHOICE, .value = &settings.sync, .choices = sync_words,
-		.help = "full (default): what anybody saw survives a power cut; normal, off: it may not, but is written faster"},
+		.help = "full (default): what anybody saw survives a power cut; normal, off: may not, but is written faster"},
 	{.name = "retain", .argument = "N|Nd|all", .kind = OPTION_STRING, .value = &settings.retain, .check = check_retain,
 		.help = "how much is kept: the last N messages of a room, those of the last N days, or all (default)"},
 	{.name = "max-clients", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_clients, .least = 1,

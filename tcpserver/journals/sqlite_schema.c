@@ -145,7 +145,7 @@ int sqlite_schema_open(struct sqlite_store *store, const char *path, char *fault
 			fault_size);
 	if (!empty && version < 1)
 		return sqlite_schema_fault(store, SQLITE_CORRUPT, path, fault, fault_size);
-	result = sqlite_store_start_writing(store);
+	result = sqlite_store_start_writing(store, empty);
 	if (result == SQLITE_OK)
 		result = schema_check_pages(store, found, sizeof found);
 	if (result == SQLITE_OK && found[0] != '\0') {

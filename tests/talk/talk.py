@@ -114,11 +114,22 @@ def run_server(*arguments, environment=None, seconds=DEADLINE):
     done = subprocess.run(
         [program("TCPSERVER"), *arguments],
         env=clean_environment(environment),
+        cwd=empty_folder(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=seconds,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def on_each_journal(test):
+    """Runs a test with each kind of journal, whose option it is given."""
+    @functools.wraps(test)
+    def run():
+        for journal in ("memory", "sqlite:chat.db"):
+            print(f"with --journal {journal}:", flush=True)
+            test(journal)
+    return run
 
 
 class Lines:
@@ -182,19 +193,22 @@ class Server:
     have reported anything, at whatever place in the block the test ended.
 
     listen       the addresses
-    journal      None leaves the option out
+    journal      None leaves the option out; a file without a folder is in one of the server's own
+    history      what who comes is shown of what was said before; None leaves the option out
     descriptors  the hard and soft limit of descriptors, or a pair (soft, hard)
     preload      a library for LD_PRELOAD
     log          a descriptor to write the log to, instead of collecting it
     """
 
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal="memory", environment=None, descriptors=None,
-                 preload=None, log=None):
+    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal="memory", history="none", environment=None,
+                 descriptors=None, preload=None, log=None):
         command = [program("TCPSERVER")]
         for place in listen:
             command += ["--listen", place]
         if journal is not None:
             command += ["--journal", journal]
+        if history is not None:
+            command += ["--history", history]
         command += arguments
         changes = dict(environment or {})
         if preload is not None:
@@ -209,9 +223,13 @@ class Server:
 
         self.clients = []
         self.checked = False
+        self.folder = None
+        if journal is None or re.fullmatch("sqlite:[^/]+", journal):
+            self.folder = tempfile.TemporaryDirectory(prefix="tcpchat-server-")
         self.process = subprocess.Popen(
             command,
             env=clean_environment(changes),
+            cwd=None if self.folder is None else self.folder.name,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if log is None else log,
@@ -245,6 +263,8 @@ class Server:
                 self.process.kill()
                 self.process.wait()
             self.log.join()
+            if self.folder is not None:
+                self.folder.cleanup()
             if kind is not None:
                 print(f"--- the last lines of the server's log (it ended with {self.process.returncode}):")
                 print("\n".join(self.log.lines[-40:] if not self.sanitizer_reports() else self.log.lines[-300:]))

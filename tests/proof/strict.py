@@ -137,6 +137,7 @@ class Talker:
         self._heard = 0
         self._asked = None  # when it was asked whether it lives, and has not answered since
         self._epoch = 0
+        self.told_last = {}  # room: how far it went when the server told last
         self._connect()
 
     # ---- The connection. ----
@@ -168,6 +169,8 @@ class Talker:
         self._ask(op="session", session=self.session, name=self.name, after=self.last["lobby"])
         for room in self.rooms[1:]:
             self._join(room)
+        if self.silent:
+            self._ask(op="join", room="lobby", id="join lobby")  # where it is already: it is told how far the room goes
         for number in list(self.outbox):
             self.sent_twice.add(number)
             self._outgoing += self.outbox[number]
@@ -240,6 +243,10 @@ class Talker:
             self.drop()
             return
         self._want()
+
+    def has_read_all(self):
+        """All that there was when it came."""
+        return all(room in self.told_last and self.last[room] >= self.told_last[room] for room in self.rooms)
 
     # ---- Talking. ----
 
@@ -327,6 +334,7 @@ class Talker:
             room = event["room"]
             known = self.ledger.room_ids.setdefault(room, event["room_id"])
             assert known == event["room_id"], f"{room} was {known} and is {event['room_id']}"
+            self.told_last[room] = event["last"]
             assert event["last"] >= self.last[room], f"{room} ends before what was seen: {event}, {self.last[room]}"
         else:
             assert code != "skipped", f"{self.name}: {event}"

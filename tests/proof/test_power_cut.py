@@ -66,7 +66,8 @@ class Cuts:
     def __init__(self, phoenix, rng, count):
         self.phoenix, self.random, self.count = phoenix, rng, count
         self.loop, self.ledger = Loop(), Ledger()
-        self.crowd = Crowd(self.loop, self.ledger, phoenix.place, [f"talker{i}" for i in range(6)], rng, ROOMS, patience=600)
+        self.crowd = Crowd(self.loop, self.ledger, phoenix.place, [f"talker{i}" for i in range(6)], rng, ROOMS, patience=600,
+                           window=4)
         self.crowd.say(1 << 30)
 
     def run(self, check):
@@ -157,9 +158,9 @@ def loop_mount(sync, check):
     become_private()
     rng = random.Random(seed())
     done = []
-    with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder, tmpfs(f"{folder}/memory", "400m") as memory:
+    with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder, tmpfs(f"{folder}/memory", "600m") as memory:
         image, copy = f"{memory.place}/disk", f"{memory.place}/copy"
-        make_ext4(image, 64 << 20)
+        make_ext4(image, 192 << 20)
         with ext4(f"{folder}/kept", image) as kept:
             def look():
                 with open(copy, "wb") as file:

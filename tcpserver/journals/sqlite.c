@@ -14,11 +14,11 @@
 enum {
 	QUEUE_DRAFTS_MOST = 65536,
 	QUEUE_BYTES_MOST = 32 * 1024 * 1024,
-	QUEUE_WAIT_MS = 10000,       /* for which append() waits for space                  */
-	CLOSE_WAIT_MS = 5000,        /* for which open_room() waits for the room to be closed */
-	LIST_MOST = 64,              /* rooms that are listed by one query                  */
+	QUEUE_WAIT_MS = 10000, /* for which append() waits for space                  */
+	CLOSE_WAIT_MS = 5000,  /* for which open_room() waits for the room to be closed */
+	LIST_MOST = 64,        /* rooms that are listed by one query                  */
 	WRITER_STACK_SIZE = 512 * 1024,
-	RETAIN_DAYS_MOST = 1000000,  /* nothing is that old */
+	RETAIN_DAYS_MOST = 1000000, /* nothing is that old */
 };
 
 static void sqlite_room_lock(struct journal_room *room) ACQUIRES(JOURNAL_LOCK) UNCHECKED;
@@ -106,7 +106,7 @@ void sqlite_free_room(struct journal_room *room)
 static unsigned sqlite_state(const struct room_attributes *attributes)
 {
 	return (attributes->listed ? STORE_LISTED : 0u) | (attributes->persistent ? STORE_PERSISTENT : 0u) |
-		(attributes->ends_with_member ? STORE_ENDS_WITH_MEMBER : 0u) | (attributes->waits ? STORE_WAITS : 0u);
+	       (attributes->ends_with_member ? STORE_ENDS_WITH_MEMBER : 0u) | (attributes->waits ? STORE_WAITS : 0u);
 }
 
 /* Appends a string to those behind the room; NULL stays NULL. */
@@ -132,8 +132,8 @@ static struct journal_room *sqlite_make_room(struct sqlite_journal *journal, con
 {
 	const char *creator = attributes->creator == NULL ? "" : attributes->creator;
 	const char *topic = attributes->topic == NULL ? "" : attributes->topic;
-	struct journal_room *room = calloc(
-		1, sizeof *room + sqlite_string_size(attributes->name) + sqlite_string_size(creator) + sqlite_string_size(topic));
+	struct journal_room *room = calloc(1, sizeof *room + sqlite_string_size(attributes->name) +
+						      sqlite_string_size(creator) + sqlite_string_size(topic));
 	char *end = (char *)(room + 1);
 
 	if (room == NULL)
@@ -415,8 +415,8 @@ static uint64_t sqlite_next_seq(struct journal_room *room)
 	return next;
 }
 
-static int sqlite_find_in_file(struct sqlite_journal *journal, const char *key, const char *id, struct room_record *record,
-	int64_t *number)
+static int sqlite_find_in_file(
+	struct sqlite_journal *journal, const char *key, const char *id, struct room_record *record, int64_t *number)
 {
 	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
 	int result = SQLITE_DONE;
@@ -506,7 +506,8 @@ static ssize_t sqlite_list_rooms(
 
 	(void)snprintf(last, sizeof last, "%s", after);
 	while (more && count < capacity) {
-		ssize_t listed_now = sqlite_list_page(sqlite_of(base), last, listed, records + count, capacity - count, &more);
+		ssize_t listed_now =
+			sqlite_list_page(sqlite_of(base), last, listed, records + count, capacity - count, &more);
 
 		if (listed_now < 0)
 			return listed_now;
@@ -545,7 +546,8 @@ static uint64_t sqlite_mark(struct journal_room *room, const char *key)
 static void sqlite_close_store(struct sqlite_journal *journal)
 {
 	if (journal->store.connection != NULL)
-		(void)sqlite3_wal_checkpoint_v2(journal->store.connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		(void)sqlite3_wal_checkpoint_v2(
+			journal->store.connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	sqlite_store_close(&journal->store);
 }
 
@@ -595,6 +597,7 @@ static void sqlite_destroy(struct journal *base)
 	thread_join(journal->writer);
 	sqlite_checkpoints_stop(&journal->checkpoints);
 	sqlite_readers_fini(&journal->readers);
+	sqlite_store_close(&journal->keeper);
 	sqlite_close_store(journal);
 	sqlite_free_changed(journal);
 	sqlite_dispose(journal);
@@ -641,6 +644,18 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 	return journal;
 }
 
+/*
+ * When the writer closes its connection after a failure, it must not be the last: the next one would look through the log for
+ * itself, and might find whole what SQLite took back and what was refused. So one connection has the log open all the time.
+ */
+static int sqlite_keep_log(struct sqlite_journal *journal)
+{
+	int64_t number;
+	int result = sqlite_store_open(&journal->keeper, journal->options.path, STORE_READS, journal->options.sync);
+
+	return result == SQLITE_OK ? sqlite_store_run(&journal->keeper, STORE_LAST_NUMBER, NULL, 0, &number) : result;
+}
+
 /* Opens the connection that writes, and reads what has to be known of the file. */
 static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t fault_size)
 {
@@ -654,7 +669,9 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	error = sqlite_schema_open(&journal->store, path, fault, fault_size);
 	if (error != 0)
 		return error;
-	result = sqlite_upkeep_start(journal);
+	result = sqlite_keep_log(journal);
+	if (result == SQLITE_OK)
+		result = sqlite_upkeep_start(journal);
 	if (result == SQLITE_OK)
 		result = sqlite_store_last_number(&journal->store, &number);
 	if (result == SQLITE_OK && (number < 0 || number >= STORE_NUMBER_MOST))
@@ -697,7 +714,8 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	(void)pthread_once(&configured, sqlite_configure);
 	journal = sqlite_create(options, descriptor);
 	if (journal == NULL) {
-		(void)snprintf(fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(ENOMEM));
+		(void)snprintf(
+			fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(ENOMEM));
 		sqlite_file_unlock(descriptor);
 		return -ENOMEM;
 	}
@@ -707,7 +725,8 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	sqlite_readers_init(&journal->readers, journal->options.path);
 	error = sqlite_start_threads(journal);
 	if (error != 0) {
-		(void)snprintf(fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(-error));
+		(void)snprintf(
+			fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(-error));
 		goto fail_readers;
 	}
 	*opened = &journal->journal;
@@ -716,6 +735,7 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 fail_readers:
 	sqlite_readers_fini(&journal->readers);
 fail:
+	sqlite_store_close(&journal->keeper);
 	sqlite_store_close(&journal->store);
 	sqlite_dispose(journal);
 	return error;

@@ -645,8 +645,9 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 }
 
 /*
- * When the writer closes its connection after a failure, it must not be the last: the next one would look through the log for
- * itself, and might find whole what SQLite took back and what was refused. So one connection has the log open all the time.
+ * When the writer closes its connection after a failure, it must not be the last: the next one would look through the
+ * log for itself, and might find whole what SQLite took back and what was refused. So one connection has the log open
+ * all the time.
  */
 static int sqlite_keep_log(struct sqlite_journal *journal)
 {

@@ -156,8 +156,8 @@ static int writer_keep_message(struct sqlite_store *store, const struct journal_
 }
 
 /*
- * The file has messages in this room that the server has not put there: a transaction that was thought to have failed, or
- * another program. The room goes on behind them.
+ * The file has messages in this room that the server has not put there: a transaction that was thought to have failed,
+ * or another program. The room goes on behind them.
  */
 static int writer_step_over(struct sqlite_journal *journal, struct journal_room *room)
 {
@@ -212,8 +212,8 @@ static int writer_keep_as(
 		return SQLITE_OK;
 	}
 	if (result == SQLITE_OK)
-		result = writer_keep_sent(
-			&journal->store, item->draft, store_place(room->number, seq), now_ms, &before);
+		result =
+			writer_keep_sent(&journal->store, item->draft, store_place(room->number, seq), now_ms, &before);
 	if (result != SQLITE_OK)
 		return result;
 	item->repeated = store_seq(before);

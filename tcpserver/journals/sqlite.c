@@ -460,14 +460,17 @@ static void sqlite_move_record(struct room_record *to, const struct room_record 
 	to->attributes.topic = from->attributes.topic == NULL ? NULL : to->topic;
 }
 
-/* Drops those that are forgotten. Returns how many are left. */
-static size_t sqlite_drop_forgotten(
-	struct sqlite_journal *journal, struct room_record *records, const int64_t *numbers, size_t count)
+/* Drops those that are forgotten; '*count' is how many are left. False if more have been forgotten than 'forgotten'
+ * says: what was read may be out of date. */
+static bool sqlite_drop_forgotten(struct sqlite_journal *journal, uint64_t forgotten, struct room_record *records,
+	const int64_t *numbers, size_t *count)
 {
 	size_t left = 0;
+	bool unchanged;
 
 	sqlite_lock(journal);
-	for (size_t i = 0; i < count; i++) {
+	unchanged = journal->forgotten == forgotten;
+	for (size_t i = 0; i < *count && unchanged; i++) {
 		if (sqlite_is_forgotten(journal, numbers[i]))
 			continue;
 		if (left != i)
@@ -475,26 +478,35 @@ static size_t sqlite_drop_forgotten(
 		left++;
 	}
 	sqlite_unlock(journal);
-	return left;
+	*count = left;
+	return unchanged;
 }
 
-/* Lists one page of rooms; '*last' becomes the id of the last that was looked at. */
+/* Lists one page of rooms behind the id 'last', which becomes that of the last one that was looked at. */
 static ssize_t sqlite_list_page(struct sqlite_journal *journal, char last[ROOM_ID_SIZE], bool listed,
 	struct room_record *records, size_t capacity, bool *more)
 {
 	int64_t numbers[LIST_MOST];
 	size_t most = capacity < LIST_MOST ? capacity : LIST_MOST;
-	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
+	char next[ROOM_ID_SIZE];
+	uint64_t forgotten;
 	size_t count;
-	int error = sqlite_readers_release(
-		&journal->readers, store, sqlite_store_list_rooms(store, last, listed, records, numbers, most, &count));
 
-	if (error != 0)
-		return error;
-	*more = count == most;
-	if (count > 0)
-		(void)snprintf(last, ROOM_ID_SIZE, "%s", records[count - 1].id);
-	return (ssize_t)sqlite_drop_forgotten(journal, records, numbers, count);
+	do {
+		struct sqlite_store *store;
+		int error;
+
+		forgotten = sqlite_forgotten(journal);
+		store = sqlite_readers_acquire(&journal->readers);
+		error = sqlite_readers_release(&journal->readers, store,
+			sqlite_store_list_rooms(store, last, listed, records, numbers, most, &count));
+		if (error != 0)
+			return error;
+		*more = count == most;
+		(void)snprintf(next, sizeof next, "%s", count == 0 ? last : records[count - 1].id);
+	} while (!sqlite_drop_forgotten(journal, forgotten, records, numbers, &count));
+	memcpy(last, next, sizeof next);
+	return (ssize_t)count;
 }
 
 static ssize_t sqlite_list_rooms(

@@ -540,6 +540,15 @@ int sqlite_store_open_room(struct sqlite_store *store, const char *id, struct st
 	return sqlite_store_end(statement, result);
 }
 
+/* Whether a column is this text, which is not empty. An id that had to be cleaned or cut would lead nowhere. */
+static bool store_is_text(sqlite3_stmt *statement, int column, const char *text)
+{
+	size_t size = strlen(text);
+
+	return size > 0 && (size_t)sqlite3_column_bytes(statement, column) == size &&
+	       memcmp(sqlite3_column_text(statement, column), text, size) == 0;
+}
+
 /* Makes a record of a row of ROOM_COLUMNS. SQLITE_CORRUPT: it makes no sense. */
 static int store_record(sqlite3_stmt *statement, struct room_record *record, int64_t *number)
 {
@@ -568,7 +577,9 @@ static int store_record(sqlite3_stmt *statement, struct room_record *record, int
 		.ends_with_member = (flags & STORE_ENDS_WITH_MEMBER) != 0,
 		.waits = (flags & STORE_WAITS) != 0,
 	};
-	return record->id[0] == '\0' || (named && record->name[0] == '\0') ? SQLITE_CORRUPT : SQLITE_ROW;
+	if (!store_is_text(statement, 1, record->id) || (named && record->name[0] == '\0'))
+		return SQLITE_CORRUPT;
+	return SQLITE_ROW;
 }
 
 int sqlite_store_find_room(struct sqlite_store *store, enum store_statement which, const char *text,

@@ -421,10 +421,13 @@ TEST(what_the_file_says_is_made_safe)
 		"(3 << 36 | 3, 9223372036854775807, 1, printf('%.*c', 100000, 'n'), x'00ff41'),"
 		"(3 << 36 | 4, -5, 0, '', zeroblob(300000));"
 		"INSERT INTO room VALUES(-4, 'bad number', NULL, NULL, x'ff', x'1b41', -7, 'x', -1, -1),"
+		"(8, 'an id that is longer than ids are', NULL, NULL, '', '', 0, 1, 0, 1),"
+		"(9, x'1b1b', NULL, NULL, '', '', 0, 1, 0, 1),"
 		"(9000000000, 'too large', NULL, NULL, '', '', 99999999999, 0, 9e18, 9e18);");
 	CHECK_EQUAL(try_open(&journal), -EUCLEAN); /* there is no number for a new room */
 	execute("DELETE FROM room WHERE number = 9000000000");
 	journal = open_journal(0, 0);
+	CHECK_EQUAL(journal->ops->list_rooms(journal, "", true, &record, 1), 0);
 	CHECK_EQUAL(journal->ops->find_room(journal, "", "bad number", &record), 0);
 	CHECK_TEXT(record.topic, "A");
 	CHECK_EQUAL(record.attributes.capacity, 0);

@@ -1,11 +1,11 @@
 #include "tcpserver/journals/sqlite_checkpoints.h"
 
 enum {
-	PAGES_WANTED = 1024,          /* 4 MiB: worth a checkpoint                            */
-	PAGES_MOST = 16 * 1024,       /* 64 MiB: the writer makes one, too                    */
-	WRITER_BUSY_MS = 20,          /* for which it waits for readers                       */
-	PAUSE_MS = 20,                /* after a checkpoint; a reader may have kept it from its end */
-	AGAIN_MS = 1000,              /* after one that failed                                */
+	PAGES_WANTED = 1024,    /* 4 MiB: worth a checkpoint                            */
+	PAGES_MOST = 16 * 1024, /* 64 MiB: the writer makes one, too                    */
+	WRITER_BUSY_MS = 20,    /* for which it waits for readers                       */
+	PAUSE_MS = 20,          /* after a checkpoint; a reader may have kept it from its end */
+	AGAIN_MS = 1000,        /* after one that failed                                */
 	STACK_SIZE = 256 * 1024,
 };
 

@@ -835,7 +835,9 @@ static void session_drain_left(struct session *session)
 
 		if (state == OUTLET_EVEN || state == OUTLET_FAILED || outlet_is_answered(session->outlet))
 			return;
-		if (session_is_stopping(session) || outlet_wait(session->outlet, 0, STALLED_MS) == -ETIMEDOUT)
+		if (session_is_stopping(session) || client_is_replaced(&session->client))
+			return;
+		if (outlet_wait(session->outlet, 0, STALLED_MS) == -ETIMEDOUT)
 			return;
 	}
 }

@@ -18,6 +18,7 @@ enum {
 	CLOSE_WAIT_MS = 5000,        /* for which open_room() waits for the room to be closed */
 	LIST_MOST = 64,              /* rooms that are listed by one query                  */
 	WRITER_STACK_SIZE = 512 * 1024,
+	RETAIN_DAYS_MOST = 1000000,  /* nothing is that old */
 };
 
 static void sqlite_room_lock(struct journal_room *room) ACQUIRES(JOURNAL_LOCK) UNCHECKED;
@@ -538,6 +539,19 @@ static uint64_t sqlite_mark(struct journal_room *room, const char *key)
 	return error == 0 && written > set ? written : set;
 }
 
+/* ---- Searching. ---- */
+
+static ssize_t sqlite_search_file(
+	struct journal *base, const struct search *search, struct found *found, size_t capacity, uint64_t *behind)
+{
+	struct sqlite_journal *journal = sqlite_of(base);
+	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
+	ssize_t count = store->connection == NULL ? -EIO : sqlite_search(store->connection, search, found, capacity, behind);
+
+	(void)sqlite_readers_release(&journal->readers, store, count < 0 ? SQLITE_IOERR : SQLITE_OK);
+	return count;
+}
+
 /* ---- The journal itself. ---- */
 
 /* All that was written goes to the file; what stays in the log, as on a full disk, is found by the next start. */
@@ -612,6 +626,7 @@ static const struct journal_ops sqlite_ops = {
 	.list_rooms = sqlite_list_rooms,
 	.set_mark = sqlite_set_mark,
 	.mark = sqlite_mark,
+	.search = sqlite_search_file,
 	.destroy = sqlite_destroy,
 };
 
@@ -628,6 +643,8 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 	journal->journal.ops = &sqlite_ops;
 	journal->options = *options;
 	journal->options.path = path;
+	if (options->retain_days > RETAIN_DAYS_MOST)
+		journal->options.retain_days = RETAIN_DAYS_MOST;
 	journal->descriptor = descriptor;
 	journal->batch_ms = clock_ms();
 	mutex_init(&journal->mutex);
@@ -661,6 +678,7 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	sqlite_lock(journal);
 	journal->last_number = number;
 	sqlite_unlock(journal);
+	sqlite_index_init(&journal->index, journal->store.connection);
 	return 0;
 }
 

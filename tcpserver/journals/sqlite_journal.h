@@ -22,6 +22,7 @@
 #include "tcpserver/journals/sqlite_checkpoints.h"
 #include "tcpserver/journals/sqlite_marks.h"
 #include "tcpserver/journals/sqlite_readers.h"
+#include "tcpserver/journals/sqlite_search.h"
 #include "tcpserver/journals/sqlite_store.h"
 #include "tcpserver/journals/sqlite_upkeep.h"
 
@@ -91,6 +92,7 @@ struct sqlite_journal {
 	/* The writer's own. */
 	struct sqlite_store store;
 	struct sqlite_upkeep upkeep;
+	struct sqlite_index index; /* of the store's connection */
 	int failure;            /* the errno of the last try, if it failed */
 	long long next_try_ms;  /* what comes before is refused at once */
 	long long upkeep_ms;    /* when there is more upkeep to do */

@@ -132,6 +132,21 @@ int sqlite_store_open(struct sqlite_store *store, const char *path, enum store_u
 	return result;
 }
 
+/* Where the file system has no shared memory, there is no write-ahead log. */
+static int store_start_log(struct sqlite_store *store)
+{
+	sqlite3_stmt *statement;
+	int result = sqlite3_prepare_v2(store->connection, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+
+	if (result != SQLITE_OK)
+		return result;
+	result = sqlite3_step(statement);
+	if (result == SQLITE_ROW)
+		result = strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0 ? SQLITE_OK : SQLITE_NOLFS;
+	(void)sqlite3_finalize(statement);
+	return result;
+}
+
 /* Whether space can be given back is decided when the file is empty; to set it again would write to the file. */
 int sqlite_store_start_writing(struct sqlite_store *store, bool empty)
 {
@@ -142,9 +157,7 @@ int sqlite_store_start_writing(struct sqlite_store *store, bool empty)
 	(void)snprintf(sql, sizeof sql, "PRAGMA journal_size_limit = %d; PRAGMA cache_size = -%d%s", LOG_KEPT_MOST,
 		WRITER_CACHE_KIB, empty ? "; PRAGMA auto_vacuum = INCREMENTAL" : "");
 	result = sqlite3_exec(store->connection, sql, NULL, NULL, NULL);
-	if (result == SQLITE_OK)
-		result = sqlite3_exec(store->connection, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
-	return result;
+	return result == SQLITE_OK ? store_start_log(store) : result;
 }
 
 void sqlite_store_close(struct sqlite_store *store)
@@ -494,7 +507,7 @@ static int store_opened(sqlite3_stmt *statement, struct store_opened *opened)
 	*opened = (struct store_opened){
 		.number = sqlite3_column_int64(statement, 0),
 		.next = (uint64_t)next,
-		.flags = (unsigned)sqlite3_column_int64(statement, 2),
+		.flags = (unsigned)sqlite3_column_int64(statement, 2) & STORE_FLAGS,
 	};
 	if (opened->number < 1 || opened->number > STORE_NUMBER_MOST)
 		return SQLITE_CORRUPT;

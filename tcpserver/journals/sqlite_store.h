@@ -26,7 +26,7 @@ struct room_record;
 enum { STORE_SEQ_BITS = 36, STORE_ROOM_BITS = 27 };
 #define STORE_SEQ_MOST    ((UINT64_C(1) << STORE_SEQ_BITS) - 1)
 #define STORE_NUMBER_MOST ((INT64_C(1) << STORE_ROOM_BITS) - 1)
-#define STORE_MS_MOST     INT64_C(253402300799999) /* the end of the year 9999 */
+#define STORE_MS_MOST     (INT64_MAX / 1000000) /* as nanoseconds in an int64_t: the spring of 2262 */
 
 /* What the file says of a room, in one number; part of the format. */
 enum {
@@ -35,6 +35,7 @@ enum {
 	STORE_ENDS_WITH_MEMBER = 4,
 	STORE_WAITS = 8,
 	STORE_REMOVED = 16, /* nobody finds it any more; its messages are deleted bit by bit */
+	STORE_FLAGS = 31,   /* all of these */
 };
 
 enum { STORE_BUSY_MS = 1000 }; /* for which another program may hold the file up */

@@ -57,6 +57,8 @@ static int writer_reopen(struct sqlite_journal *journal)
 		result = sqlite_store_start_writing(&journal->store, false);
 	if (result != SQLITE_OK)
 		sqlite_store_close(&journal->store);
+	else
+		sqlite_index_init(&journal->index, journal->store.connection);
 	return result;
 }
 
@@ -82,7 +84,6 @@ static void writer_succeed(struct sqlite_journal *journal)
 	if (journal->failure != 0)
 		log_event(LOG_WARNING, "journal-works-again", "file", journal->options.path, NULL);
 	journal->failure = 0;
-	sqlite_checkpoints_note(&journal->checkpoints, &journal->store);
 }
 
 /* ---- The transaction. ---- */
@@ -136,12 +137,12 @@ static int writer_keep_room(struct sqlite_store *store, struct journal_room *roo
 }
 
 /* Notes the client's number of a message. '*before' is its place if it was kept before, else 0. */
-static int writer_keep_sent(struct sqlite_store *store, const struct draft *draft, int64_t place, int64_t at_ms, int64_t *before)
+static int writer_keep_sent(struct sqlite_store *store, const struct draft *draft, int64_t place, int64_t now_ms, int64_t *before)
 {
 	*before = 0;
 	if (draft->number == 0)
 		return SQLITE_OK;
-	return sqlite_store_add_sent(store, draft->client, draft->number, place, at_ms, before);
+	return sqlite_store_add_sent(store, draft->client, draft->number, place, now_ms, before);
 }
 
 static int writer_keep_message(
@@ -155,7 +156,8 @@ static int writer_keep_message(
 }
 
 /* Keeps a draft as number 'seq'. A result of which the transaction need not die becomes the draft's own error. */
-static int writer_keep_as(struct sqlite_journal *journal, struct queued *item, uint64_t seq, int64_t at_ms)
+static int writer_keep_as(
+	struct sqlite_journal *journal, struct queued *item, uint64_t seq, int64_t at_ms, int64_t now_ms)
 {
 	struct journal_room *room = item->room;
 	const struct draft *draft = item->draft;
@@ -163,7 +165,7 @@ static int writer_keep_as(struct sqlite_journal *journal, struct queued *item, u
 	int result = writer_keep_room(&journal->store, room);
 
 	if (result == SQLITE_OK)
-		result = writer_keep_sent(&journal->store, draft, store_place(room->number, seq), at_ms, &before);
+		result = writer_keep_sent(&journal->store, draft, store_place(room->number, seq), now_ms, &before);
 	if (result == SQLITE_OK && before != 0) {
 		item->repeated = store_seq(before);
 		return SQLITE_OK;
@@ -198,7 +200,7 @@ static int writer_keep(struct sqlite_journal *journal, struct queued *item, int6
 		item->error = EEXIST;
 	else if (seq > STORE_SEQ_MOST || at_ms > STORE_MS_MOST)
 		item->error = EFBIG;
-	return item->error != 0 ? SQLITE_OK : writer_keep_as(journal, item, seq, at_ms);
+	return item->error != 0 ? SQLITE_OK : writer_keep_as(journal, item, seq, at_ms, now_ms);
 }
 
 /* What is to be written about rooms; others may change it meanwhile, and put rooms before the first of these. */
@@ -234,7 +236,6 @@ static int writer_keep_changes(struct sqlite_journal *journal, struct journal_ro
 /* Rooms whose state is in the file leave the list; those that were closed are freed. */
 static void writer_settle_changes(struct sqlite_journal *journal, const struct journal_room *first)
 {
-	struct journal_room *done = NULL;
 	struct journal_room **link;
 
 	sqlite_lock(journal);
@@ -252,20 +253,10 @@ static void writer_settle_changes(struct sqlite_journal *journal, const struct j
 		room->changed = false;
 		journal->forgotten += (room->state & STORE_REMOVED) != 0;
 		room->next_changed = NULL;
-		if ((room->state & SQLITE_ROOM_CLOSED) != 0) {
-			room->next_open = done; /* it is not among the open ones any more */
-			done = room;
-		}
+		if ((room->state & SQLITE_ROOM_CLOSED) != 0)
+			sqlite_free_room(room);
 	}
 	sqlite_unlock(journal);
-	while (done != NULL) {
-		struct journal_room *room = done;
-
-		sqlite_lock(journal);
-		done = room->next_open;
-		sqlite_unlock(journal);
-		sqlite_free_room(room);
-	}
 }
 
 static int writer_try(struct sqlite_journal *journal, const struct batch *batch)
@@ -340,6 +331,7 @@ static void writer_flush(const struct batch *batch)
 		unsigned settled = room->settled;
 
 		room->settled = 0;
+		sqlite_index_note(&room->journal->index, room->number);
 		room->listener->flush(room->room);
 		/* Release: whoever holds it anew comes after this. Acquire: and what it did before is seen. */
 		if (atomic_fetch_sub_explicit(&room->pending, settled, memory_order_acq_rel) == settled)
@@ -375,6 +367,8 @@ static void writer_write(struct sqlite_journal *journal, struct queued *items, s
 	}
 	writer_publish(&batch);
 	writer_flush(&batch);
+	if (error == 0)
+		sqlite_checkpoints_note(&journal->checkpoints, &journal->store); /* it may take its time */
 }
 
 /* How many of the items go into one transaction. */

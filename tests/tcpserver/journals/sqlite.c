@@ -907,6 +907,6 @@ TEST(the_log_stays_short_when_much_is_written)
 			longest = file_size("-wal");
 	}
 	close_room(journal, room);
-	CHECK(longest < 100 * 1024 * 1024);
+	CHECK(longest < 128 * 1024 * 1024);
 	check_kept(journal, room = open_room(journal, &lobby));
 }

@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/message.h"
+#include "tcpserver/journals/sqlite_schema.h"
 
 enum {
 	TEXT_MOST = 3 * 65535,            /* bytes of a message that are read: a line's, each byte made U+FFFD */
@@ -288,6 +289,15 @@ void sqlite_store_rollback(struct sqlite_store *store)
 {
 	if (store->connection != NULL && sqlite3_get_autocommit(store->connection) == 0)
 		(void)!sqlite_store_run(store, STORE_ROLLBACK, NULL, 0, NULL); /* closing it would do the same */
+}
+
+void sqlite_store_erase_failed(struct sqlite_store *store)
+{
+	char sql[48];
+
+	(void)snprintf(sql, sizeof sql, "PRAGMA user_version = %d", SQLITE_SCHEMA_VERSION);
+	if (store->connection != NULL)
+		(void)sqlite3_exec(store->connection, sql, NULL, NULL, NULL); /* that it is not synced either is all right */
 }
 
 /* ---- Rows, written. SQLite need not copy what it is given: it is there until the statement is reset. ---- */

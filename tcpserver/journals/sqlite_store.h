@@ -135,6 +135,11 @@ int sqlite_store_prepare_all(struct sqlite_store *store) MUST_CHECK;
 int sqlite_store_begin(struct sqlite_store *store) MUST_CHECK;
 int sqlite_store_commit(struct sqlite_store *store) MUST_CHECK;
 void sqlite_store_rollback(struct sqlite_store *store);
+/*
+ * A commit of which the sync failed has left all of itself in the log: SQLite does not look at it any more, but who opens the
+ * file after a kill would take it for kept. So something that says nothing is written over it.
+ */
+void sqlite_store_erase_failed(struct sqlite_store *store);
 
 /* ---- Rows, written. ---- */
 

@@ -73,6 +73,8 @@ static int writer_fail(struct sqlite_journal *journal, int result)
 		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error),
 			"detail", detail, "now", "what is said is refused until the file can be written again", NULL);
 	sqlite_store_rollback(&journal->store);
+	if ((result & 0xff) == SQLITE_IOERR)
+		sqlite_store_erase_failed(&journal->store); /* before anybody is told that it was refused */
 	if (sqlite_store_is_broken(result))
 		sqlite_store_close(&journal->store);
 	journal->failure = error;

@@ -9,7 +9,7 @@
 #include "common/text.h"
 #include "tcpclient/request.h"
 
-enum { FOUND_MOST = 50 }; /* lines that /search shows */
+enum { FOUND_MOST = 50 }; /* lines that /find shows */
 
 /* What a command writes, and to whom. */
 struct work {
@@ -42,13 +42,13 @@ static void usage(struct work *work, const char *name, const char *arguments)
 	say(work, RENDER_WARNING, "! usage: it is /%s %s", name, arguments);
 }
 
-static void run_search(struct work *work, const char *words)
+static void run_find(struct work *work, const char *words)
 {
 	struct buffer found = {0};
 	size_t count;
 
 	if (words[0] == '\0') {
-		usage(work, "search", "WORDS");
+		usage(work, "find", "WORDS");
 		return;
 	}
 	count = scene_search(work->scene, words, FOUND_MOST, &found);
@@ -158,6 +158,10 @@ static bool work_on(struct work *work, const char *line)
 		return false;
 	if (request_is(line, "help", &arguments))
 		return help(work, arguments);
+	if (request_is(line, "search", &arguments) && !scene_is_in_events(work->scene)) {
+		run_find(work, arguments); /* such a server cannot search */
+		return true;
+	}
 	command = find(line + 1, strcspn(line + 1, " \t"));
 	if (command == NULL)
 		return suggest(work, line);

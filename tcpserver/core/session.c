@@ -605,6 +605,7 @@ bool session_return(struct session *session, const char *text, const struct read
 
 void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE])
 {
+	(void)session_settle(session); /* what it said before counts for the id that it had */
 	client_list_identify(&session->talk->clients, &session->client, id, session->client_id);
 	session->has_client_id = true;
 }

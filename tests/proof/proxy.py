@@ -28,6 +28,7 @@ from loop import READ, WRITE, Loop
 
 CHUNK = 1 << 16
 PILE_MOST = 1 << 18  # bytes that wait here; then the sender has to wait
+NEVER = 1 << 60
 GHOST_SECONDS = (0.05, 2.0)
 ENDS = ("both", "reset", "client", "server", "half up", "half down")
 
@@ -56,8 +57,8 @@ class Link:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.connect_ex(proxy.target())
         mean = proxy.mean
-        self.up = Pipe(self, client, self.server, self.random.expovariate(4 / mean) if mean else float("inf"))
-        self.down = Pipe(self, self.server, client, self.random.expovariate(1 / mean) if mean else float("inf"))
+        self.up = Pipe(self, client, self.server, self.random.expovariate(4 / mean) if mean else NEVER)
+        self.down = Pipe(self, self.server, client, self.random.expovariate(1 / mean) if mean else NEVER)
         self.jitters = self.random.random() < 0.5
         self.watch()
 
@@ -125,7 +126,7 @@ class Link:
         self.proxy.cuts += 1
         self.proxy.ends[how] += 1
         for pipe, _ in self.pipes():
-            pipe.budget = float("inf")
+            pipe.budget = NEVER
         seconds = self.random.uniform(*GHOST_SECONDS)
         if how in ("both", "reset"):
             self.close(reset=how == "reset")
@@ -204,7 +205,7 @@ class Proxy:
         self.mean = 0
         for link in list(self.links):
             for pipe, _ in link.pipes():
-                pipe.budget = float("inf")
+                pipe.budget = NEVER
             if link.cut or link.up.swallows or link.down.swallows:
                 link.close(reset=True)
 

@@ -14,7 +14,7 @@ import tempfile
 
 from loop import Loop
 from phoenix import Phoenix, integrity, kill_while_starting
-from strict import Crowd, Ledger, audit, is_long, seed
+from strict import Crowd, Ledger, audit, is_long, seed, time_limit
 from talk import Server, main, scaled
 
 ROOMS = ("lobby", "tea", "milk tea")
@@ -56,4 +56,4 @@ def test_kill_9_loses_and_doubles_nothing():
 
 
 if __name__ == "__main__":
-    main()
+    main(time_limit())

@@ -562,14 +562,17 @@ def temporary_file(text):
     return manager()
 
 
-def main():
-    """Runs the tests named on the command line, or all of them. One alone: exit code 0, 1, or 77 when skipped."""
+def main(seconds=3 * DEADLINE):
+    """
+    Runs the tests named on the command line, or all of them; none takes longer than so many seconds. One alone: exit code
+    0, 1, or 77 when skipped.
+    """
     module = sys.modules["__main__"]
     tests = {name: value for name, value in vars(module).items() if name.startswith("test_")}
     names = sys.argv[1:] or list(tests)
     failed = skipped = 0
     for name in names:
-        faulthandler.dump_traceback_later(3 * DEADLINE, exit=True)
+        faulthandler.dump_traceback_later(seconds, exit=True)
         start = time.monotonic()
         result = "passed"
         try:

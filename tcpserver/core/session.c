@@ -39,14 +39,26 @@ static enum outlet_state session_deliver(struct session *session);
 
 /* ---- What is on its way to the journal. ---- */
 
+static void session_do_duty(struct session *session);
+
+/* What there is to do between two waits. A session that has ended sends only what session_drain() sends: nothing may follow
+ * a farewell. */
+static void session_go_on(struct session *session)
+{
+	if (session_ended(session))
+		session_do_duty(session);
+	else
+		(void)session_deliver(session);
+}
+
 static void session_wait_for_drafts(struct session *session)
 {
 	session_flush(session);
 	while (!outlet_is_settled(session->outlet)) {
 		outlet_pause(session->outlet);
-		(void)session_deliver(session);
+		session_go_on(session);
 	}
-	(void)session_deliver(session);
+	session_go_on(session);
 }
 
 int session_settle(struct session *session)

@@ -724,12 +724,12 @@ uint64_t room_jump(struct room *room, struct member *member)
 /* ---- Looking back. ---- */
 
 /* Counts what was said in messages 'from' to 'before' - 1, from the end. Returns the number of the one with which '*count'
- * is reached, or 0, with '*count' less by those there are. */
+ * is reached, or 0, with '*count' less by those there are; or ROOM_UNREADABLE. */
 static uint64_t room_count_back(struct room *room, uint64_t from, uint64_t before, size_t *count)
 {
 	struct message *messages[PAGE_MESSAGES];
 	ssize_t read = room_read(room, from, messages, (size_t)(before - from));
-	uint64_t found = 0;
+	uint64_t found = read < 0 ? ROOM_UNREADABLE : 0;
 
 	for (ssize_t i = read; i > 0; i--) {
 		const struct message *message = messages[i - 1];

@@ -58,6 +58,8 @@ struct room_people {
 	bool known GUARDED_BY(ROOMS_LOCK); /* rooms_find() finds it; so the table has a reference */
 };
 
+#define ROOM_UNREADABLE UINT64_MAX
+
 /* How room_give_page() ended. */
 enum room_page {
 	ROOM_PAGE,    /* the outbox holds a page of the journal    */
@@ -135,7 +137,8 @@ uint64_t room_jump(struct room *room, struct member *member);
 
 /* The number of the last message that was published; 0: none. Does not block. */
 uint64_t room_last_seq(struct room *room);
-/* The number of the message with which the last 'count' begin that were said before message 'before'; 0: there is none. */
+/* The number of the message with which the last 'count' begin that were said before message 'before'; 0: there is none;
+ * ROOM_UNREADABLE: the journal cannot be read. */
 uint64_t room_find_said(struct room *room, uint64_t before, size_t count) MUST_CHECK;
 /* The number of the first message at 'at_ns' or later; one more than the last if there is none. */
 uint64_t room_find_time(struct room *room, int64_t at_ns) MUST_CHECK;

@@ -426,11 +426,14 @@ static void session_no_memory(struct session *session)
 /* The number of the message with which a member of the room begins to read; 0: with what is said next. */
 static uint64_t session_start(struct room *room, const struct reading *reading)
 {
+	uint64_t start;
+
 	if (reading->resumes && (reading->of[0] == '\0' || strcmp(reading->of, room_id(room)) == 0))
 		return reading->after + 1;
 	if (reading->count == SIZE_MAX)
 		return 1;
-	return reading->count == 0 ? 0 : room_find_said(room, UINT64_MAX, reading->count);
+	start = reading->count == 0 ? 0 : room_find_said(room, UINT64_MAX, reading->count);
+	return start == ROOM_UNREADABLE ? 0 : start; /* it can ask for it when the journal can be read again */
 }
 
 static bool session_recalls(const struct room *room, const struct reading *reading)

@@ -136,6 +136,8 @@ static const char *request_fault(const char *value, enum field_kind kind)
 {
 	if (value == NULL && kind == FIELD_NUMBER)
 		return "a field of the request is no whole number from 0 on";
+	if (value == NULL && kind == FIELD_EITHER)
+		return "a field of the request is neither a whole number from 0 on nor a string";
 	if (value == NULL)
 		return "a field of the request is no string";
 	if (kind == FIELD_NAME && strchr(value, '"') != NULL)

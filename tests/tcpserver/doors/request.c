@@ -195,3 +195,59 @@ TEST(brackets_in_brackets_are_refused_before_they_are_read)
 	check_command("{\"op\":\"topic\",\"text\":\"[[[[[[[[[[{{{{{{\\\"[[[[[\"}", "topic", "[[[[[[[[[[{{{{{{\"[[[[[");
 	request_fini(&request);
 }
+
+TEST(numbers_and_dates_become_words_of_a_command)
+{
+	check_command("{\"op\":\"history\"}", "history", "");
+	check_command("{\"op\":\"history\",\"count\":5,\"before\":17,\"room\":\"my tea\"}", "history",
+		"5 before 17 in \"my tea\"");
+	check_command("{\"op\":\"history\",\"before\":\"2026-11-21T08:00:00Z\"}", "history", "before 2026-11-21T08:00:00Z");
+	check_command("{\"op\":\"join\",\"room\":\"tea\",\"history\":\"none\",\"after\":0,\"room_id\":\"00\"}", "join",
+		"\"tea\" after 0 of 00 --history none");
+	check_command("{\"op\":\"join\",\"room\":\"tea\",\"history\":7}", "join", "\"tea\" --history 7");
+	check_command("{\"op\":\"mark\",\"seq\":9007199254740993,\"room\":\"tea\"}", "mark", "9007199254740993 \"tea\"");
+	check_command("{\"op\":\"latest\"}", "latest", "");
+	check_command("{\"op\":\"search\",\"words\":\"green tea\",\"from\":\"Johnny Boi\",\"room\":\"my tea\",\"page\":2}", "search",
+		"green tea from:\"Johnny Boi\" in:\"my tea\" page:2");
+	check_command("{\"op\":\"search\",\"words\":\"x\",\"before\":\"2026-11-21\",\"after\":\"2026-11-20\"}", "search",
+		"x before:2026-11-21 after:2026-11-20");
+	check_command("{\"op\":\"session\",\"session\":\"00ff\",\"name\":\"Johnny Boi\",\"after\":3}", "session",
+		"00ff \"Johnny Boi\" after 3");
+	request_fini(&request);
+}
+
+TEST(what_is_no_number_or_no_single_word_is_wrong)
+{
+	check_wrong("{\"op\":\"mark\"}", "missing");
+	check_wrong("{\"op\":\"mark\",\"seq\":-1}", "no whole number");
+	check_wrong("{\"op\":\"mark\",\"seq\":1.5}", "no whole number");
+	check_wrong("{\"op\":\"mark\",\"seq\":\"1\"}", "no whole number");
+	check_wrong("{\"op\":\"mark\",\"seq\":null}", "no whole number");
+	check_wrong("{\"op\":\"history\",\"before\":\"2026-11-21 08:00\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":\"\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":\"a\\tb\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":\"\\\"x\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":-1}", "neither");
+	check_wrong("{\"op\":\"history\",\"before\":[1]}", "neither");
+	check_wrong("{\"op\":\"join\",\"after\":1}", "missing");
+	check_wrong("{\"op\":\"search\",\"from\":\"bob\"}", "missing");
+	check_wrong("{\"op\":\"session\",\"name\":\"bob\"}", "missing");
+	request_fini(&request);
+}
+
+TEST(a_number_as_the_id_of_a_message_makes_it_known_again)
+{
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":7}");
+	CHECK_EQUAL(request.number, 7);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":9223372036854775807}");
+	CHECK_EQUAL(request.number, 9223372036854775807);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":\"7\"}");
+	CHECK_EQUAL(request.number, 0);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":0}");
+	CHECK_EQUAL(request.number, 0);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":-7}");
+	CHECK_EQUAL(request.number, 0);
+	read_text("{\"op\":\"send\",\"text\":\"hi\"}");
+	CHECK_EQUAL(request.number, 0);
+	request_fini(&request);
+}

@@ -18,9 +18,13 @@
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/server.h"
+#include "tcpserver/doors/event.h"
 #include "tcpserver/doors/line.h"
+#include "tcpserver/journals/archive.h"
 #include "tcpserver/journals/memory.h"
 #include "tcpserver/journals/sqlite.h"
+#include "tcpserver/journals/sqlite_export.h"
+#include "tcpserver/journals/sqlite_salvage.h"
 
 enum {
 	EXIT_USAGE = 2,
@@ -51,6 +55,12 @@ static struct {
 	const char *config;   /* read by options_parse() itself */
 	const char *env_file; /* this, too                      */
 	int completions; /* the place of the shell in completions_shells, or -1 */
+	const char *export_to;
+	const char *import_from;
+	const char *room; /* to be exported */
+	const char *check;
+	const char *salvage;
+	const char *salvage_to; /* the argument behind it */
 	int version;
 	int help;
 } settings = {
@@ -174,7 +184,7 @@ static const struct option options[] = {
 		.check = check_journal,
 		.help = "what keeps messages: sqlite:FILE (default sqlite:chat.db), or memory[:N], the last N of each room"},
 	{.name = "sync", .argument = "full|normal|off", .kind = OPTION_CHOICE, .value = &settings.sync, .choices = sync_words,
-		.help = "full (default): what anybody saw survives a power cut; normal, off: it may not, but is written faster"},
+		.help = "full (default): what anybody saw survives a power cut; normal, off: may not, but is written faster"},
 	{.name = "retain", .argument = "N|Nd|all", .kind = OPTION_STRING, .value = &settings.retain, .check = check_retain,
 		.help = "how much is kept: the last N messages of a room, those of the last N days, or all (default)"},
 	{.name = "max-clients", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_clients, .least = 1,
@@ -196,6 +206,16 @@ static const struct option options[] = {
 		.help = "how far a slow reader may be behind in memory, before it reads the journal (default 1M)"},
 	{.name = "history", .argument = "N|all|none", .kind = OPTION_STRING, .value = &settings.history, .check = check_history,
 		.help = "messages said before that a newcomer to a room is shown (default 20)"},
+	{.name = "export", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.export_to, .names_file = true,
+		.help = "write what the journal keeps to FILE (- for the output), as JSON lines, and exit"},
+	{.name = "room", .argument = "NAME", .kind = OPTION_STRING, .value = &settings.room,
+		.help = "with --export: of this room alone"},
+	{.name = "import", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.import_from, .names_file = true,
+		.help = "take what --export wrote into the journal, and exit"},
+	{.name = "check", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.check, .names_file = true,
+		.help = "look whether the journal in FILE is whole, and exit"},
+	{.name = "salvage", .argument = "FILE NEW", .kind = OPTION_STRING, .value = &settings.salvage, .names_file = true,
+		.help = "save what can be read of a damaged journal to the journal NEW, and exit"},
 	{.name = "log-level", .argument = "LEVEL", .kind = OPTION_CHOICE, .value = &settings.log_level,
 		.choices = log_level_names, .help = "error, warning, info (default) or debug, which logs what people say"},
 	{.name = "log-format", .argument = "FORMAT", .kind = OPTION_CHOICE, .value = &settings.log_format,
@@ -272,9 +292,16 @@ static void read_options(int argc, char **argv)
 	struct options_result result;
 	int error = options_parse(options, argc, argv, environ, &result);
 
+	if (error == 0 && settings.salvage != NULL && result.first_argument < argc)
+		settings.salvage_to = argv[result.first_argument++];
 	if (error == 0 && result.first_argument < argc) {
 		(void)snprintf(result.message, sizeof result.message, "%.200s: tcpserver takes options only; --help lists them",
 			argv[result.first_argument]);
+		error = -EINVAL;
+	}
+	if (error == 0 && settings.salvage != NULL && settings.salvage_to == NULL) {
+		(void)snprintf(result.message, sizeof result.message,
+			"--salvage takes two files: the damaged one, and a new one for what can be saved");
 		error = -EINVAL;
 	}
 	if (error != 0) {
@@ -444,6 +471,48 @@ static struct journal *open_journal(void)
 	return path == NULL ? open_memory_journal(value) : open_sqlite_journal(path);
 }
 
+/* ---- Work on a journal, without a server. ---- */
+
+static int export_journal(void)
+{
+	const char *path = journal_path(choose_journal());
+
+	if (path != NULL)
+		return sqlite_export(path, settings.room, &event_format, settings.export_to, stderr);
+	(void)fprintf(stderr, "tcpserver: --export needs --journal sqlite:FILE; the memory journal keeps nothing\n");
+	return EXIT_USAGE;
+}
+
+static int import_journal(void)
+{
+	const char *path = journal_path(choose_journal());
+	struct journal *journal;
+	int status;
+
+	if (path == NULL) {
+		(void)fprintf(stderr, "tcpserver: --import needs --journal sqlite:FILE; the memory journal keeps nothing\n");
+		return EXIT_USAGE;
+	}
+	journal = open_sqlite_journal(path);
+	if (journal == NULL)
+		return EXIT_FAILURE;
+	status = archive_import(journal, settings.import_from, stderr);
+	journal->ops->destroy(journal);
+	return status;
+}
+
+/* Does what the options ask for in place of a server; returns its exit code, or -1 when there is nothing. */
+static int work_on_journal(void)
+{
+	if (settings.check != NULL)
+		return sqlite_check(settings.check, stdout);
+	if (settings.salvage != NULL)
+		return sqlite_salvage(settings.salvage, settings.salvage_to, stdout);
+	if (settings.export_to != NULL)
+		return export_journal();
+	return settings.import_from != NULL ? import_journal() : -1;
+}
+
 static void fill_talk(struct talk *talk)
 {
 	talk->door = &line_door;
@@ -457,12 +526,8 @@ static void fill_talk(struct talk *talk)
 }
 
 /* Runs the talk, kept by 'journal', until a signal comes. */
-static int run(struct server *server, struct journal *journal)
+static int run(struct server *server, struct journal *journal, const sigset_t *wait_mask)
 {
-	sigset_t stop_set;
-	sigset_t wait_mask;
-
-	prepare_signals(&stop_set, &wait_mask);
 	if (!talk_init(&server->talk, journal, (size_t)settings.max_rooms)) {
 		(void)fprintf(stderr, "tcpserver: no memory\n");
 		return EXIT_FAILURE;
@@ -471,7 +536,7 @@ static int run(struct server *server, struct journal *journal)
 	if (settings.admin_password_file != NULL)
 		server->talk.admin_password = admin_password;
 	announce(server);
-	server_run(server, &wait_mask, stop_requested);
+	server_run(server, wait_mask, stop_requested);
 	talk_fini(&server->talk);
 	log_event(LOG_INFO, "stopped", NULL);
 	return EXIT_SUCCESS;
@@ -481,19 +546,25 @@ int main(int argc, char **argv)
 {
 	static struct server server;
 	struct journal *journal;
+	sigset_t stop_set;
+	sigset_t wait_mask;
 	int status;
 
 	read_options(argc, argv);
 	log_start((enum log_level)settings.log_level, (enum log_format)settings.log_format);
+	status = work_on_journal();
+	if (status >= 0)
+		return status;
 	if (settings.admin_password_file != NULL &&
 		!read_password(settings.admin_password_file, admin_password, sizeof admin_password))
 		return EXIT_FAILURE;
 	if (!open_listeners(&server))
 		return EXIT_FAILURE;
+	prepare_signals(&stop_set, &wait_mask); /* before a journal starts threads, or one of these may get the signal to stop */
 	journal = open_journal();
 	if (journal == NULL)
 		return EXIT_FAILURE;
-	status = run(&server, journal);
+	status = run(&server, journal, &wait_mask);
 	journal->ops->destroy(journal);
 	return status;
 }

@@ -94,14 +94,18 @@ static bool show_page(struct session *session, struct history *history)
 static void tell_end(struct session *session, const struct history *history)
 {
 	unsigned long long count = history->count;
+	unsigned long long shown = history->shown;
+	const char *plural = shown == 1 ? "" : "s";
 
 	if (history->failed)
 		session_error(session, "journal-unreadable", "the journal cannot be read now; try again later");
-	else if (history->first <= 1)
-		session_notice_in(session, history->room, "%llu messages, from the first one on", (unsigned long long)history->shown);
+	else if (shown == 0)
+		session_notice_in(session, history->room, "nothing was said before");
+	else if (history->first <= 1 || room_find_said(history->room, history->first, 1) == 0)
+		session_notice_in(session, history->room, "%llu message%s, from the first one on", shown, plural);
 	else
-		session_notice_in(session, history->room, "%llu messages; /history %llu before %llu shows what was said before",
-			(unsigned long long)history->shown, count, (unsigned long long)history->first);
+		session_notice_in(session, history->room, "%llu message%s; /history %llu before %llu shows what was said before", shown,
+			plural, count, (unsigned long long)history->first);
 }
 
 void command_history(struct session *session, const char *arguments)
@@ -109,15 +113,17 @@ void command_history(struct session *session, const char *arguments)
 	struct history history = {.room = session->place->room, .count = HISTORY_USUAL, .before = UINT64_MAX};
 	const char *start = arguments;
 	struct member *place = session->place;
+	bool right = take_history(&history, &arguments);
 
-	if (take_history(&history, &arguments) && command_take_keyword(&arguments, "in")) {
+	if (right && command_take_keyword(&arguments, "in")) {
+		right = arguments[0] != '\0';
 		place = command_take_place(session, "history", &arguments);
 		if (place == NULL)
 			return;
 		history = (struct history){.room = place->room, .count = HISTORY_USUAL, .before = UINT64_MAX};
 		(void)take_history(&history, &start); /* a date is another number there */
 	}
-	if (arguments[0] != '\0' || history.count < 1 || history.count > HISTORY_MOST) {
+	if (!right || arguments[0] != '\0') {
 		session_error(session, "usage",
 			"/history takes [N] [before NUMBER or DATE] [in ROOM], N from 1 to %d; type /history 20 before 2026-11-21",
 			HISTORY_MOST);

@@ -12,5 +12,8 @@ void command_latest(struct session *session, const char *arguments)
 	if (place == NULL || !command_ends(session, "latest", arguments))
 		return;
 	missed = room_jump(place->room, place);
-	session_tell_room(session, place, "%llu messages skipped; /history shows them", missed);
+	if (missed == 0)
+		session_tell_room(session, place, "you have been sent everything");
+	else
+		session_tell_room(session, place, "%llu message%s skipped; /history shows what was said", missed, missed == 1 ? "" : "s");
 }

@@ -96,7 +96,8 @@ struct journal_ops {
 		const struct journal_listener *listener, void *room);
 	/* No draft of the room may be on its way. */
 	void (*close_room)(struct journal_room *room);
-	/* Nothing of the room is to be kept after close_room(). Threads: any, as for all that follow. */
+	/* Nothing of the room is to be kept after close_room(), and it is found no more. May be said twice. Threads: any, as for
+	 * all that follow. */
 	void (*forget_room)(struct journal_room *room);
 	/* Keeps whether somebody waits in the room for a stranger. */
 	void (*set_waits)(struct journal_room *room, bool waits);

@@ -556,6 +556,7 @@ void room_forget(struct room *room)
 {
 	/* Relaxed: looked at when nobody else has the room any more. */
 	atomic_store_explicit(&room->forgotten, true, memory_order_relaxed);
+	room->journal->forget_room(room->journal_room); /* its name may be another room's from now on */
 }
 
 void room_set_waits(struct room *room, bool waits)

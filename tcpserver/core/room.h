@@ -85,7 +85,7 @@ void room_topic(struct room *room, char topic[ROOM_TOPIC_SIZE]);
  * the same. */
 void room_shut(struct room *room);
 bool room_is_shut(const struct room *room);
-/* Nothing of the room is to be kept when the last reference to it goes. */
+/* Nothing of the room is kept any more once the last reference to it has gone; its name is free for another at once. */
 void room_forget(struct room *room);
 /* Somebody waits, or does not wait, in the room for a stranger; is kept. */
 void room_set_waits(struct room *room, bool waits);

@@ -108,21 +108,38 @@ void session_notice_about(struct session *session, const char *room, int64_t cre
 	va_end(arguments);
 }
 
-void session_tell_room(struct session *session, struct member *place, const char *format, ...)
+/* What a client has to know of a room, to come back to where it was. */
+static struct telling session_about_room(const struct session *session, struct room *room)
 {
-	struct room *room = place->room;
 	char key[NAME_KEY_SIZE];
-	struct telling telling = {
+
+	(void)name_key(session->client.name, key);
+	return (struct telling){
 		.kind = TELL_NOTICE,
 		.code = "room",
 		.room = room_label(room),
 		.room_id = room_id(room),
 		.last = room_last_seq(room),
+		.mark = room_mark(room, key),
 	};
+}
+
+void session_tell_welcome(struct session *session, struct room *room)
+{
+	struct telling welcome = session_about_room(session, room);
+
+	welcome.kind = TELL_WELCOME;
+	welcome.code = NULL;
+	welcome.participant = session->client.name;
+	welcome.request_id = session->request_id;
+	session_tell(session, &welcome);
+}
+
+void session_tell_room(struct session *session, struct member *place, const char *format, ...)
+{
+	struct telling telling = session_about_room(session, place->room);
 	va_list arguments;
 
-	(void)name_key(session->client.name, key);
-	telling.mark = room_mark(room, key);
 	va_start(arguments, format);
 	session_tell_formatted(session, telling, format, arguments);
 	va_end(arguments);
@@ -500,10 +517,10 @@ enum session_step session_go(struct session *session, struct room *room, const s
 	room_release(room);
 	if (step != SESSION_WENT)
 		return step;
-	session_add_place(session, member);
 	room_flush(member->room);
 	if (before != NULL && !session->door->many_rooms)
 		session_leave(session, before, "for another room");
+	session_add_place(session, member); /* last: what was said there before is read behind the words that one is there */
 	return SESSION_WENT;
 }
 
@@ -543,12 +560,7 @@ void session_go_home(struct session *session)
 /* Lets a client whose name is registered in. */
 static void session_welcome(struct session *session, const struct reading *reading)
 {
-	struct telling welcome = {.kind = TELL_WELCOME,
-		.participant = session->client.name,
-		.room = "lobby",
-		.request_id = session->request_id};
-
-	session_tell(session, &welcome);
+	session_tell_welcome(session, session->talk->lobby);
 	if (session_go(session, room_acquire(session->talk->lobby), reading) != SESSION_WENT) {
 		session_finish(session, SESSION_REFUSED);
 		return;
@@ -590,9 +602,9 @@ bool session_return(struct session *session, const char *text, const struct read
 
 void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE])
 {
-	memcpy(session->client_id, id, CLIENT_ID_SIZE);
+	(void)session_settle(session); /* what it said before counts for the id that it had */
+	client_list_identify(&session->talk->clients, &session->client, id, session->client_id);
 	session->has_client_id = true;
-	client_list_identify(&session->talk->clients, &session->client, id);
 }
 
 void session_register_guest(struct session *session)
@@ -823,7 +835,9 @@ static void session_drain_left(struct session *session)
 
 		if (state == OUTLET_EVEN || state == OUTLET_FAILED || outlet_is_answered(session->outlet))
 			return;
-		if (session_is_stopping(session) || outlet_wait(session->outlet, 0, STALLED_MS) == -ETIMEDOUT)
+		if (session_is_stopping(session) || client_is_replaced(&session->client))
+			return;
+		if (outlet_wait(session->outlet, 0, STALLED_MS) == -ETIMEDOUT)
 			return;
 	}
 }

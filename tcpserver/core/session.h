@@ -133,6 +133,8 @@ struct reading session_reading(const struct session *session);
 enum session_step session_go(struct session *session, struct room *room, const struct reading *reading);
 /* Reads the room of 'place', where the client is already, from there. */
 void session_reread(struct session *session, struct member *place, const struct reading *reading);
+/* The client has its name, and what it says goes to 'room'. */
+void session_tell_welcome(struct session *session, struct room *room);
 /* Tells what a client has to know of the room of 'place'; 'format' says it in words. */
 void session_tell_room(struct session *session, struct member *place, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Leaves the room of 'place'; the others are told 'how'. */

@@ -3,17 +3,40 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/message.h"
 
+enum { SENT_BUCKETS = 65536 };
+
+/* A client's message that was kept. */
+struct sent {
+	unsigned char client[CLIENT_ID_SIZE];
+	uint64_t number; /* the client's; 0: none */
+	uint64_t seq;
+	uint32_t next; /* in its bucket: one more than an index; 0: none */
+};
+
+/* The numbers of clients' messages: a ring, and a table by which they are found in it. */
+struct sent_table {
+	struct sent ring[MEMORY_JOURNAL_NUMBERS];
+	uint32_t oldest; /* the place for the next */
+	uint64_t seed;   /* clients choose their ids and numbers; they shall not choose the buckets */
+	uint32_t buckets[SENT_BUCKETS];
+};
+
 struct memory_journal {
 	struct journal journal;
 	size_t kept;
+	pthread_mutex_t mutex; /* JOURNAL_QUEUE_LOCK */
+	struct sent_table *sent GUARDED_BY(JOURNAL_QUEUE_LOCK); /* made when the first client has numbers */
 };
 
 /* The last messages, in a ring that grows until it holds 'kept' of them. */
 struct journal_room {
+	struct memory_journal *journal; /* constant */
 	const struct journal_listener *listener; /* constant, as 'room' and 'kept' */
 	void *room;
 	size_t kept;
@@ -102,6 +125,7 @@ static struct journal_room *memory_open_room(struct journal *journal, const stru
 	if (opened == NULL)
 		return NULL;
 	*opened = (struct journal_room){
+		.journal = (struct memory_journal *)journal,
 		.listener = listener,
 		.room = room,
 		.kept = ((const struct memory_journal *)journal)->kept,
@@ -122,22 +146,164 @@ static void memory_close_room(struct journal_room *room)
 	free(room);
 }
 
-static int memory_append(struct journal_room *room, const struct draft *draft)
+/* ---- What clients have sent before. ---- */
+
+static void memory_sent_lock(struct memory_journal *journal) ACQUIRES(JOURNAL_QUEUE_LOCK) UNCHECKED;
+static void memory_sent_unlock(struct memory_journal *journal) RELEASES(JOURNAL_QUEUE_LOCK) UNCHECKED;
+
+static void memory_sent_lock(struct memory_journal *journal)
+{
+	mutex_lock(&journal->mutex);
+}
+
+static void memory_sent_unlock(struct memory_journal *journal)
+{
+	mutex_unlock(&journal->mutex);
+}
+
+static struct sent_table *sent_table_create(void)
+{
+	struct sent_table *table = calloc(1, sizeof *table);
+
+	if (table != NULL && getrandom(&table->seed, sizeof table->seed, 0) != (ssize_t)sizeof table->seed)
+		table->seed = (uint64_t)clock_wall_ns();
+	return table;
+}
+
+static uint32_t *sent_bucket(struct sent_table *table, const unsigned char *client, uint64_t number)
+{
+	uint64_t hash = UINT64_C(14695981039346656037) ^ table->seed ^ number; /* FNV-1a */
+
+	for (size_t i = 0; i < CLIENT_ID_SIZE; i++)
+		hash = (hash ^ client[i]) * UINT64_C(1099511628211);
+	return &table->buckets[(hash ^ hash >> 32) % SENT_BUCKETS];
+}
+
+static struct sent *sent_find(struct sent_table *table, const unsigned char *client, uint64_t number)
+{
+	uint32_t at = *sent_bucket(table, client, number);
+
+	while (at != 0) {
+		struct sent *sent = &table->ring[at - 1];
+
+		if (sent->number == number && memcmp(sent->client, client, CLIENT_ID_SIZE) == 0)
+			return sent;
+		at = sent->next;
+	}
+	return NULL;
+}
+
+static void sent_drop_oldest(struct sent_table *table)
+{
+	struct sent *sent = &table->ring[table->oldest];
+	uint32_t *link = sent_bucket(table, sent->client, sent->number);
+
+	if (sent->number == 0)
+		return;
+	while (*link != table->oldest + 1)
+		link = &table->ring[*link - 1].next;
+	*link = sent->next;
+}
+
+static void sent_add(struct sent_table *table, const struct draft *draft, uint64_t seq)
+{
+	struct sent *sent = &table->ring[table->oldest];
+	uint32_t *bucket = sent_bucket(table, draft->client, draft->number);
+
+	sent_drop_oldest(table);
+	*sent = (struct sent){.number = draft->number, .seq = seq, .next = *bucket};
+	memcpy(sent->client, draft->client, CLIENT_ID_SIZE);
+	*bucket = table->oldest + 1;
+	table->oldest = (table->oldest + 1) % MEMORY_JOURNAL_NUMBERS;
+}
+
+/* ---- Appending. ---- */
+
+/* A message that is restored keeps its number and its time; what a jump of numbers leaves out is not kept. */
+static int memory_number(struct journal_room *room, struct message *message) REQUIRES(JOURNAL_LOCK);
+static int memory_number(struct journal_room *room, struct message *message)
+{
+	bool restored = message->seq != 0 && message->at_ns != 0;
+
+	if (restored && message->seq < room->next_seq)
+		return -EEXIST;
+	if (!memory_reserve(room, message_memory(message)))
+		return -ENOMEM;
+	while (restored && message->seq > room->next_seq && room->count > 0)
+		memory_forget_oldest(room);
+	if (!restored) {
+		message->seq = room->next_seq;
+		message->at_ns = clock_wall_ns();
+	}
+	room->next_seq = message->seq + 1;
+	return 0;
+}
+
+static int memory_publish(struct journal_room *room, const struct draft *draft) REQUIRES(JOURNAL_LOCK);
+static int memory_publish(struct journal_room *room, const struct draft *draft)
 {
 	struct message *message = draft->message;
-	int error = 0;
+	int error = memory_number(room, message);
+
+	if (error != 0)
+		return error;
+	room->memory += message_memory(message);
+	room->count++;
+	*memory_slot(room, message->seq) = message;
+	room->listener->publish(room->room, draft);
+	return 0;
+}
+
+/* Looks whether a client's message was kept before; '*seq' is 0 if not. */
+static int memory_find_sent(struct memory_journal *journal, const struct draft *draft, uint64_t *seq)
+{
+	const struct sent *sent = NULL;
+	bool found;
+
+	memory_sent_lock(journal);
+	if (journal->sent == NULL)
+		journal->sent = sent_table_create();
+	found = journal->sent != NULL;
+	if (found)
+		sent = sent_find(journal->sent, draft->client, draft->number);
+	*seq = sent == NULL ? 0 : sent->seq;
+	memory_sent_unlock(journal);
+	return found ? 0 : -ENOMEM;
+}
+
+static void memory_add_sent(struct memory_journal *journal, const struct draft *draft, uint64_t seq)
+{
+	memory_sent_lock(journal);
+	sent_add(journal->sent, draft, seq);
+	memory_sent_unlock(journal);
+}
+
+/* Publishes a draft that has a client's number, unless that is known. In one room, only one thread does at a time. */
+static int memory_publish_once(struct journal_room *room, const struct draft *draft) REQUIRES(JOURNAL_LOCK);
+static int memory_publish_once(struct journal_room *room, const struct draft *draft)
+{
+	uint64_t seq;
+	int error = memory_find_sent(room->journal, draft, &seq);
+
+	if (error != 0)
+		return error;
+	if (seq != 0) {
+		room->listener->repeat(room->room, draft, seq);
+		message_release(draft->message);
+		return 0;
+	}
+	error = memory_publish(room, draft);
+	if (error == 0)
+		memory_add_sent(room->journal, draft, draft->message->seq); /* the ring has a reference still */
+	return error;
+}
+
+static int memory_append(struct journal_room *room, const struct draft *draft)
+{
+	int error;
 
 	memory_lock(room);
-	if (memory_reserve(room, message_memory(message))) {
-		message->seq = room->next_seq++;
-		message->at_ns = clock_wall_ns();
-		room->memory += message_memory(message);
-		room->count++;
-		*memory_slot(room, message->seq) = message;
-		room->listener->publish(room->room, draft);
-	} else {
-		error = -ENOMEM;
-	}
+	error = draft->number == 0 ? memory_publish(room, draft) : memory_publish_once(room, draft);
 	memory_unlock(room);
 	return error;
 }
@@ -197,8 +363,14 @@ static uint64_t memory_next_seq(struct journal_room *room)
 	return next;
 }
 
-static void memory_destroy(struct journal *journal)
+static void memory_destroy(struct journal *base)
 {
+	struct memory_journal *journal = (struct memory_journal *)base;
+
+	memory_sent_lock(journal);
+	free(journal->sent);
+	memory_sent_unlock(journal);
+	mutex_fini(&journal->mutex);
 	free(journal);
 }
 
@@ -223,5 +395,6 @@ struct journal *memory_journal_create(size_t kept)
 	if (journal == NULL)
 		return NULL;
 	*journal = (struct memory_journal){.journal = {.ops = &memory_ops}, .kept = kept > 0 ? kept : 1};
+	mutex_init(&journal->mutex);
 	return &journal->journal;
 }

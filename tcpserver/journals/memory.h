@@ -16,6 +16,8 @@ enum {
 	MEMORY_JOURNAL_ROOM_MEMORY = 64 * 1024 * 1024,   /* bytes a room may take, however many messages that are */
 };
 
+enum { MEMORY_JOURNAL_NUMBERS = 100000 }; /* of clients' messages that are known again */
+
 /* Makes a journal that keeps the last 'kept' messages of each room, at least one. NULL without memory. */
 struct journal *memory_journal_create(size_t kept) MUST_CHECK;
 

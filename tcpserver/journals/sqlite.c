@@ -14,10 +14,11 @@
 enum {
 	QUEUE_DRAFTS_MOST = 65536,
 	QUEUE_BYTES_MOST = 32 * 1024 * 1024,
-	QUEUE_WAIT_MS = 10000,       /* for which append() waits for space                  */
-	CLOSE_WAIT_MS = 5000,        /* for which open_room() waits for the room to be closed */
-	LIST_MOST = 64,              /* rooms that are listed by one query                  */
+	QUEUE_WAIT_MS = 10000, /* for which append() waits for space                  */
+	CLOSE_WAIT_MS = 5000,  /* for which open_room() waits for the room to be closed */
+	LIST_MOST = 64,        /* rooms that are listed by one query                  */
 	WRITER_STACK_SIZE = 512 * 1024,
+	RETAIN_DAYS_MOST = 1000000, /* nothing is that old */
 };
 
 static void sqlite_room_lock(struct journal_room *room) ACQUIRES(JOURNAL_LOCK) UNCHECKED;
@@ -105,7 +106,7 @@ void sqlite_free_room(struct journal_room *room)
 static unsigned sqlite_state(const struct room_attributes *attributes)
 {
 	return (attributes->listed ? STORE_LISTED : 0u) | (attributes->persistent ? STORE_PERSISTENT : 0u) |
-		(attributes->ends_with_member ? STORE_ENDS_WITH_MEMBER : 0u) | (attributes->waits ? STORE_WAITS : 0u);
+	       (attributes->ends_with_member ? STORE_ENDS_WITH_MEMBER : 0u) | (attributes->waits ? STORE_WAITS : 0u);
 }
 
 /* Appends a string to those behind the room; NULL stays NULL. */
@@ -131,8 +132,8 @@ static struct journal_room *sqlite_make_room(struct sqlite_journal *journal, con
 {
 	const char *creator = attributes->creator == NULL ? "" : attributes->creator;
 	const char *topic = attributes->topic == NULL ? "" : attributes->topic;
-	struct journal_room *room = calloc(
-		1, sizeof *room + sqlite_string_size(attributes->name) + sqlite_string_size(creator) + sqlite_string_size(topic));
+	struct journal_room *room = calloc(1, sizeof *room + sqlite_string_size(attributes->name) +
+						      sqlite_string_size(creator) + sqlite_string_size(topic));
 	char *end = (char *)(room + 1);
 
 	if (room == NULL)
@@ -414,8 +415,8 @@ static uint64_t sqlite_next_seq(struct journal_room *room)
 	return next;
 }
 
-static int sqlite_find_in_file(struct sqlite_journal *journal, const char *key, const char *id, struct room_record *record,
-	int64_t *number)
+static int sqlite_find_in_file(
+	struct sqlite_journal *journal, const char *key, const char *id, struct room_record *record, int64_t *number)
 {
 	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
 	int result = SQLITE_DONE;
@@ -459,14 +460,17 @@ static void sqlite_move_record(struct room_record *to, const struct room_record 
 	to->attributes.topic = from->attributes.topic == NULL ? NULL : to->topic;
 }
 
-/* Drops those that are forgotten. Returns how many are left. */
-static size_t sqlite_drop_forgotten(
-	struct sqlite_journal *journal, struct room_record *records, const int64_t *numbers, size_t count)
+/* Drops those that are forgotten; '*count' is how many are left. False if more have been forgotten than 'forgotten'
+ * says: what was read may be out of date. */
+static bool sqlite_drop_forgotten(struct sqlite_journal *journal, uint64_t forgotten, struct room_record *records,
+	const int64_t *numbers, size_t *count)
 {
 	size_t left = 0;
+	bool unchanged;
 
 	sqlite_lock(journal);
-	for (size_t i = 0; i < count; i++) {
+	unchanged = journal->forgotten == forgotten;
+	for (size_t i = 0; i < *count && unchanged; i++) {
 		if (sqlite_is_forgotten(journal, numbers[i]))
 			continue;
 		if (left != i)
@@ -474,26 +478,35 @@ static size_t sqlite_drop_forgotten(
 		left++;
 	}
 	sqlite_unlock(journal);
-	return left;
+	*count = left;
+	return unchanged;
 }
 
-/* Lists one page of rooms; '*last' becomes the id of the last that was looked at. */
+/* Lists one page of rooms behind the id 'last', which becomes that of the last one that was looked at. */
 static ssize_t sqlite_list_page(struct sqlite_journal *journal, char last[ROOM_ID_SIZE], bool listed,
 	struct room_record *records, size_t capacity, bool *more)
 {
 	int64_t numbers[LIST_MOST];
 	size_t most = capacity < LIST_MOST ? capacity : LIST_MOST;
-	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
+	char next[ROOM_ID_SIZE];
+	uint64_t forgotten;
 	size_t count;
-	int error = sqlite_readers_release(
-		&journal->readers, store, sqlite_store_list_rooms(store, last, listed, records, numbers, most, &count));
 
-	if (error != 0)
-		return error;
-	*more = count == most;
-	if (count > 0)
-		(void)snprintf(last, ROOM_ID_SIZE, "%s", records[count - 1].id);
-	return (ssize_t)sqlite_drop_forgotten(journal, records, numbers, count);
+	do {
+		struct sqlite_store *store;
+		int error;
+
+		forgotten = sqlite_forgotten(journal);
+		store = sqlite_readers_acquire(&journal->readers);
+		error = sqlite_readers_release(&journal->readers, store,
+			sqlite_store_list_rooms(store, last, listed, records, numbers, most, &count));
+		if (error != 0)
+			return error;
+		*more = count == most;
+		(void)snprintf(next, sizeof next, "%s", count == 0 ? last : records[count - 1].id);
+	} while (!sqlite_drop_forgotten(journal, forgotten, records, numbers, &count));
+	memcpy(last, next, sizeof next);
+	return (ssize_t)count;
 }
 
 static ssize_t sqlite_list_rooms(
@@ -505,7 +518,8 @@ static ssize_t sqlite_list_rooms(
 
 	(void)snprintf(last, sizeof last, "%s", after);
 	while (more && count < capacity) {
-		ssize_t listed_now = sqlite_list_page(sqlite_of(base), last, listed, records + count, capacity - count, &more);
+		ssize_t listed_now =
+			sqlite_list_page(sqlite_of(base), last, listed, records + count, capacity - count, &more);
 
 		if (listed_now < 0)
 			return listed_now;
@@ -538,13 +552,27 @@ static uint64_t sqlite_mark(struct journal_room *room, const char *key)
 	return error == 0 && written > set ? written : set;
 }
 
+/* ---- Searching. ---- */
+
+static ssize_t sqlite_search_file(
+	struct journal *base, const struct search *search, struct found *found, size_t capacity, uint64_t *behind)
+{
+	struct sqlite_journal *journal = sqlite_of(base);
+	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
+	ssize_t count = store->connection == NULL ? -EIO : sqlite_search(store->connection, search, found, capacity, behind);
+
+	(void)sqlite_readers_release(&journal->readers, store, count < 0 ? SQLITE_IOERR : SQLITE_OK);
+	return count;
+}
+
 /* ---- The journal itself. ---- */
 
 /* All that was written goes to the file; what stays in the log, as on a full disk, is found by the next start. */
 static void sqlite_close_store(struct sqlite_journal *journal)
 {
 	if (journal->store.connection != NULL)
-		(void)sqlite3_wal_checkpoint_v2(journal->store.connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		(void)sqlite3_wal_checkpoint_v2(
+			journal->store.connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	sqlite_store_close(&journal->store);
 }
 
@@ -553,13 +581,15 @@ static void sqlite_dispose(struct sqlite_journal *journal)
 {
 	char *path = (char *)(uintptr_t)journal->options.path;
 
+	sqlite_lock(journal);
+	free(journal->queue.items);
+	sqlite_unlock(journal);
 	sqlite_file_unlock(journal->descriptor);
 	sqlite_marks_fini(&journal->marks);
 	mutex_fini(&journal->mutex);
 	(void)pthread_cond_destroy(&journal->work); /* nobody waits any more */
 	(void)pthread_cond_destroy(&journal->space);
 	(void)pthread_cond_destroy(&journal->closed);
-	free(journal->queue.items);
 	free(path);
 	free(journal);
 }
@@ -592,6 +622,7 @@ static void sqlite_destroy(struct journal *base)
 	thread_join(journal->writer);
 	sqlite_checkpoints_stop(&journal->checkpoints);
 	sqlite_readers_fini(&journal->readers);
+	sqlite_store_close(&journal->keeper);
 	sqlite_close_store(journal);
 	sqlite_free_changed(journal);
 	sqlite_dispose(journal);
@@ -610,6 +641,7 @@ static const struct journal_ops sqlite_ops = {
 	.list_rooms = sqlite_list_rooms,
 	.set_mark = sqlite_set_mark,
 	.mark = sqlite_mark,
+	.search = sqlite_search_file,
 	.destroy = sqlite_destroy,
 };
 
@@ -626,6 +658,8 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 	journal->journal.ops = &sqlite_ops;
 	journal->options = *options;
 	journal->options.path = path;
+	if (options->retain_days > RETAIN_DAYS_MOST)
+		journal->options.retain_days = RETAIN_DAYS_MOST;
 	journal->descriptor = descriptor;
 	journal->batch_ms = clock_ms();
 	mutex_init(&journal->mutex);
@@ -634,6 +668,19 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 	condition_init(&journal->closed);
 	sqlite_marks_init(&journal->marks);
 	return journal;
+}
+
+/*
+ * When the writer closes its connection after a failure, it must not be the last: the next one would look through the
+ * log for itself, and might find whole what SQLite took back and what was refused. So one connection has the log open
+ * all the time.
+ */
+static int sqlite_keep_log(struct sqlite_journal *journal)
+{
+	int64_t number;
+	int result = sqlite_store_open(&journal->keeper, journal->options.path, STORE_READS, journal->options.sync);
+
+	return result == SQLITE_OK ? sqlite_store_run(&journal->keeper, STORE_LAST_NUMBER, NULL, 0, &number) : result;
 }
 
 /* Opens the connection that writes, and reads what has to be known of the file. */
@@ -649,7 +696,9 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	error = sqlite_schema_open(&journal->store, path, fault, fault_size);
 	if (error != 0)
 		return error;
-	result = sqlite_upkeep_start(journal);
+	result = sqlite_keep_log(journal);
+	if (result == SQLITE_OK)
+		result = sqlite_upkeep_start(journal);
 	if (result == SQLITE_OK)
 		result = sqlite_store_last_number(&journal->store, &number);
 	if (result == SQLITE_OK && (number < 0 || number >= STORE_NUMBER_MOST))
@@ -659,6 +708,7 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	sqlite_lock(journal);
 	journal->last_number = number;
 	sqlite_unlock(journal);
+	sqlite_index_init(&journal->index, journal->store.connection);
 	return 0;
 }
 
@@ -692,7 +742,8 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	(void)pthread_once(&configured, sqlite_configure);
 	journal = sqlite_create(options, descriptor);
 	if (journal == NULL) {
-		(void)snprintf(fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(ENOMEM));
+		(void)snprintf(
+			fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(ENOMEM));
 		sqlite_file_unlock(descriptor);
 		return -ENOMEM;
 	}
@@ -702,7 +753,8 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	sqlite_readers_init(&journal->readers, journal->options.path);
 	error = sqlite_start_threads(journal);
 	if (error != 0) {
-		(void)snprintf(fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(-error));
+		(void)snprintf(
+			fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(-error));
 		goto fail_readers;
 	}
 	*opened = &journal->journal;
@@ -711,6 +763,7 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 fail_readers:
 	sqlite_readers_fini(&journal->readers);
 fail:
+	sqlite_store_close(&journal->keeper);
 	sqlite_store_close(&journal->store);
 	sqlite_dispose(journal);
 	return error;

@@ -5,15 +5,15 @@
 #include "tcpserver/journals/sqlite_journal.h"
 
 enum {
-	STEP_MS = 4,                            /* for which a step goes on                                 */
-	ROWS_AT_ONCE = 500,                     /* that one statement deletes                               */
-	SENT_KEPT_MS = 48 * 60 * 60 * 1000,     /* for which numbers of clients are kept                    */
+	STEP_MS = 4,                        /* for which a step goes on                                 */
+	ROWS_AT_ONCE = 500,                 /* that one statement deletes                               */
+	SENT_KEPT_MS = 48 * 60 * 60 * 1000, /* for which numbers of clients are kept                    */
 	SENT_EVERY_MS = 60 * 1000,
-	PAIR_KEPT_MS = 24 * 60 * 60 * 1000,     /* for which a pair's room is kept after it was made        */
-	SWEEP_EVERY_MS = 5 * 1000,              /* between two sweeps over the rooms, at least              */
-	SWEEP_SHARE = 20,                       /* a sweep takes no more than this part of the time         */
-	SWEEP_QUIET_MS = 10 * 60 * 1000,        /* between two sweeps when only pairs can be too old        */
-	FREE_PAGES_KEPT = 256,                  /* 1 MiB of the file may be unused                          */
+	PAIR_KEPT_MS = 24 * 60 * 60 * 1000, /* for which a pair's room is kept after it was made        */
+	SWEEP_EVERY_MS = 5 * 1000,          /* between two sweeps over the rooms, at least              */
+	SWEEP_SHARE = 20,                   /* a sweep takes no more than this part of the time         */
+	SWEEP_QUIET_MS = 10 * 60 * 1000,    /* between two sweeps when only pairs can be too old        */
+	FREE_PAGES_KEPT = 256,              /* 1 MiB of the file may be unused                          */
 	DAY_MS = 24 * 60 * 60 * 1000,
 };
 
@@ -24,15 +24,6 @@ static int64_t upkeep_end(int64_t number)
 }
 
 /* ---- Messages that go. ---- */
-
-/* The words of messages that go are taken out of the index before; nothing is indexed so far. */
-static int upkeep_unindex(struct sqlite_store *store, int64_t first, int64_t end)
-{
-	(void)store;
-	(void)first;
-	(void)end;
-	return SQLITE_OK;
-}
 
 /* Finds how far messages from place 'first' on, before 'end', go in one step, those that were kept before 'before_ms'. */
 static int upkeep_find_cut(
@@ -61,8 +52,8 @@ static int upkeep_delete(struct sqlite_store *store, int64_t first, int64_t end,
 	int64_t range[2] = {first, first};
 	int result = upkeep_find_cut(store, first, end, before_ms, &range[1], count);
 
-	if (result == SQLITE_OK && *count > 0)
-		result = upkeep_unindex(store, range[0], range[1]);
+	if (result == SQLITE_OK && *count > 0 && sqlite_index_remove(store->connection, range[0], range[1] - 1) != 0)
+		result = SQLITE_ERROR;
 	if (result == SQLITE_OK && *count > 0)
 		result = sqlite_store_run(store, STORE_DELETE_MESSAGES, range, 2, NULL);
 	return result;
@@ -171,7 +162,7 @@ static int upkeep_next_room(struct sqlite_store *store, int64_t after, struct sw
 		id = (const char *)sqlite3_column_text(statement, 1);
 		*swept = (struct swept){
 			.number = sqlite3_column_int64(statement, 0),
-			.flags = (unsigned)sqlite3_column_int64(statement, 2),
+			.flags = (unsigned)sqlite3_column_int64(statement, 2) & STORE_FLAGS,
 			.created_ms = sqlite3_column_int64(statement, 3),
 		};
 		(void)snprintf(swept->id, sizeof swept->id, "%s", id == NULL ? "" : id);
@@ -235,22 +226,25 @@ static int upkeep_sweep_rooms(struct sqlite_journal *journal)
 {
 	struct sqlite_upkeep *upkeep = &journal->upkeep;
 	long long end_ms = clock_ms() + STEP_MS;
-	int count = 0;
+	int deleted = 0;
 	int result = SQLITE_OK;
 
-	for (int i = 0; result == SQLITE_OK && i < ROWS_AT_ONCE && count == 0 && clock_ms() < end_ms; i++) {
+	while (result == SQLITE_OK && deleted < ROWS_AT_ONCE && clock_ms() < end_ms) {
 		struct swept swept;
 		bool found = false;
+		int count = 0;
 
 		result = upkeep_next_room(&journal->store, upkeep->swept, &swept, &found);
+		if (result != SQLITE_OK)
+			break;
 		if (!found) {
 			upkeep_end_sweep(journal);
 			break;
 		}
-		if (result == SQLITE_OK)
-			result = upkeep_sweep_room(journal, &swept, &count);
+		result = upkeep_sweep_room(journal, &swept, &count);
 		if (count < ROWS_AT_ONCE)
 			upkeep->swept = swept.number;
+		deleted += count;
 	}
 	return result;
 }
@@ -287,6 +281,14 @@ static int upkeep_vacuum(struct sqlite_journal *journal, bool *more)
 	return sqlite_store_run(&journal->store, STORE_VACUUM, NULL, 0, NULL);
 }
 
+static int upkeep_index(struct sqlite_journal *journal, bool *more)
+{
+	int result = sqlite_index_step(&journal->index);
+
+	*more = result > 0;
+	return result < 0 ? SQLITE_ERROR : SQLITE_OK;
+}
+
 /* In turn; one that has more to do does it when it is its turn again. */
 static int (*const steps[])(struct sqlite_journal *journal, bool *more) = {
 	upkeep_write_marks,
@@ -294,6 +296,7 @@ static int (*const steps[])(struct sqlite_journal *journal, bool *more) = {
 	upkeep_remove,
 	upkeep_sweep,
 	upkeep_vacuum,
+	upkeep_index,
 };
 
 enum { STEPS = sizeof steps / sizeof *steps };

@@ -79,13 +79,13 @@ def parse_event(line):
 
 
 class Events:
-    """A client in event mode; 'client' has joined, and has no line left to read."""
+    """A client in event mode; 'client' has joined, and has no line left to read; or it begins with this request."""
 
-    def __init__(self, client, room="lobby"):
+    def __init__(self, client, room="lobby", begin="/events"):
         self.client = client
         self.seen = []  # kinds
-        client.say("/events")
-        self.expect(kind="welcome", room=room)
+        client.say(begin)
+        self.welcome = self.expect(kind="welcome", room=room)
 
     def say(self, text):
         self.client.say(text)
@@ -121,3 +121,8 @@ class Events:
 
 def join_events(server, name):
     return Events(server.join(name))
+
+
+def come_back(server, name, session, **fields):
+    """A client that begins with its session id, of 32 hex digits."""
+    return Events(server.connect(), begin=json.dumps({"op": "session", "session": session, "name": name, **fields}))

@@ -10,7 +10,7 @@ What the conversations share: a real server on a free port, clients that speak t
 Nothing here sleeps to give the server time: a client waits for lines. "Nothing comes" is said with a marker: the next
 line is the one that belongs to something which was caused later. Deadlines are only there so that a failure ends.
 
-Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan).
+Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan), TALK_JOURNAL (as sqlite:chat.db).
 """
 
 import atexit
@@ -37,6 +37,7 @@ BUILD_KIND = os.environ.get("BUILD_KIND", "plain")
 # How long to wait for something that has to come. A busy machine and a sanitizer make everything slower.
 DEADLINE = {"plain": 25, "asan": 50, "tsan": 80}.get(BUILD_KIND, 50)
 MAX_LINE = 65535
+JOURNAL = os.environ.get("TALK_JOURNAL", "memory")  # where a test does not say which
 TAG = r"#[0-9a-f]{6}"
 SANITIZER_REPORT = re.compile(r"Sanitizer: |Sanitizer:DEADLYSIGNAL|: runtime error: |WARNING: ThreadSanitizer")
 
@@ -114,11 +115,22 @@ def run_server(*arguments, environment=None, seconds=DEADLINE):
     done = subprocess.run(
         [program("TCPSERVER"), *arguments],
         env=clean_environment(environment),
+        cwd=empty_folder(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=seconds,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def on_each_journal(test):
+    """Runs a test with each kind of journal, whose option it is given."""
+    @functools.wraps(test)
+    def run():
+        for journal in ("memory", "sqlite:chat.db"):
+            print(f"with --journal {journal}:", flush=True)
+            test(journal)
+    return run
 
 
 class Lines:
@@ -182,19 +194,22 @@ class Server:
     have reported anything, at whatever place in the block the test ended.
 
     listen       the addresses
-    journal      None leaves the option out
+    journal      None leaves the option out; a file without a folder is in one of the server's own
+    history      what who comes is shown of what was said before; None leaves the option out
     descriptors  the hard and soft limit of descriptors, or a pair (soft, hard)
     preload      a library for LD_PRELOAD
     log          a descriptor to write the log to, instead of collecting it
     """
 
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal="memory", environment=None, descriptors=None,
-                 preload=None, log=None):
+    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal=JOURNAL, history="none", environment=None,
+                 descriptors=None, preload=None, log=None):
         command = [program("TCPSERVER")]
         for place in listen:
             command += ["--listen", place]
         if journal is not None:
             command += ["--journal", journal]
+        if history is not None:
+            command += ["--history", history]
         command += arguments
         changes = dict(environment or {})
         if preload is not None:
@@ -209,9 +224,13 @@ class Server:
 
         self.clients = []
         self.checked = False
+        self.folder = None
+        if journal is None or re.fullmatch("sqlite:[^/]+", journal):
+            self.folder = tempfile.TemporaryDirectory(prefix="tcpchat-server-")
         self.process = subprocess.Popen(
             command,
             env=clean_environment(changes),
+            cwd=None if self.folder is None else self.folder.name,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if log is None else log,
@@ -245,6 +264,8 @@ class Server:
                 self.process.kill()
                 self.process.wait()
             self.log.join()
+            if self.folder is not None:
+                self.folder.cleanup()
             if kind is not None:
                 print(f"--- the last lines of the server's log (it ended with {self.process.returncode}):")
                 print("\n".join(self.log.lines[-40:] if not self.sanitizer_reports() else self.log.lines[-300:]))
@@ -541,14 +562,17 @@ def temporary_file(text):
     return manager()
 
 
-def main():
-    """Runs the tests named on the command line, or all of them. One alone: exit code 0, 1, or 77 when skipped."""
+def main(seconds=3 * DEADLINE):
+    """
+    Runs the tests named on the command line, or all of them; none takes longer than so many seconds. One alone: exit code
+    0, 1, or 77 when skipped.
+    """
     module = sys.modules["__main__"]
     tests = {name: value for name, value in vars(module).items() if name.startswith("test_")}
     names = sys.argv[1:] or list(tests)
     failed = skipped = 0
     for name in names:
-        faulthandler.dump_traceback_later(3 * DEADLINE, exit=True)
+        faulthandler.dump_traceback_later(seconds, exit=True)
         start = time.monotonic()
         result = "passed"
         try:

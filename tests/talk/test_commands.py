@@ -146,17 +146,19 @@ def test_a_command_in_capitals_is_suggested():
 def test_help_for_what_the_server_does_not_know_names_it():
     with Server() as server:
         bob = server.join("bob")
-        for asked in ("search", "/search"):
+        for asked in ("theme", "/theme"):
             bob.say(f"/help {asked}")
-            bob.expect("! unknown-command: the server has no command /search; if it is one of your client, look there; /help"
+            bob.expect("! unknown-command: the server has no command /theme; if it is one of your client, look there; /help"
                        " lists those of the server")
 
 
 def test_surplus_words_are_refused():
     with Server() as server:
         bob = server.join("bob")
+        bob.say("/who my room")
+        bob.expect('! usage: /who takes only [ROOM]; type /who [ROOM], with a name of several words in "double quotes"')
         bob.say("/join my room")
-        bob.expect('! usage: /join takes only [ROOM]; type /join [ROOM], with a name of several words in "double quotes"')
+        bob.expect(re.compile(r"! usage: /join takes only \[ROOM\] .+"))
         bob.say("/quit now")
         bob.expect("! usage: /quit takes nothing; type /quit")
         bob.say('/join "my room"')

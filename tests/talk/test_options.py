@@ -15,13 +15,16 @@ from talk import (
 # For each option: values that are refused, and a part of what the message says is allowed.
 WRONG = {
     "listen": (["nonsense", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:x", "[::1:7777", "127.0.0.1:-1"], "PORT"),
-    "journal": (["disk", "memory:0", "memory:x", "memory:-1", "memory:1x", ""], "memory"),
+    "journal": (["disk", "sqlite", "sqlite:", "memory:0", "memory:x", "memory:-1", "memory:1x", ""], "memory"),
+    "sync": (["half", "FULL", ""], "full, normal, off"),
+    "retain": (["0", "-1", "1w", "d", "30days", "1.5", "99999999999999999999", ""], "days"),
     "max-clients": (["0", "-1", "many", "1.5", "99999999999999999999", ""], "whole number"),
     "max-line": (["0", "-1", "x", "65535x", "99999999999G", ""], "size"),
     "rooms": (["shut", "OPEN", ""], "open, closed"),
     "max-rooms": (["0", "-1", "many", ""], "whole number"),
     "name-timeout": (["-1", "soon", "1s", ""], "whole number"),
     "peer-timeout": (["-1", "0", "late", ""], "whole number"),
+    "history": (["-1", "1001", "some", "20x", ""], "all or none"),
     "lag-memory": (["-1", "x", "1MB", "99999999999G", ""], "size"),
     "log-level": (["loud", "INFO", ""], "error, warning, info, debug"),
     "log-format": (["xml", "JSON", ""], "text, json"),
@@ -57,6 +60,18 @@ def test_a_wrong_listen_is_explained():
 
 def test_a_wrong_journal_is_explained():
     refused("journal")
+
+
+def test_a_wrong_sync_is_explained():
+    refused("sync")
+
+
+def test_a_wrong_retain_is_explained():
+    refused("retain")
+
+
+def test_a_wrong_history_is_explained():
+    refused("history")
 
 
 def test_a_wrong_max_clients_is_explained():

@@ -189,7 +189,7 @@ static const struct door door = {.name = "test"};
 
 TEST(a_client_is_found_by_its_name_in_any_case)
 {
-	struct outlet *outlet = outlet_create(-1, 0);
+	struct outlet *outlet = outlet_create(-1, NULL, 0);
 	const struct door *through = NULL;
 	char found[NAME_SIZE];
 	struct client *bob;

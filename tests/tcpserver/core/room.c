@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tcpserver/core/door.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/member.h"
 #include "tcpserver/core/outlet.h"
@@ -42,8 +43,18 @@ static size_t encode_shout(const struct message *message, char *out, size_t size
 	return 1;
 }
 
-static const struct format plain = {.name = "plain", .encode = encode};
-static const struct format shout = {.name = "shout", .encode = encode_shout};
+static const struct format plain = {.name = "plain", .encode = encode, .recall = encode};
+static const struct format shout = {.name = "shout", .encode = encode_shout, .recall = encode_shout};
+
+/* No words to one client alone: these tests look at records. */
+static char *no_words(const struct telling *telling, size_t *size)
+{
+	(void)telling;
+	*size = 0;
+	return NULL;
+}
+
+static const struct door door = {.name = "test", .words = no_words};
 
 static struct journal *journal;
 static struct room *room;
@@ -74,6 +85,15 @@ static void stop(void)
 	journal->ops->destroy(journal);
 }
 
+static void come_in(struct member *member, const char *name)
+{
+	const struct saying joined = {.kind = MESSAGE_JOINED, .name = name};
+
+	room_say(room, member, NULL, &joined);
+	CHECK(atomic_load(&member->is_in));
+	room_flush(room);
+}
+
 static struct person come_with(const char *name, const struct format *format, size_t lag_memory)
 {
 	struct person person = {.name = name};
@@ -84,11 +104,11 @@ static struct person come_with(const char *name, const struct format *format, si
 	CHECK(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
 	person.socket = pair[0];
 	person.peer = pair[1];
-	person.outlet = outlet_create(person.socket, lag_memory);
+	person.outlet = outlet_create(person.socket, &door, lag_memory);
 	CHECK(person.outlet != NULL);
 	person.member = member_create(person.outlet, NULL, room, format);
 	CHECK(person.member != NULL);
-	CHECK_EQUAL(room_join(room, person.member, name), 0);
+	come_in(person.member, name);
 	return person;
 }
 
@@ -124,7 +144,10 @@ static void go(struct person *person)
 
 static void say_text(struct person *person, const char *text, size_t size)
 {
-	CHECK_EQUAL(room_say(room, person->member, MESSAGE_TEXT, person->name, text, size, NULL), 0);
+	const struct saying saying = {.kind = MESSAGE_TEXT, .name = person->name, .text = text, .text_size = size};
+
+	room_say(room, person->member, person->outlet, &saying);
+	CHECK_EQUAL(outlet_take_refusal(person->outlet), 0);
 }
 
 static void say(struct person *person, const char *text)
@@ -263,6 +286,7 @@ static char *read_through(struct person *person, uint64_t *skipped)
 	static char text[4 * TEXT_SIZE_MOST];
 	size_t size = 0;
 	enum outlet_state state;
+	uint64_t behind;
 
 	*skipped = 0;
 	do {
@@ -271,7 +295,7 @@ static char *read_through(struct person *person, uint64_t *skipped)
 
 		state = outlet_send(person->outlet);
 		if (state == OUTLET_WANTS_PAGE) {
-			(void)!room_give_page(room, person->member, &now_skipped);
+			(void)!room_give_page(room, person->member, &now_skipped, &behind);
 			*skipped += now_skipped;
 			if (now_skipped > 0)
 				outlet_tell(person->outlet, "* skipped\n", 10);
@@ -558,24 +582,26 @@ static bool ends_with(const char *text, size_t size, const char *end)
 
 static void speak(struct speaker *speaker)
 {
-	uint64_t unused;
+	uint64_t unused[2];
 	int said = 0;
 
 	do {
 		char line[32];
+		struct saying saying = {.kind = MESSAGE_TEXT, .name = speaker->name, .text = line};
 		ssize_t got;
 		enum outlet_state state;
 
 		if (said < LINES) {
 			(void)snprintf(line, sizeof line, "line %d", said++);
-			CHECK_EQUAL(room_say(room, speaker->member, MESSAGE_TEXT, speaker->name, line, strlen(line), NULL), 0);
+			saying.text_size = strlen(line);
+			room_say(room, speaker->member, speaker->outlet, &saying);
 			room_flush(room);
 		}
 		if (outlet_take_duty(speaker->outlet) != NULL)
 			room_take_over_flush(room);
 		state = outlet_send(speaker->outlet);
 		if (state == OUTLET_WANTS_PAGE)
-			(void)!room_give_page(room, speaker->member, &unused);
+			(void)!room_give_page(room, speaker->member, &unused[0], &unused[1]);
 		got = recv(speaker->peer, speaker->text + speaker->size, SPOKEN_SIZE - speaker->size, 0);
 		if (got > 0)
 			speaker->size += (size_t)got;
@@ -596,11 +622,11 @@ static void *join_and_speak(void *argument)
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
 	speaker->peer = pair[1];
-	speaker->outlet = outlet_create(pair[0], LAG_MEMORY);
+	speaker->outlet = outlet_create(pair[0], &door, LAG_MEMORY);
 	CHECK(speaker->outlet != NULL);
 	speaker->member = member_create(speaker->outlet, NULL, room, &plain);
 	CHECK(speaker->member != NULL);
-	CHECK_EQUAL(room_join(room, speaker->member, speaker->name), 0);
+	come_in(speaker->member, speaker->name);
 	mutex_lock(&gate);
 	joined++;
 	condition_broadcast(&gate_moved);
@@ -698,14 +724,14 @@ static atomic_int visitors_left;
 /* Serves the person as its thread does: sends, turns pages, takes the flush over. Returns how it stands. */
 static enum outlet_state serve(struct person *person)
 {
-	uint64_t unused;
+	uint64_t unused[2];
 	enum outlet_state state;
 
 	if (outlet_take_duty(person->outlet) != NULL)
 		room_take_over_flush(room);
 	state = outlet_send(person->outlet);
 	if (state == OUTLET_WANTS_PAGE)
-		(void)!room_give_page(room, person->member, &unused);
+		(void)!room_give_page(room, person->member, &unused[0], &unused[1]);
 	return state;
 }
 

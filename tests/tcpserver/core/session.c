@@ -39,12 +39,13 @@ static char *words(const struct telling *telling, size_t *size)
 		[TELL_NOTICE] = "*", [TELL_ERROR] = "!", [TELL_WELCOME] = "welcome", [TELL_DIRECT] = "direct",
 		[TELL_PONG] = "pong", [TELL_SAID] = "said", [TELL_ROOM_CLOSED] = "room_closed",
 		[TELL_FAREWELL] = "farewell"};
+	const char *code = telling->kind == TELL_ERROR ? telling->code : NULL;
 	size_t used = strlen(told);
 
 	(void)snprintf(told + used, sizeof told - used, "%s%s%s%s%s%s%s\n", signs[telling->kind],
 		telling->request_id == NULL ? "" : " #", telling->request_id == NULL ? "" : telling->request_id,
-		telling->code == NULL ? "" : " ", telling->code == NULL ? "" : telling->code,
-		telling->text == NULL ? "" : telling->code == NULL ? " " : ": ",
+		code == NULL ? "" : " ", code == NULL ? "" : code,
+		telling->text == NULL ? "" : code == NULL ? " " : ": ",
 		telling->text != NULL ? telling->text : "");
 	*size = 0;
 	return NULL;
@@ -71,7 +72,7 @@ static size_t encode(const struct message *message, char *out, size_t size)
 	return needed;
 }
 
-static const struct format format = {.name = "test", .encode = encode};
+static const struct format format = {.name = "test", .encode = encode, .recall = encode};
 static const struct door events = {
 	.name = "events", .format = &format, .many_rooms = true, .serve = serve, .words = words, .turn_away = turn_away};
 static const struct door door = {
@@ -466,8 +467,8 @@ static void say_too_much(struct session *session)
 		CHECK(!session_ended(session));
 		CHECK_TEXT(room_label(session->place->room), "lobby");
 	}
-	line(session, "/join my tea");
-	check_told("! usage: /join takes only [ROOM]; type /join [ROOM], with a name of several words in \"double quotes\"\n");
+	line(session, "/who my tea");
+	check_told("! usage: /who takes only [ROOM]; type /who [ROOM], with a name of several words in \"double quotes\"\n");
 	line(session, "/rooms now");
 	check_told("! usage: /rooms takes nothing; type /rooms\n");
 }
@@ -740,8 +741,8 @@ static void mistype(struct session *session)
 	check_told_start("* /me TEXT - ");
 	line(session, "/help w");
 	check_told_start("* /dm USER TEXT - ");
-	line(session, "/help search");
-	check_told("! unknown-command: the server has no command /search; if it is one of your client, look there; /help lists"
+	line(session, "/help theme");
+	check_told("! unknown-command: the server has no command /theme; if it is one of your client, look there; /help lists"
 		   " those of the server\n");
 }
 
@@ -776,8 +777,8 @@ TEST(what_the_journal_does_not_keep_is_an_error_to_its_author_and_seen_by_nobody
 {
 	const char *seen = run(speaks_to_a_full_disk);
 
-	CHECK_CONTAINS(told, "! not-stored: the message could not be kept (No space left on device), nobody saw it; send it again");
-	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; try again");
+	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; send it again");
+	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; try again later");
 	CHECK(strstr(seen, "lost") == NULL);
 	CHECK_CONTAINS(seen, " kept\n");
 }
@@ -793,5 +794,5 @@ static void comes_to_a_full_disk(struct session *session)
 TEST(who_cannot_be_announced_is_told_and_not_let_in)
 {
 	(void)run(comes_to_a_full_disk);
-	CHECK_CONTAINS(told, "! not-stored: the server cannot keep that you came (No space left on device); try again later");
+	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; try again later");
 }

@@ -1,0 +1,176 @@
+"""
+Proof: whatever the disk does, a message that is refused is seen by nobody, now or later; one that was acknowledged or seen
+stays; the server stays up, and works again within 2 s when the disk does.
+
+Strict clients talk while the disk is full, cannot be written, cannot be synced, is read-only, or fails now and then (disk.c).
+Half of them give up what is refused, half send it again. In the second test the server is killed (kill -9) while the disk
+fails, and started when it works again; in the third a real file system is full, for which root is needed.
+
+CHAT_PROOF=long repeats each kind of fault ten times. CHAT_PROOF_SEED chooses the moments.
+"""
+
+import errno
+import os
+import random
+import tempfile
+import time
+
+from disk import Disk
+from loop import Loop
+from mounts import become_private, tmpfs
+from phoenix import Phoenix, integrity
+from strict import Crowd, Ledger, audit, is_long, seed, time_limit
+from talk import BUILD_KIND, DEADLINE, Server, main
+
+ROOMS = ("lobby", "tea")
+KINDS = {
+    "full": {"grow_errno": errno.ENOSPC},
+    "full, in the middle of a write": {"grow_errno": errno.ENOSPC, "cut_writes": 1},
+    "no write": {"write_errno": errno.EIO},
+    "each seventh write fails": {"write_errno": errno.EIO, "write_each": 7},
+    "each third write is cut short": {"write_errno": errno.EIO, "write_each": 3, "cut_writes": 1},
+    "no sync": {"sync_errno": errno.EIO},
+    "read-only": {"write_errno": errno.EROFS, "open_errno": errno.EROFS},
+    "nothing works": {"write_errno": errno.EIO, "sync_errno": errno.EIO, "read_errno": errno.EIO, "open_errno": errno.EIO},
+    "each fifth read fails": {"read_errno": errno.EIO, "read_each": 5},
+}
+WITHOUT_REFUSALS = {"each fifth read fails", "each third write is cut short"}  # of the latter the rest is written, too
+# The server is to work again within 2 s; what more there is here, the clients and a busy machine may take.
+RECOVERY = {"plain": 2.0, "asan": 5.0, "tsan": 8.0}.get(BUILD_KIND, 8.0)
+
+
+class Trouble:
+    """A crowd on a disk that fails now and then."""
+
+    def __init__(self, phoenix, rng):
+        self.phoenix, self.random = phoenix, rng
+        self.loop, self.ledger = Loop(), Ledger()
+        self.failing = False
+        self.quiet_from = 0.0
+        self.crowd = Crowd(self.loop, self.ledger, phoenix.place, [f"talker{i}" for i in range(6)], rng, ROOMS, window=8,
+                           faulty=lambda: self.failing or time.monotonic() < self.quiet_from, patience=5 * RECOVERY)
+        for talker in self.crowd.talkers[::2]:
+            talker.give_up = True
+        self.crowd.say(1 << 30)
+
+    def kept(self):
+        return len(self.ledger.acknowledged)
+
+    def refused(self):
+        return sum(talker.refusals for talker in self.crowd.talkers)
+
+    def wait_until_kept(self, more, what, seconds=DEADLINE):
+        goal = self.kept() + more
+        begin = time.monotonic()
+        self.loop.run_until(lambda: self.kept() >= goal, what, seconds)
+        return time.monotonic() - begin
+
+    def fail(self, break_it, seconds, refuses):
+        """The disk fails for a while."""
+        self.wait_until_kept(20, "messages to be kept while the disk works")
+        before = self.refused()
+        self.failing = True
+        break_it()
+        if refuses:
+            self.loop.run_until(lambda: self.refused() > before, "a refusal", DEADLINE)
+        self.loop.run_for(seconds)
+        assert self.phoenix.server.process.poll() is None, "the server ended because the disk failed"
+
+    def recover(self, what):
+        """The disk works again."""
+        self.quiet_from = time.monotonic() + RECOVERY
+        self.failing = False
+        self.phoenix.server.assert_lives()
+        took = self.wait_until_kept(20, f"messages to be kept again after: {what}", DEADLINE)
+        assert took < RECOVERY, f"{took:.1f} s until messages were kept again after: {what}"
+        self.loop.run_for(max(0, self.quiet_from - time.monotonic()) if BUILD_KIND == "plain" and is_long() else 0)
+        return took
+
+    def end(self, path):
+        self.quiet_from = time.monotonic() + RECOVERY
+        ends = self.crowd.settle()
+        self.crowd.close()
+        audit(self.loop, self.ledger, self.phoenix.place, self.random, ROOMS, ends)
+        self.phoenix.kill()
+        assert integrity(path) == "ok", integrity(path)
+        self.phoenix.start()
+        audit(self.loop, self.ledger, self.phoenix.place, self.random, ROOMS, ends, name="second auditor")
+        self.phoenix.stop()
+
+
+def repeat(rng):
+    kinds = list(KINDS) * (10 if is_long() else 1)
+    rng.shuffle(kinds)
+    return kinds
+
+
+def run(make_episode):
+    rng = random.Random(seed())
+    with tempfile.TemporaryDirectory(prefix="tcpchat-faults-") as folder:
+        path = os.path.join(folder, "chat.db")
+        disk = Disk(folder)
+        with Phoenix(lambda: disk.server(journal=f"sqlite:{path}")) as phoenix:
+            trouble = Trouble(phoenix, rng)
+            for kind in repeat(rng):
+                refused = trouble.refused()
+                took = make_episode(trouble, disk, kind)
+                print(f"{kind}: {trouble.refused() - refused} refusals; kept again after {took * 1000:.0f} ms", flush=True)
+            trouble.end(path)
+        disk.close()
+        print(trouble.ledger.summary())
+
+
+def set_fault(disk, kind):
+    for name, value in KINDS[kind].items():
+        setattr(disk.control, name, value)
+
+
+def test_nobody_sees_what_a_failing_disk_refused():
+    def episode(trouble, disk, kind):
+        trouble.fail(lambda: set_fault(disk, kind), trouble.random.uniform(0.05, 0.5), kind not in WITHOUT_REFUSALS)
+        disk.mend()
+        return trouble.recover(kind)
+    run(episode)
+
+
+def test_nobody_sees_what_was_refused_after_a_kill_either():
+    def episode(trouble, disk, kind):
+        trouble.fail(lambda: set_fault(disk, kind), trouble.random.uniform(0, 0.3), kind not in WITHOUT_REFUSALS)
+        trouble.phoenix.kill()
+        disk.mend()
+        trouble.phoenix.start()
+        return trouble.recover(kind)
+    run(episode)
+
+
+def test_a_full_file_system_refuses_and_recovers():
+    """A small tmpfs that something else fills; then it goes away."""
+    become_private()
+    rng = random.Random(seed())
+    with tempfile.TemporaryDirectory(prefix="tcpchat-faults-") as folder, tmpfs(f"{folder}/small", "24m") as small:
+        path, ballast = f"{small.place}/chat.db", f"{small.place}/ballast"
+
+        def fill():
+            with open(ballast, "wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+
+        with Phoenix(lambda: Server(journal=f"sqlite:{path}")) as phoenix:
+            trouble = Trouble(phoenix, rng)
+            for number in range(30 if is_long() else 3):
+                trouble.fail(fill, rng.uniform(0.1, 0.5), True)
+                if number % 3 == 1:
+                    phoenix.kill()
+                os.unlink(ballast)
+                if number % 3 == 1:
+                    phoenix.start()
+                print(f"kept again after {trouble.recover('full') * 1000:.0f} ms", flush=True)
+            trouble.end(path)
+        print(trouble.ledger.summary())
+
+
+if __name__ == "__main__":
+    main(time_limit())

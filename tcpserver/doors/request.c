@@ -16,6 +16,7 @@ enum field_kind {
 	FIELD_NAME,   /* a string; in quotes, because names of people and rooms hold spaces */
 	FIELD_NUMBER, /* a whole number, not negative                                       */
 	FIELD_EITHER, /* a number, or a string without white space                          */
+	FIELD_SWITCH, /* true or false, as --on or --off                                  */
 };
 
 struct field {
@@ -38,8 +39,8 @@ static const struct op ops[] = {
 	{"help", "help", {{"command?", FIELD_TEXT, NULL}}},
 	{"history", "history",
 		{{"count?", FIELD_NUMBER, NULL}, {"before?", FIELD_EITHER, "before "}, {"room?", FIELD_NAME, "in "}}},
-	{"ignore", "ignore", {{"user", FIELD_NAME, NULL}}},
-	{"invite", "invite", {{"user", FIELD_NAME, NULL}}},
+	{"ignore", "ignore", {{"user", FIELD_NAME, NULL}, {"on?", FIELD_SWITCH, NULL}}},
+	{"invite", "invite", {{"user", FIELD_NAME, NULL}, {"room?", FIELD_NAME, NULL}}},
 	{"join", "join",
 		{{"room?", FIELD_NAME, NULL}, {"after?", FIELD_NUMBER, "after "}, {"room_id?", FIELD_EITHER, "of "},
 			{"history?", FIELD_EITHER, "--history "}}},
@@ -127,6 +128,8 @@ static char *request_value(const json_t *object, const char *name, enum field_ki
 {
 	const json_t *value = json_object_get(object, name);
 
+	if (kind == FIELD_SWITCH)
+		return json_is_boolean(value) ? strdup(json_is_true(value) ? "--on" : "--off") : NULL;
 	if (kind == FIELD_NUMBER || (kind == FIELD_EITHER && json_is_integer(value)))
 		return request_number(value);
 	return request_field(object, name);
@@ -136,6 +139,8 @@ static const char *request_fault(const char *value, enum field_kind kind)
 {
 	if (value == NULL && kind == FIELD_NUMBER)
 		return "a field of the request is no whole number from 0 on";
+	if (value == NULL && kind == FIELD_SWITCH)
+		return "a field of the request is neither true nor false";
 	if (value == NULL)
 		return "a field of the request is no string";
 	if (kind == FIELD_NAME && strchr(value, '"') != NULL)

@@ -2,6 +2,7 @@
 
 import re
 
+from events import join_events
 from talk import Server, main, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
@@ -204,7 +205,7 @@ def test_an_invited_person_finds_the_room():
         ask(bob, f"/join {invitation.group(1)}", "* You are in Johnny Tea, 2 here.")
         ann.expect(came("bob"))
         ask(ann, "/invite nobody", re.compile("! no-such-user: .+"))
-        ask(ann, "/invite", "! usage: /invite takes USER; type /invite USER")
+        ask(ann, "/invite", "! usage: /invite takes USER [ROOM]; type /invite USER [ROOM]")
 
 
 def test_direct_words_reach_one_person_in_any_room():
@@ -278,6 +279,43 @@ def test_who_is_ignored_stays_so_under_another_name_and_no_other_one_gets_it():
         ann.expect("[rob -> ann] hi again")
         ask(ann, "/nick anna", 'User "ann" is now "anna"')
         ask(ann, "/ignore rob", "* you ignore rob; /ignore rob again ends that")
+
+
+def test_a_name_is_ignored_before_somebody_comes_with_it_and_when_it_comes_back():
+    """A story: a client that keeps names over restarts toggled, and so let those in who had come back unseen."""
+    with Server() as server:
+        ann = join_events(server, "ann")
+        for i in range(2):  # as often as one likes
+            ann.ask("ignore", user="Bob", on=True, id=i)
+            ann.expect(kind="notice", id=i, text="you ignore Bob, who is not here now, from when one of that name comes;"
+                       " /ignore Bob --off ends that")
+        for _ in range(2):
+            bob = server.join("bob")
+            ann.until(kind="joined", participant="bob")
+            ask(bob, "/dm ann hi", "! ignored: ann does not want to hear from you alone; say it in a room")
+            ask(bob, "/invite ann", "! ignored: ann does not want to hear from you alone")
+            ask(bob, "/nick rob", 'User "bob" is now "rob"')
+            ask(bob, "/dm ann hi", "! ignored: ann does not want to hear from you alone; say it in a room")
+            bob.say("/quit")
+            bob.rest()
+            ann.until(kind="left", participant="rob")
+        bob = server.join("bob")
+        ann.until(kind="joined", participant="bob")
+        ann.ask("ignore", user="bob", on=True, id=1)
+        ann.expect(kind="notice", id=1, text="you ignore bob; /ignore bob again ends that")
+        for i in range(2):
+            ann.ask("ignore", user="bob", on=False, id=i)
+            ann.expect(kind="notice", id=i, text="you no longer ignore bob")
+        ask(bob, "/dm ann hi", "[bob -> ann] hi")
+        ann.expect(kind="direct", text="hi")
+        ann.ask("ignore", user="b*b", on=True, id=1)
+        ann.expect(kind="error", code="bad-name", id=1)
+        ann.say("/ignore carl --on")
+        ann.expect(kind="notice", text=re.compile("you ignore carl, who is not here now, .+"))
+        ann.say("/ignore carl")
+        ann.expect(kind="notice", text="you no longer ignore carl")
+        ann.say("/ignore bob --frobnicate")
+        ann.expect(kind="error", code="usage")
 
 
 def test_one_ignores_a_hundred_people_who_are_there():

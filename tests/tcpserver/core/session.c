@@ -457,7 +457,7 @@ TEST(a_room_is_joined_by_its_name_in_quotes)
 static void say_too_much(struct session *session)
 {
 	static const char *const lines[] = {"/join tea now", "/join \"Johnny Tea\" now", "/join \"tea\"x", "/new-room tea now",
-		"/leave lobby now", "/switch lobby now", "/who lobby now", "/delete-room tea now", "/invite ann now",
+		"/leave lobby now", "/switch lobby now", "/who lobby now", "/delete-room tea now", "/invite ann lobby now",
 		"/ignore ann now", "/rooms now", "/events now", "/quit now", "/help me now"};
 
 	name_is(session, "bob");

@@ -57,6 +57,9 @@ TEST(a_command_gets_its_fields_as_arguments)
 	check_command("{\"op\":\"new_room\",\"room\":\"tea\"}", "new-room", "\"tea\"");
 	check_command("{\"op\":\"topic\",\"text\":\"a \\\"b\\\"\"}", "topic", "a \"b\"");
 	check_command("{\"op\":\"help\",\"command\":\"me\"}", "help", "me");
+	check_command("{\"op\":\"ignore\",\"user\":\"a b\",\"on\":true}", "ignore", "\"a b\" --on");
+	check_command("{\"op\":\"ignore\",\"on\":false,\"user\":\"a\"}", "ignore", "\"a\" --off");
+	check_command("{\"op\":\"invite\",\"room\":\"tea\",\"user\":\"a\"}", "invite", "\"a\" \"tea\"");
 	check_command("{\"op\":\"rooms\",\"unknown\":[{}]}", "rooms", "");
 	request_fini(&request);
 }
@@ -82,6 +85,7 @@ TEST(what_is_wrong_is_said)
 	check_wrong("{\"op\":\"dm\",\"to\":\"ann\"}", "is missing");
 	check_wrong("{\"op\":\"dm\",\"to\":\"ann\",\"text\":null}", "no string");
 	check_wrong("{\"op\":\"join\",\"room\":[]}", "no string");
+	check_wrong("{\"op\":\"ignore\",\"user\":\"a\",\"on\":1}", "neither true nor false");
 	check_wrong("{\"op\":\"join\",\"room\":\"a\\\" b\"}", "quotation mark");
 	check_wrong("{\"op\":\"rooms\",\"id\":1.5}", "\"id\"");
 	check_wrong("{\"op\":\"rooms\",\"id\":{}}", "\"id\"");

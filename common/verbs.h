@@ -34,7 +34,7 @@
 	X(search, "search", "WORDS [from:NAME] [in:ROOM] [before:DATE] [after:DATE] [page:N]", "finds what was said")      \
 	X(session, "session", "ID [NAME] [after NUMBER]", "tells by which ID your client, if it comes back, knows itself")  \
 	X(switch, "switch", "ROOM", "sets where plain text goes, if you are in several rooms")                             \
-	X(topic, "topic", "[TEXT]", "tells or sets the topic of the room")                                                 \
+	X(topic, "topic", "[--room ROOM] [--clear|TEXT]", "tells, sets or removes the topic of the room")                  \
 	X(who, "who", "[ROOM]", "tells who is here, or in ROOM")
 
 #endif

@@ -142,6 +142,14 @@ static int compare_ids(const void *left, const void *right)
 	return memcmp(((const struct client *)left)->id, ((const struct client *)right)->id, CLIENT_ID_SIZE);
 }
 
+static int compare_numbers(const void *left, const void *right)
+{
+	uint64_t one = ((const struct client *)left)->number;
+	uint64_t other = ((const struct client *)right)->number;
+
+	return (one > other) - (one < other);
+}
+
 static unsigned random_tag(void)
 {
 	unsigned number = 0;
@@ -167,6 +175,7 @@ static int client_list_claim(struct client_list *list, struct client *client, ch
 	place = tsearch(client, &list->names, compare_keys);
 	if (place != NULL && *place == client) {
 		list->name_count++;
+		(void)tsearch(client, &list->numbers, compare_numbers); /* without memory it is not found by its number */
 		return 0;
 	}
 	client->key = NULL;
@@ -239,6 +248,15 @@ static void client_forget_id(struct client_list *list, struct client *client)
 	condition_broadcast(&list->ghost_left);
 }
 
+static void client_forget_number(struct client_list *list, const struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static void client_forget_number(struct client_list *list, const struct client *client)
+{
+	void *const *place = tfind(client, &list->numbers, compare_numbers);
+
+	if (place != NULL && *place == client)
+		(void)tdelete(client, &list->numbers, compare_numbers);
+}
+
 void client_list_unregister(struct client_list *list, struct client *client)
 {
 	client_list_lock(list);
@@ -246,6 +264,7 @@ void client_list_unregister(struct client_list *list, struct client *client)
 	client_forget_id(list, client);
 	if (client->key != NULL) {
 		(void)tdelete(client, &list->names, compare_keys);
+		client_forget_number(list, client);
 		list->name_count--;
 		free(client->key);
 		client->key = NULL;
@@ -362,6 +381,26 @@ bool client_list_find(
 		};
 		(void)snprintf(found->name, sizeof found->name, "%s", other->name);
 	}
+	client_list_unlock(list);
+	return is_there;
+}
+
+bool client_list_tell_name(
+	struct client_list *list, uint64_t number, const unsigned char id[CLIENT_ID_SIZE], char name[NAME_SIZE])
+{
+	static const unsigned char no_id[CLIENT_ID_SIZE];
+	const struct client wanted = {.number = number, .id = id};
+	struct client *const *place;
+	bool is_there;
+
+	client_list_lock(list);
+	if (memcmp(id, no_id, CLIENT_ID_SIZE) == 0)
+		place = tfind(&wanted, &list->numbers, compare_numbers);
+	else
+		place = tfind(&wanted, &list->ids, compare_ids);
+	is_there = place != NULL && (*place)->key != NULL;
+	if (is_there)
+		(void)snprintf(name, NAME_SIZE, "%s", (*place)->name);
 	client_list_unlock(list);
 	return is_there;
 }

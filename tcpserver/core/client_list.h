@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/text.h"
 #include "tcpserver/core/locks.h"
@@ -21,6 +22,7 @@ struct door;
 struct outlet;
 struct rooms;
 
+enum { CLIENT_ID_SIZE = 16 }; /* bytes of the random number by which a client knows itself again */
 enum { IGNORED_MOST = 100 }; /* people that one client can ignore, and as many names */
 
 /*
@@ -34,6 +36,7 @@ struct ignored {
 
 /* What the list knows of a client; a part of its session. */
 struct client {
+	uint64_t number;      /* of its session; constant, no other one has it */
 	char name[NAME_SIZE]; /* others read it under the lock, or under ROOMS_LOCK; it changes under both */
 	struct client *previous GUARDED_BY(CLIENT_LIST_LOCK);
 	struct client *next GUARDED_BY(CLIENT_LIST_LOCK);
@@ -56,6 +59,7 @@ struct client_list {
 	struct client *first GUARDED_BY(CLIENT_LIST_LOCK);
 	void *names GUARDED_BY(CLIENT_LIST_LOCK); /* a tree of clients, by key (tsearch) */
 	void *ids GUARDED_BY(CLIENT_LIST_LOCK);   /* those that have one, by id          */
+	void *numbers GUARDED_BY(CLIENT_LIST_LOCK); /* those with a name, by number      */
 	size_t count GUARDED_BY(CLIENT_LIST_LOCK);
 	size_t name_count GUARDED_BY(CLIENT_LIST_LOCK);
 	bool someone_departed GUARDED_BY(CLIENT_LIST_LOCK);
@@ -116,6 +120,11 @@ struct addressee {
 /* Finds the client with that name, for 'client'. Returns false when there is none. */
 bool client_list_find(struct client_list *list, const struct client *client, const char *name, struct addressee *found)
 	MUST_CHECK;
+
+/* How the one is called now who was client 'number', or, if 'id' is not all zero, who knows itself by that id. Returns false
+ * when it is not here. */
+bool client_list_tell_name(struct client_list *list, uint64_t number, const unsigned char id[CLIENT_ID_SIZE],
+	char name[NAME_SIZE]) MUST_CHECK;
 
 /* What client_list_ignore() did. */
 enum ignore_result {

@@ -156,8 +156,8 @@ struct room *rooms_find(struct rooms *rooms, const char *name)
 
 	(void)name_key(name, key);
 	do
-		room = rooms_find_open(rooms, key, name);
-	while (room == NULL && (result = rooms_reopen(rooms, key, name, &room)) == ROOMS_EXISTS); /* another thread was faster */
+		room = rooms_find_open(rooms, key, key);
+	while (room == NULL && (result = rooms_reopen(rooms, key, key, &room)) == ROOMS_EXISTS); /* another thread was faster */
 	return room;
 }
 

@@ -297,6 +297,7 @@ SITUATIONS = [
     ("~ bob waves", as_bob),
     ("[bob -> ann]", as_bob_beside_ann),
     ("* you ignore carl", as_bob),
+    ("0123456789ABCDEF", as_bob),
     ("* you ignore", as_bob_beside_ann),
     ("* pong", as_bob),
     ("is now", as_bob),

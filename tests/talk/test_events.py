@@ -51,7 +51,7 @@ def test_every_kind_of_event_is_as_the_schema_says():
         ann.until(kind="room_closed", room="milk", participant="rob")
         ann.until(kind="joined", room="lobby", participant="rob")
         ann.say("/frobnicate")
-        ann.expect(kind="error", code="unknown-command")
+        ann.until(kind="error", code="unknown-command")
         ann.say("/ping 7")
         ann.expect(kind="pong", text="7")
         server.stop()
@@ -344,10 +344,12 @@ def test_answers_about_a_room_name_it():
         for op, fields, room, count in (("who", {}, "tea", 1), ("who", {"room": "lobby"}, "lobby", 1), ("topic", {}, "tea", 2),
                                         ("topic", {"room": "lobby"}, "lobby", 2), ("invite", {"user": "bob"}, "tea", 1),
                                         ("invite", {"user": "bob", "room": "lobby"}, "lobby", 1),
-                                        ("switch", {"room": "tea"}, "tea", 1), ("delete_room", {"room": "tea"}, "tea", 1)):
+                                        ("switch", {"room": "tea"}, "tea", 1)):
             ann.ask(op, id=2, **fields)
             for _ in range(count):
                 ann.expect(kind="notice", id=2, room=room)
+        ann.ask("delete_room", room="tea", id=3)
+        ann.until(kind="notice", id=3, room="tea", text="tea is closed")
 
 
 def test_a_request_acts_on_the_room_that_it_names_or_on_none():

@@ -43,7 +43,7 @@ static void session_do_duty(struct session *session);
 
 /* What there is to do between two waits. A session that has ended sends only what session_drain() sends: nothing may follow
  * a farewell. */
-static void session_go_on(struct session *session)
+static void session_work_on(struct session *session)
 {
 	if (session_ended(session))
 		session_do_duty(session);
@@ -56,9 +56,9 @@ static void session_wait_for_drafts(struct session *session)
 	session_flush(session);
 	while (!outlet_is_settled(session->outlet)) {
 		outlet_pause(session->outlet);
-		session_go_on(session);
+		session_work_on(session);
 	}
-	session_go_on(session);
+	session_work_on(session);
 }
 
 int session_settle(struct session *session)

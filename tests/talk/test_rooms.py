@@ -3,7 +3,7 @@
 import re
 
 from events import join_events
-from talk import Server, main, wait_for
+from talk import Server, main, on_each_journal, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
 
@@ -219,6 +219,18 @@ def test_a_closed_room_sends_everybody_home():
                 assert line.startswith("User "), line
         assert rooms_of(carl) == {"lobby": 3}
         ask(carl, "/join tea", "* You are in tea, 1 here.")  # another room of that name
+
+
+@on_each_journal
+def test_a_room_that_was_empty_has_nobody_who_made_it(journal):
+    with Server(journal=journal) as server:
+        ann = server.join("ann")
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        ask(ann, "hi", "ann: hi")
+        ask(ann, "/leave", HOME)
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        ask(ann, "/delete-room tea", "! not-allowed: only an administrator may close tea, because it was empty, or the server"
+            " was restarted, since it was made")
 
 
 def test_what_is_said_after_closing_a_room_goes_to_the_lobby():

@@ -3,7 +3,7 @@
 import re
 
 from events import join_events
-from talk import Server, main, on_each_journal, wait_for
+from talk import Server, main, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
 
@@ -221,9 +221,8 @@ def test_a_closed_room_sends_everybody_home():
         ask(carl, "/join tea", "* You are in tea, 1 here.")  # another room of that name
 
 
-@on_each_journal
-def test_a_room_that_was_empty_has_nobody_who_made_it(journal):
-    with Server(journal=journal) as server:
+def test_a_room_that_was_empty_has_nobody_who_made_it():
+    with Server(journal="sqlite:chat.db") as server:
         ann = server.join("ann")
         ask(ann, "/join tea", "* You are in tea, 1 here.")
         ask(ann, "hi", "ann: hi")

@@ -74,6 +74,15 @@ def test_a_message_is_a_request_with_a_number():
         assert other.peer.line() == "/frob 1"  # the server knows best what is wrong with it
 
 
+def test_a_topic_that_was_removed_is_said_to_be():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        other.tell(seq=5, room="lobby", kind="topic", participant="ann", text="tea")
+        other.tell(seq=6, room="lobby", kind="topic", participant="ann", text="")
+        terminal.wait('User "ann" set the topic: tea')
+        terminal.wait('User "ann" removed the topic')
+
+
 def test_what_was_not_acknowledged_is_sent_again_in_its_room():
     with Fake() as server, bob(server) as terminal:
         other = events(server, terminal)

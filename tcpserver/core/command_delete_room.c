@@ -20,6 +20,9 @@ void command_delete_room(struct session *session, const char *arguments)
 	session_find_creator(session, room, creator);
 	if (room_attributes(room)->persistent)
 		session_error(session, "not-allowed", "%s always stays; nobody may close it", name);
+	else if (room_attributes(room)->creator_number == 0 && !session->is_administrator)
+		session_error(session, "not-allowed", "only an administrator may close %s, because it was empty, or the server was"
+			" restarted, since it was made", name);
 	else if (!session_is_creator(session, room) && !session->is_administrator)
 		session_error(session, "not-allowed", "only who made %s, or an administrator, may close it; ask %s", name,
 			creator);

@@ -185,6 +185,7 @@ static const char *request_add(struct request *request, const json_t *object, co
 	return wrong;
 }
 
+/* Whether the request may have a field of that name. */
 static bool op_takes(const struct op *op, const char *name)
 {
 	size_t length = strlen(name);

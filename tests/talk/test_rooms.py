@@ -221,6 +221,17 @@ def test_a_closed_room_sends_everybody_home():
         ask(carl, "/join tea", "* You are in tea, 1 here.")  # another room of that name
 
 
+def test_a_room_that_was_empty_has_nobody_who_made_it():
+    with Server(journal="sqlite:chat.db") as server:
+        ann = server.join("ann")
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        ask(ann, "hi", "ann: hi")
+        ask(ann, "/leave", HOME)
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        ask(ann, "/delete-room tea", "! not-allowed: only an administrator may close tea, because it was empty, or the server"
+            " was restarted, since it was made")
+
+
 def test_what_is_said_after_closing_a_room_goes_to_the_lobby():
     with Server() as server:
         ann = server.join("ann")

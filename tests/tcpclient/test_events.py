@@ -89,6 +89,15 @@ def test_a_message_is_a_request_with_a_number():
         assert other.peer.line() == "/frob 1"  # the server knows best what is wrong with it
 
 
+def test_a_topic_that_was_removed_is_said_to_be():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        other.tell(seq=5, room="lobby", kind="topic", participant="ann", text="tea")
+        other.tell(seq=6, room="lobby", kind="topic", participant="ann", text="")
+        terminal.wait('User "ann" set the topic: tea')
+        terminal.wait('User "ann" removed the topic')
+
+
 def test_what_was_not_acknowledged_is_sent_again_in_its_room():
     with Fake() as server, bob(server) as terminal:
         other = events(server, terminal)
@@ -298,7 +307,7 @@ def test_commands_of_the_client_are_explained_by_the_client():
         enter(terminal, "/help /save")
         terminal.wait(r"\* /save FILE - .*\nYou")
         enter(terminal, "/help topic")
-        terminal.wait(r"\* /topic \[TEXT\] - ")
+        terminal.wait(r"\* /topic \[.*TEXT\] - ")
         enter(terminal, "/SEARCH words")
         terminal.wait("there is no command /SEARCH; did you mean /search")
         enter(terminal, "/FIND words")

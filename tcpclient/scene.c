@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "tcpclient/complete.h"
+#include "tcpclient/crowd.h"
 #include "tcpclient/ignored.h"
 #include "tcpclient/locks.h"
 #include "tcpclient/people.h"
@@ -18,15 +19,7 @@ enum {
 	ID_WHO = -2,
 	ID_SWITCH = -3,
 	ID_JOIN = -100,       /* and down: the rooms where we were */
-	ROOM_ID_LENGTH = 20,
 	DAY_SIZE = 64,
-	FOLD_NAMES_MAX = 8, /* that are told */
-};
-
-/* Those who came, or went, in a row. */
-struct crowd {
-	struct buffer names;
-	size_t count;
 };
 
 struct scene {
@@ -43,8 +36,7 @@ struct scene {
 	bool lines GUARDED_BY(SCENE_LOCK);  /* it does not; until it is known, neither */
 	char day[DAY_SIZE] GUARDED_BY(SCENE_LOCK);
 	char fold_room[NAME_SIZE] GUARDED_BY(SCENE_LOCK); /* "": nothing is folded */
-	struct crowd came GUARDED_BY(SCENE_LOCK);
-	struct crowd went GUARDED_BY(SCENE_LOCK);
+	struct crowd fold GUARDED_BY(SCENE_LOCK);
 };
 
 static void scene_lock(struct scene *scene) ACQUIRES(SCENE_LOCK) UNCHECKED;
@@ -84,8 +76,6 @@ void scene_destroy(struct scene *scene) UNCHECKED /* nobody else knows it any mo
 	people_fini(&scene->rooms);
 	ignored_fini(&scene->ignored);
 	record_fini(&scene->record);
-	buffer_fini(&scene->came.names);
-	buffer_fini(&scene->went.names);
 	mutex_fini(&scene->mutex);
 	free(scene);
 }
@@ -264,8 +254,8 @@ static void room_of_answer(const struct event *event, char room[NAME_SIZE])
 	else if (strncmp(event->text, here, sizeof here - 1) == 0)
 		(void)snprintf(room, NAME_SIZE, "%.*s", (int)strcspn(event->text + sizeof here - 1, ","),
 			event->text + sizeof here - 1);
-	else if (start != NULL && strspn(start + sizeof pair - 1, "0123456789abcdef") == ROOM_ID_LENGTH)
-		(void)snprintf(room, NAME_SIZE, "%.*s", ROOM_ID_LENGTH, start + sizeof pair - 1);
+	else if (start != NULL && strspn(start + sizeof pair - 1, "0123456789abcdef") == PLACES_ID_LENGTH)
+		(void)snprintf(room, NAME_SIZE, "%.*s", PLACES_ID_LENGTH, start + sizeof pair - 1);
 }
 
 static void on_joined(struct scene *scene, const char *wanted, const struct event *event) REQUIRES(SCENE_LOCK)
@@ -340,7 +330,9 @@ static void on_answer(struct scene *scene, const char *request, const struct eve
 		(void)!request_take_name(&arguments, name);
 		if (event->kind != EVENT_ERROR) {
 			on_gone(scene, name);
-			buffer_add_format(&text, "* You left %s.", name[0] == '\0' ? "the room" : name);
+			const char *shown = name[0] == '\0' ? "room" : places_shown(name);
+
+			buffer_add_format(&text, "* You left %s%s.", shown == name ? "" : "the ", shown);
 			buffer_add(&text, "", 1);
 			say_at(scene, event, out, RENDER_CALM, text.bytes);
 			buffer_fini(&text);
@@ -537,10 +529,7 @@ static void add_refused(
 static void unfold(struct scene *scene) REQUIRES(SCENE_LOCK)
 {
 	scene->fold_room[0] = '\0';
-	buffer_clear(&scene->came.names);
-	buffer_clear(&scene->went.names);
-	scene->came.count = 0;
-	scene->went.count = 0;
+	crowd_clear(&scene->fold);
 }
 
 void scene_unfold(struct scene *scene)
@@ -548,22 +537,6 @@ void scene_unfold(struct scene *scene)
 	scene_lock(scene);
 	unfold(scene);
 	scene_unlock(scene);
-}
-
-static void crowd_add(struct crowd *crowd, const char *name)
-{
-	if (crowd->count++ < FOLD_NAMES_MAX)
-		buffer_add_format(&crowd->names, "%s%s", crowd->count > 1 ? ", " : "", name);
-}
-
-static void crowd_tell(const struct crowd *crowd, struct buffer *out, const char *what)
-{
-	if (crowd->count == 0)
-		return;
-	buffer_add(out, crowd->names.bytes, crowd->names.size);
-	if (crowd->count > FOLD_NAMES_MAX)
-		buffer_add_format(out, " and %zu more", crowd->count - FOLD_NAMES_MAX);
-	buffer_add_text(out, what);
 }
 
 static enum scene_fold fold_event(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
@@ -577,7 +550,10 @@ static enum scene_fold fold_event(struct scene *scene, const struct event *event
 	if (!again)
 		unfold(scene);
 	(void)snprintf(scene->fold_room, sizeof scene->fold_room, "%s", event->room);
-	crowd_add(event->kind == EVENT_JOINED ? &scene->came : &scene->went, event->participant);
+	if (event->kind == EVENT_JOINED)
+		crowd_came(&scene->fold, event->participant);
+	else
+		crowd_went(&scene->fold, event->participant);
 	return again ? FOLD_AGAIN : FOLD_BEGIN;
 }
 
@@ -586,11 +562,8 @@ static void show_fold(struct scene *scene, const char *clock, bool marked, struc
 	struct buffer text = {0};
 
 	if (marked)
-		buffer_add_format(&text, "[%s] ", scene->fold_room);
-	crowd_tell(&scene->came, &text, " joined");
-	if (scene->came.count > 0 && scene->went.count > 0)
-		buffer_add_text(&text, "; ");
-	crowd_tell(&scene->went, &text, " left");
+		buffer_add_format(&text, "[%s] ", places_shown(scene->fold_room));
+	crowd_tell(&scene->fold, &text);
 	buffer_add(&text, "", 1);
 	render_own(out, scene->settings.colors, clock, RENDER_CALM, text.bytes);
 	buffer_fini(&text);
@@ -665,7 +638,7 @@ void scene_note(struct scene *scene, const char *line, size_t size)
 void scene_room(struct scene *scene, char room[NAME_SIZE])
 {
 	scene_lock(scene);
-	(void)snprintf(room, NAME_SIZE, "%s", scene->places.current);
+	(void)snprintf(room, NAME_SIZE, "%s", places_shown(scene->places.current));
 	if (places_are_same(room, PLACES_LOBBY) || !scene->events)
 		room[0] = '\0';
 	scene_unlock(scene);

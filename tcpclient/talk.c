@@ -19,6 +19,7 @@
 #include "tcpclient/outbox.h"
 #include "tcpclient/scene.h"
 #include "tcpclient/screen.h"
+#include "tcpclient/secret.h"
 
 enum {
 	READ_SIZE = 4096,
@@ -366,6 +367,8 @@ static void note_waiting(const struct talk *talk, const struct typed *typed)
 
 	if (typed->lines > 1)
 		buffer_add_format(&text, "(waits for the server: %zu lines)", typed->lines);
+	else if (secret_is_in(typed->clean.bytes, typed->clean.size))
+		buffer_add_text(&text, "(waits for the server: a command with a password)");
 	else
 		buffer_add_format(&text, "(waits for the server) %.*s", (int)typed->clean.size - 1, typed->clean.bytes);
 	buffer_add(&text, "", 1);

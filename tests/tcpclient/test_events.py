@@ -155,13 +155,13 @@ def test_strangers_meet():
         terminal.wait_prompt()
         other.wait_prompt("ann")
         enter(terminal, "/join")
-        terminal.wait(r"You wait for a stranger.*\n\[[0-9a-f]{20}\] You\(bob\)>")
+        terminal.wait(r"You wait for a stranger.*\n\[stranger\] You\(bob\)>")
         enter(other, "/join")
-        other.wait(r"You met a stranger.*\n\[[0-9a-f]{20}\] You\(ann\)>")
+        other.wait(r"You met a stranger.*\n\[stranger\] You\(ann\)>")
         enter(other, "hello stranger")
         terminal.wait(r"^\d\d:\d\d ann: hello stranger")
         enter(other, "/leave")
-        other.wait(r"You left .*\nYou\(ann\)> ?\Z")
+        other.wait(r"You left the stranger\.\nYou\(ann\)> ?\Z")
         # Who was left behind stayed in the room that was over, and each of its lines was refused.
         terminal.wait(r"\nYou\(bob\)> ?\Z")
         enter(terminal, "back in the lobby")
@@ -288,6 +288,14 @@ def test_commands_of_the_client_are_explained_by_the_client():
         terminal.wait("there is no command /SEARCH; did you mean /search")
         enter(terminal, "/SAVE")
         terminal.wait("there is no command /SAVE; did you mean /save")
+        for typed, meant in (("/serach words", "/search"), ("/saev out.txt", "/save"), ("/help jion", "/join"),
+                             ("/help JOIN", "/join"), ("/help SEARCH", "/search"), ("/help /serach", "/search")):
+            command = typed.replace("/help", "").strip(" /").split()[0]
+            enter(terminal, typed)
+            terminal.wait(f"! unknown-command: there is no command /{command}; did you mean {meant}[?]")
+            terminal.keys("C-l")
+        enter(terminal, "/help zzzzzz")
+        terminal.wait("! unknown-command: the server has no command /zzzzzz")
         enter(terminal, "/search")
         terminal.wait("it is /search WORDS")
         enter(terminal, "/help")
@@ -313,17 +321,17 @@ def test_who_comes_and_goes_in_a_row_is_one_line():
         for name in ("eve", "dan"):
             other.tell(kind="joined", room="lobby", participant=name)
         other.tell(kind="left", room="lobby", participant="ann", text="normally")
-        rows = terminal.wait(r"^\d\d:\d\d ann, eve, dan joined; ann left\nYou\(bob\)> typed\Z")
+        rows = terminal.wait(r"^\d\d:\d\d eve, dan joined; ann joined and left\nYou\(bob\)> typed\Z")
         assert len(rows) == 5, rows
         for number in range(12):
             other.tell(kind="joined", room="lobby", participant=f"a person with a long name {number}")
             if number == 6:
                 terminal.wait("long name 4")
-        rows = terminal.wait(r"and 7 more joined; ann left\nYou\(bob\)> typed\Z")
+        rows = terminal.wait(r"and 6 more joined; ann joined and left\nYou\(bob\)> typed\Z")
         assert len(rows) == 5, rows
         other.tell(kind="message", room="lobby", participant="eve", text="hi")
         other.tell(kind="joined", room="lobby", participant="zoe")
-        terminal.wait(r'ann left\n\d\d:\d\d eve: hi\n\d\d:\d\d User "zoe" just joined the chat!\nYou')
+        terminal.wait(r'ann joined and left\n\d\d:\d\d eve: hi\n\d\d:\d\d User "zoe" just joined the chat!\nYou')
 
 
 def test_search_and_save():
@@ -341,7 +349,9 @@ def test_search_and_save():
             "ann: Green tea", "ann: black coffee", "ann: GREEN coffee"]
         assert saved.stat().st_mode & 0o777 == 0o600
         enter(terminal, "/save out.txt")
-        terminal.wait("there is a file of that name")
+        terminal.wait("! not-saved: there is a file of that name")
+        enter(terminal, "/save no/such/folder")
+        terminal.wait(r"! not-saved: the file cannot be written \(No such file or directory\)")
 
 
 def raw_output(terminal):
@@ -392,6 +402,33 @@ def test_tab_completes_commands_rooms_and_people():
             terminal.wait_prompt(typed=wanted)
             terminal.keys("C-u")
             terminal.wait_prompt()
+
+
+def test_a_password_is_not_remembered():
+    """/admin PASSWORD was in the history's file, and was shown again while the server was gone."""
+    with tempfile.TemporaryDirectory() as state:
+        with Fake() as server, bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+            other = events(server, terminal)
+            for line in ("hello", "/admin tops3cret", "/amdin tops3cret", "/help admin"):
+                enter(terminal, line)
+                if not line.startswith("/amdin"):
+                    other.request() if line == "hello" else other.peer.line()
+            terminal.wait_prompt()
+            terminal.keys("Up")
+            terminal.wait_prompt(typed="/help admin")
+            terminal.keys("Up")
+            terminal.wait_prompt(typed="hello")
+            terminal.keys("C-c")
+            terminal.wait_prompt()
+            other.peer.reset()
+            terminal.wait(r"\(offline\) You\(bob\)> ?\Z")
+            enter(terminal, "/admin tops3cret")
+            terminal.wait("waits for the server: a command with a password")
+            assert "tops3cret" not in "\n".join(terminal.history())
+            for folder, _, files in os.walk(state):
+                for file in files:
+                    with open(os.path.join(folder, file), "rb") as content:
+                        assert b"tops3cret" not in content.read(), file
 
 
 def test_typed_lines_are_remembered_for_each_server():

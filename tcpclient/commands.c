@@ -14,8 +14,8 @@
 #include "tcpclient/request.h"
 
 enum {
-	FOUND_MOST = 50, /* lines that /search shows */
-	WORD_SIZE = 64,  /* of a command, with NUL   */
+	FOUND_MOST = 50, /* lines that /find shows */
+	WORD_SIZE = 64,  /* of a command, with NUL */
 	COMMAND_SHOWN_MAX = 50,
 };
 
@@ -50,13 +50,13 @@ static void usage(struct work *work, const char *name, const char *arguments)
 	say(work, RENDER_WARNING, "! usage: it is /%s %s", name, arguments);
 }
 
-static void run_search(struct work *work, const char *words)
+static void run_find(struct work *work, const char *words)
 {
 	struct buffer found = {0};
 	size_t count;
 
 	if (words[0] == '\0') {
-		usage(work, "search", "WORDS");
+		usage(work, "find", "WORDS");
 		return;
 	}
 	count = scene_search(work->scene, words, FOUND_MOST, &found);
@@ -236,6 +236,10 @@ static bool work_on(struct work *work, const char *line)
 		return false;
 	if (request_is(line, "help", &arguments))
 		return help(work, arguments);
+	if (request_is(line, "search", &arguments) && !scene_is_in_events(work->scene)) {
+		run_find(work, arguments); /* such a server cannot search */
+		return true;
+	}
 	first_word(line + 1, word);
 	command = find(word);
 	if (command == NULL)

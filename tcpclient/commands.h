@@ -13,9 +13,9 @@
 
 /* CLIENT_VERBS(X) calls X(function, name, arguments, help) for each of them, as CHAT_VERBS does for the server's. */
 #define CLIENT_VERBS(X)                                                                                                \
+	X(find, "find", "WORDS", "shows what was received with all of these words in it")                                    \
 	X(ignore, "ignore", "[USER]", "hides what USER says, also the next time you are here; again: no longer; alone: whom") \
-	X(save, "save", "FILE", "writes what was received to a new FILE")                                                  \
-	X(search, "search", "WORDS", "shows what was received with all of these words in it")
+	X(save, "save", "FILE", "writes what was received to a new FILE")
 
 /*
  * Works on a typed line, without its end. Returns whether nothing of it is left for the server; what the person is told is

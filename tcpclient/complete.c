@@ -20,8 +20,8 @@ struct verb {
 /* The server's, and those of the client itself. */
 static const struct verb verbs[] = {
 	CHAT_VERBS(VERB_OF) /* each brings its comma */
+	{"find", "WORDS"},
 	{"save", "FILE"},
-	{"search", "WORDS"},
 	{"w", "USER TEXT"},
 };
 

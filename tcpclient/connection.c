@@ -15,6 +15,7 @@
 #include "common/lines.h"
 #include "common/text.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/request.h"
 
 enum {
 	RECEIVE_SIZE = 64 * 1024,
@@ -34,6 +35,8 @@ struct call {
 	enum dialect dialect;
 	bool line_came;       /* the first line tells the dialect    */
 	bool asking;          /* "/events" was sent; no answer yet   */
+	bool returning;       /* our session was the first line      */
+	bool mistaken;        /* which the server did not understand */
 	bool half_closed;     /* we have said that no more comes     */
 	bool quit;            /* "/quit" was sent                    */
 	bool refused;         /* as a bad name is                    */
@@ -60,6 +63,7 @@ struct connection {
 	/* The rest is owned by the thread; 'end' may be read once it has ended. */
 	enum connection_end end;
 	bool was_tcpchat;
+	bool knows_session; /* the server understands it as a first line */
 	bool told_unreachable;
 	unsigned attempt;
 	char name[NAME_SIZE]; /* who we are for this server */
@@ -106,6 +110,8 @@ static void ready(struct connection *connection, enum dialect dialect)
 	if (dialect != DIALECT_PLAIN)
 		connection->attempt = 0;
 	tell(connection, CONNECTION_READY, connection->name);
+	if (dialect == DIALECT_EVENTS && !connection->call.returning && settings->session[0] != '\0')
+		request_write_session(&connection->sending, settings->session, NULL);
 	settings->listener->greet(settings->context, dialect, &connection->sending);
 }
 
@@ -174,6 +180,21 @@ static void consider(struct connection *connection, const struct heard *heard)
 		outbox_refused(outbox);
 }
 
+/* The answer to our session, or to an event that is the first of all. */
+static void consider_session(struct connection *connection, const struct event *event)
+{
+	struct call *call = &connection->call;
+
+	if (event->id == REQUEST_ID_SESSION && event->kind != EVENT_ERROR)
+		connection->knows_session = true;
+	if (!call->returning || !call->asking || event->kind != EVENT_ERROR)
+		return;
+	if (strcmp(event->code, "bad-name") == 0)
+		call->refused = true;
+	else
+		connection->knows_session = false; /* whatever is wrong, the name alone may do */
+}
+
 /* Whether a line is an event, which is dealt with. */
 static bool hear_event(struct connection *connection, const char *bytes, size_t size)
 {
@@ -190,11 +211,26 @@ static bool hear_event(struct connection *connection, const char *bytes, size_t 
 	} else if (event->kind == EVENT_NICK && strcmp(event->participant, connection->name) == 0) {
 		take_name(connection, event->text, strlen(event->text));
 	}
+	consider_session(connection, event);
 	buffer_clear(&connection->request);
 	if (event->id != 0 && outbox_answered(settings->outbox, event->id, &connection->request))
 		request = connection->request.bytes;
 	settings->listener->heard(settings->context, connection->clean.bytes, connection->clean.size - 1, event, request);
 	return true;
+}
+
+/* "[2026-11-21 08:00:05Z] bob: hi": what was said before comes once more, as events. */
+static bool is_history(const char *line, size_t size)
+{
+	return size > 23 && line[0] == '[' && memcmp(line + 20, "Z] ", 3) == 0;
+}
+
+/* Another server than the one that understood it was given our session for a name. */
+static void mistake(struct connection *connection)
+{
+	connection->call.mistaken = true;
+	connection->knows_session = false;
+	connection->attempt = 0;
 }
 
 /* An older tcpchat server answers "/events" with this. */
@@ -221,6 +257,12 @@ static void hear(struct connection *connection, const char *bytes, size_t size)
 		learn_dialect(connection, &heard, clean->bytes, clean->size - 1);
 		heard = heard_read(clean->bytes, clean->size - 1, call->dialect);
 	}
+	if (call->returning && call->asking) {
+		mistake(connection);
+		return;
+	}
+	if (call->asking && is_history(clean->bytes, clean->size - 1))
+		return;
 	if (call->asking && is_no_events(&heard)) {
 		ready(connection, DIALECT_TCPCHAT);
 		return;
@@ -302,7 +344,7 @@ static void fill_lines(struct connection *connection)
 	struct call *call = &connection->call;
 	char *lines = memory_get(SEND_SIZE);
 
-	buffer_add(&connection->sending, lines, outbox_take(connection->settings.outbox, lines, SEND_SIZE, &call->quit));
+	buffer_add(&connection->sending, lines, outbox_take(connection->settings.outbox, lines, SEND_SIZE, call->dialect != DIALECT_PLAIN, &call->quit));
 	free(lines);
 }
 
@@ -455,8 +497,12 @@ static int call_talk(struct connection *connection)
 		call_finish(connection);
 		if (call->leave_by != 0 && clock_ms() >= call->leave_by)
 			return 0;
+		if (call->mistaken)
+			return -EPROTO;
 		if (call->dialect == DIALECT_UNKNOWN && clock_ms() >= call->plain_at)
 			ready_plain(connection);
+		else if (call->asking && clock_ms() >= call->lines_at && call->returning)
+			mistake(connection);
 		else if (call->asking && clock_ms() >= call->lines_at)
 			ready(connection, DIALECT_TCPCHAT);
 		else if (!call_check(connection))
@@ -465,6 +511,24 @@ static int call_talk(struct connection *connection)
 			result = call_step(connection);
 	}
 	return result;
+}
+
+/* The first line of a connection. */
+static void call_greet(struct connection *connection)
+{
+	const struct connection_settings *settings = &connection->settings;
+	struct call *call = &connection->call;
+
+	buffer_clear(&connection->sending);
+	if (!connection->knows_session) {
+		buffer_add_format(&connection->sending, "%s\n", settings->name);
+		return;
+	}
+	request_write_session(&connection->sending, settings->session, settings->name);
+	call->dialect = DIALECT_TCPCHAT;
+	call->returning = true;
+	call->asking = true;
+	call->lines_at = call->started_at + EVENTS_WITHIN_MS;
 }
 
 static void call_begin(struct connection *connection, int socket)
@@ -478,8 +542,7 @@ static void call_begin(struct connection *connection, int socket)
 		.plain_at = now + (connection->was_tcpchat ? WELCOME_AGAIN_MS : CONNECTION_PLAIN_AFTER_MS),
 		.heard_at = now,
 	};
-	buffer_clear(&connection->sending);
-	buffer_add_format(&connection->sending, "%s\n", connection->settings.name);
+	call_greet(connection);
 	lines_init(&connection->call.lines, CONNECTION_LINE_SIZE_MAX);
 	net_tune(socket, DEAD_AFTER_S);
 	net_peer_address(socket, address);
@@ -626,6 +689,7 @@ int connection_open(const struct connection_settings *settings, struct connectio
 
 	memset(connection, 0, sizeof *connection);
 	connection->settings = *settings;
+	connection->knows_session = settings->session_is_known && settings->events && settings->session[0] != '\0';
 	if (settings->ping_after_ms == 0)
 		connection->settings.ping_after_ms = CONNECTION_PING_AFTER_MS;
 	if (settings->dead_after_ms == 0)

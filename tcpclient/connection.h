@@ -10,6 +10,10 @@
  * server that does not know them it goes on in lines. In event mode a server from which nothing was heard for a while is
  * sent a ping, and one that does not answer is gone.
  *
+ * It tells a server that speaks in events its session, by which the server knows what is sent once more and takes the place
+ * of a connection of ours that it has not yet found dead. A server that is known to understand that is told at once,
+ * instead of the name; if it does not after all, the next connection begins with the name again.
+ *
  * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client
  * that does not read.
  *
@@ -26,6 +30,7 @@
 #include "tcpclient/event.h"
 #include "tcpclient/heard.h"
 #include "tcpclient/outbox.h"
+#include "tcpclient/unsent.h"
 
 enum {
 	CONNECTION_REACH_WITHIN_MS = 10000, /* for each address of the server */
@@ -79,6 +84,8 @@ struct connection_settings {
 	const char *name; /* without line ends, not empty, not starting with '/' */
 	bool persistent;  /* connect again when the server is gone               */
 	bool events;      /* ask for event mode                                  */
+	char session[UNSENT_SESSION_SIZE]; /* 32 hex digits; "": none, or without 'events'   */
+	bool session_is_known; /* by the server: it understands such a first line */
 	int ping_after_ms; /* of silence; 0: CONNECTION_PING_AFTER_MS            */
 	int dead_after_ms; /* of silence; 0: CONNECTION_DEAD_AFTER_MS            */
 	int pause_ms;     /* read not more often than this, to show many lines at once; 0: as they come */

@@ -8,7 +8,7 @@
 
 #include "common/nesting.h"
 
-enum { DEPTH_MAX = 8, STRINGS = 8 };
+enum { DEPTH_MAX = 8, STRINGS = 9 };
 
 static const char *const kind_names[] = {
 	[EVENT_WELCOME] = "welcome",
@@ -55,6 +55,7 @@ static void read_strings(struct event *event, const json_t *object)
 		{"event_type", &event->type, 0},
 		{"code", &event->code, 0},
 		{"room", &event->room, 0},
+		{"room_id", &event->room_id, 0},
 		{"participant", &event->participant, 0},
 		{"to", &event->to, 0},
 		{"text", &event->text, 0},
@@ -88,6 +89,10 @@ bool event_read(struct event *event, const char *line, size_t size)
 	read_strings(event, object);
 	event->kind = kind_of(event->kind_name);
 	event->id = json_integer_value(json_object_get(object, "id"));
+	event->seq = json_integer_value(json_object_get(object, "seq"));
+	event->last = json_integer_value(json_object_get(object, "last"));
+	event->mark = json_integer_value(json_object_get(object, "mark"));
+	event->history = json_is_true(json_object_get(object, "history"));
 	at = json_string_value(json_object_get(object, "at"));
 	event->at = at == NULL ? 0 : seconds_of(at);
 	json_decref(object);

@@ -35,10 +35,15 @@ struct event {
 	enum event_kind kind;
 	long long id; /* of the request that it answers; 0: none      */
 	long long at; /* seconds since 1970; 0: it was not told when  */
+	long long seq;   /* its number in the room; 0: it has none       */
+	long long last;  /* of a room: the number of its last message    */
+	long long mark;  /* and of the last that one has read            */
+	bool history;    /* it was said before                           */
 	const char *kind_name;
 	const char *type; /* "event_type" */
 	const char *code;
 	const char *room;
+	const char *room_id;
 	const char *participant;
 	const char *to;
 	const char *text;

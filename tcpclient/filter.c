@@ -18,9 +18,11 @@
 #include "tcpclient/locks.h"
 #include "tcpclient/news.h"
 #include "tcpclient/outbox.h"
+#include "tcpclient/resume.h"
 #include "tcpclient/scene.h"
+#include "tcpclient/timer.h"
 
-enum { READ_SIZE = 64 * 1024, WRITE_SIZE = 64 * 1024, REASON_SIZE = 160 };
+enum { READ_SIZE = 64 * 1024, WRITE_SIZE = 64 * 1024, REASON_SIZE = 160, CHORES_MS = 1000 };
 
 struct filter {
 	const struct filter_settings *settings;
@@ -28,6 +30,7 @@ struct filter {
 	struct scene *scene; /* NULL in FILTER_AS_IT_CAME */
 	struct connection *connection;
 	bool is_person; /* constant: lines are read from a terminal and shown to a person */
+	int timer;      /* constant: timerfd, when it is time to keep how far one has read */
 	/* Sequentially consistent: the connection is woken after the input has ended, and then sees it. */
 	atomic_bool input_ended;
 
@@ -37,9 +40,12 @@ struct filter {
 	unsigned long long line_number;
 	bool something_was_read;
 	bool failed;
+	struct resume resume;
 
 	/* owned by the connection's thread, and by the main one after it has ended */
 	struct buffer out;
+	size_t news_at; /* in 'out': where the line about what is new belongs */
+	bool has_news;
 	bool was_made; /* at least once */
 	bool refused;
 	char lost[REASON_SIZE];
@@ -112,10 +118,31 @@ static void write_out(struct filter *filter, struct buffer *out)
 
 /* What the connection's thread tells. */
 
+/* Puts the line about what is new in front of it. */
+static void tell_news(struct filter *filter)
+{
+	struct buffer rest = {0};
+
+	if (!filter->has_news)
+		return;
+	filter->has_news = false;
+	buffer_add(&rest, filter->out.bytes + filter->news_at, filter->out.size - filter->news_at);
+	filter->out.size = filter->news_at;
+	scene_tell_news(filter->scene, &filter->out);
+	buffer_add(&filter->out, rest.bytes, rest.size);
+	buffer_fini(&rest);
+}
+
+static void flush(struct filter *filter)
+{
+	tell_news(filter);
+	write_out(filter, &filter->out);
+}
+
 static void flush_if_much(struct filter *filter)
 {
 	if (filter->out.size >= WRITE_SIZE)
-		write_out(filter, &filter->out);
+		flush(filter);
 }
 
 static void print_line(struct filter *filter, const char *line, size_t size)
@@ -162,11 +189,27 @@ static void print_event(struct filter *filter, const char *line, size_t size, co
 		print_line(filter, line, size);
 }
 
+/* Returns whether an event is to be seen. */
+static bool take(struct filter *filter, const struct event *event)
+{
+	enum scene_take taken = scene_take(filter->scene, event);
+
+	if (taken == SCENE_NEWS && filter->settings->form == FILTER_PLAIN) {
+		tell_news(filter);
+		scene_begin_news(filter->scene, event);
+		filter->has_news = true;
+		filter->news_at = filter->out.size;
+	}
+	return taken != SCENE_DROPS;
+}
+
 static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
 {
 	struct filter *filter = context;
 	enum scene_fold fold;
 
+	if (!take(filter, event))
+		return;
 	if (scene_is_refusal(event))
 		refuse(filter, event->code, event->text);
 	if (filter->settings->form == FILTER_JSON && !scene_asked_for(event))
@@ -192,11 +235,23 @@ static void on_greet(void *context, enum dialect dialect, struct buffer *out)
 		buffer_add_format(out, "/join \"%s\"\n", room);
 }
 
+static bool is_deaf(struct filter *filter)
+{
+	bool deaf;
+
+	filter_lock(filter);
+	deaf = filter->deaf;
+	filter_unlock(filter);
+	return deaf;
+}
+
 static void on_pause(void *context)
 {
 	struct filter *filter = context;
 
-	write_out(filter, &filter->out);
+	flush(filter);
+	if (filter->scene != NULL && !is_deaf(filter) && scene_shown(filter->scene))
+		timer_set(filter->timer, CHORES_MS);
 }
 
 static bool on_again(void *context)
@@ -272,12 +327,20 @@ static const struct connection_listener listener = {
 
 /* Standard input. */
 
+/* A person has read what was shown. */
+static void tell_read(struct filter *filter)
+{
+	if (filter->is_person && scene_mark(filter->scene))
+		connection_wake(filter->connection);
+}
+
 static void end_input(struct filter *filter)
 {
 	filter->input_ended = true;
 	connection_wake(filter->connection);
-	if (!filter->something_was_read && !filter->is_person)
+	if (!filter->something_was_read && !filter->is_person && filter->resume.taken == 0)
 		return; /* only listening */
+	tell_read(filter);
 	outbox_plan(filter->outbox, OUTBOX_FINISH);
 	connection_wake(filter->connection);
 }
@@ -403,17 +466,26 @@ static void on_reader_gone(struct filter *filter)
 	filter->input_ended = true;
 }
 
+/* Keeps and tells how far one has read. */
+static void on_timer(struct filter *filter)
+{
+	timer_take(filter->timer);
+	scene_keep(filter->scene);
+	tell_read(filter);
+}
+
 static void filter_loop(struct filter *filter)
 {
 	struct pollfd polled[] = {
 		{.fd = connection_ended(filter->connection), .events = POLLIN},
 		{.fd = STDIN_FILENO, .events = POLLIN},
 		{.fd = STDOUT_FILENO, .events = 0},
+		{.fd = filter->timer, .events = POLLIN},
 	};
 
 	while (polled[0].revents == 0) {
 		polled[1].fd = filter->input_ended ? -1 : STDIN_FILENO;
-		if (poll(polled, 3, -1) < 0) {
+		if (poll(polled, 4, -1) < 0) {
 			polled[0].revents = 0; /* EINTR */
 			continue;
 		}
@@ -422,6 +494,8 @@ static void filter_loop(struct filter *filter)
 			polled[2].revents = 0;
 			on_reader_gone(filter);
 		}
+		if (polled[3].revents != 0)
+			on_timer(filter);
 		if (polled[1].revents != 0 && polled[0].revents == 0 && !filter->input_ended)
 			read_input(filter);
 	}
@@ -462,7 +536,7 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	return filter->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static struct scene *make_scene(const struct filter_settings *wanted, struct outbox *outbox)
+static struct scene *make_scene(const struct filter_settings *wanted, bool is_person, struct outbox *outbox)
 {
 	struct scene_settings settings = {.colors = RENDER_NO_COLORS,
 		.room = wanted->room,
@@ -470,6 +544,10 @@ static struct scene *make_scene(const struct filter_settings *wanted, struct out
 		.ignored_path = wanted->ignored_path,
 		.outbox = outbox,
 		.plain = true,
+		.history = wanted->history,
+		.progress_path = wanted->progress_path,
+		.goes_on = wanted->goes_on,
+		.keeps_progress = wanted->goes_on || is_person,
 		.unseen = wanted->form == FILTER_JSON};
 
 	return wanted->form == FILTER_AS_IT_CAME ? NULL : scene_create(&settings);
@@ -486,6 +564,9 @@ static int filter_start(struct filter *filter)
 		.context = filter,
 		.outbox = filter->outbox};
 
+	if (filter->scene != NULL)
+		settings.session_is_known = scene_knows_session(filter->scene);
+	memcpy(settings.session, filter->resume.session, sizeof settings.session);
 	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail; write() tells */
 	lines_init(&filter->lines, OUTBOX_LINE_SIZE_MAX);
 	(void)snprintf(filter->name, sizeof filter->name, "%s", wanted->name);
@@ -493,16 +574,33 @@ static int filter_start(struct filter *filter)
 	return connection_open(&settings, &filter->connection);
 }
 
+/* Where an earlier client stopped. */
+static void begin(struct filter *filter)
+{
+	bool keeps = filter->settings->goes_on || filter->is_person;
+	struct buffer text = {0};
+
+	filter->resume = resume_begin(
+		keeps ? filter->settings->unsent_path : NULL, filter->settings->goes_on, filter->outbox, filter->scene);
+	resume_tell(&filter->resume, &text);
+	buffer_add(&text, "", 1);
+	if (text.size > 1)
+		complain(text.bytes, "");
+	buffer_fini(&text);
+}
+
 int filter_run(const struct filter_settings *wanted)
 {
-	struct filter filter = {.settings = wanted, .outbox = outbox_create()};
+	struct filter filter = {.settings = wanted, .outbox = outbox_create(), .timer = timer_open()};
 	enum connection_end end = CONNECTION_LEFT;
 	int error;
 	int exit_code;
 
 	mutex_init(&filter.mutex);
-	filter.scene = make_scene(wanted, filter.outbox);
 	filter.is_person = wanted->form == FILTER_PLAIN && wanted->lines == NULL && isatty(STDIN_FILENO);
+	filter.scene = make_scene(wanted, filter.is_person, filter.outbox);
+	if (filter.scene != NULL)
+		begin(&filter);
 	error = filter_start(&filter);
 	if (error != 0) {
 		complain("cannot start: ", strerrordesc_np(-error));
@@ -513,6 +611,8 @@ int filter_run(const struct filter_settings *wanted)
 	filter_loop(&filter);
 	if (!connection_close(filter.connection, &end))
 		_exit(EXIT_SUCCESS); /* the reader is gone, and a thread is within connect() */
+	if (filter.scene != NULL)
+		scene_keep(filter.scene);
 	exit_code = filter_judge(&filter, end);
 	lines_fini(&filter.lines);
 	buffer_fini(&filter.clean);
@@ -520,5 +620,6 @@ int filter_run(const struct filter_settings *wanted)
 	scene_destroy(filter.scene);
 	outbox_destroy(filter.outbox);
 	mutex_fini(&filter.mutex);
+	(void)close(filter.timer);
 	return exit_code;
 }

@@ -7,6 +7,8 @@
 #ifndef TCPCLIENT_FILTER_H
 #define TCPCLIENT_FILTER_H
 
+#include <stdbool.h>
+
 #include "common/net.h"
 #include "common/options.h"
 #include "common/sync.h"
@@ -25,6 +27,10 @@ struct filter_settings {
 	enum filter_form form;
 	const struct option_list *highlights; /* words that stand out, in FILTER_PLAIN      */
 	const char *ignored_path;             /* of ignored people, or NULL                */
+	const char *unsent_path;   /* of what was said and not acknowledged, or NULL        */
+	const char *progress_path; /* of how far one has read, or NULL                      */
+	const char *history;       /* wanted of each room: see scene.h                      */
+	bool goes_on;              /* where one was the last time; not in FILTER_AS_IT_CAME */
 };
 
 /*
@@ -32,6 +38,8 @@ struct filter_settings {
  * server closes. When standard input is empty it only listens, unless it is a terminal.
  *
  * A connection that was lost is made again only in the last two forms, and as long as standard input has not ended.
+ *
+ * Where nobody reads at a terminal, nothing is kept for the next time unless 'goes_on' is set.
  *
  * Returns the program's exit code: 0 when all went well, 1 after a message on standard error.
  */

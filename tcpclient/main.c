@@ -19,7 +19,7 @@
 #include "tcpclient/state.h"
 #include "tcpclient/talk.h"
 
-enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000 };
+enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000, HISTORY_DIGITS_MAX = 9 };
 
 enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 static const char *const color_names[] = {"auto", "always", "never", NULL};
@@ -35,6 +35,8 @@ static struct {
 	const char *env_file; /* this, too                      */
 	const char *room;
 	const char *lines; /* of -c */
+	const char *history;
+	int goes_on;
 	struct option_list highlights;
 	int bell;
 	int plain;
@@ -78,6 +80,15 @@ static const struct option table[] = {
 		.help = "send these lines instead of standard input, and end",
 		.kind = OPTION_STRING,
 		.value = &settings.lines},
+	{.name = "continue",
+		.help = "begin where you stopped the last time, and send what was not sent then",
+		.kind = OPTION_FLAG,
+		.value = &settings.goes_on},
+	{.name = "history",
+		.argument = "N",
+		.help = "show the last N messages of a room, all or none (default: 20; with --json: none)",
+		.kind = OPTION_STRING,
+		.value = &settings.history},
 	{.name = "json", .help = "print events as they come, one JSON object a line", .kind = OPTION_FLAG, .value = &settings.json},
 	{.name = "plain", .help = "print lines only, redraw nothing", .kind = OPTION_FLAG, .value = &settings.plain},
 	{.name = "highlight",
@@ -114,13 +125,11 @@ static const struct option table[] = {
 
 static void print_help(void)
 {
-	(void)printf("Usage: tcpclient [-username NAME] [HOST[:PORT]]\n"
-		     "Talks to a chat server; HOST is localhost and PORT 7777 unless given.\n\n");
+	(void)printf("Usage: tcpclient [-username NAME] [HOST[:PORT]]  (HOST is localhost and PORT 7777 unless given)\n\n");
 	options_print_help(table, stdout);
-	(void)printf("\nAt a terminal: type and press Enter; /help asks the server for its commands; !exit or Ctrl-D "
-		     "leaves.\n"
-		     "In a pipe: standard input is sent line by line, what the server says goes to standard output.\n"
-		     "Each option has a variable: CHAT_USERNAME, CHAT_COLOR, ... See tcpclient(1).\n");
+	(void)printf("\nAt a terminal: type and press Enter; /help lists the commands; !exit or Ctrl-D leaves. In a pipe: "
+		     "standard\ninput is sent line by line. Each option has a variable: CHAT_USERNAME, ... See "
+		     "tcpclient(1).\n");
 }
 
 static int usage_error(const char *message)
@@ -209,6 +218,8 @@ static int run_talk(const struct net_place *place)
 {
 	char *history_path = state_history_path(place);
 	char *ignored_path = state_ignored_path(place);
+	char *unsent_path = state_unsent_path(place, settings.name);
+	char *progress_path = state_progress_path(place, settings.name);
 	struct talk_settings talk = {.place = *place,
 		.name = settings.name,
 		.colors = choose_colors(),
@@ -216,11 +227,17 @@ static int run_talk(const struct net_place *place)
 		.room = settings.room,
 		.highlights = &settings.highlights,
 		.history_path = history_path,
-		.ignored_path = ignored_path};
+		.ignored_path = ignored_path,
+		.unsent_path = unsent_path,
+		.progress_path = progress_path,
+		.history = settings.history,
+		.goes_on = settings.goes_on != 0};
 	int exit_code = talk_run(&talk);
 
 	free(history_path);
 	free(ignored_path);
+	free(unsent_path);
+	free(progress_path);
 	return exit_code;
 }
 
@@ -237,17 +254,26 @@ static enum filter_form choose_form(void)
 static int run_filter(const struct net_place *place)
 {
 	enum filter_form form = choose_form();
+	bool keeps = form != FILTER_AS_IT_CAME && (settings.goes_on || (form == FILTER_PLAIN && isatty(STDIN_FILENO)));
 	char *ignored_path = form == FILTER_PLAIN ? state_ignored_path(place) : NULL;
+	char *unsent_path = keeps ? state_unsent_path(place, settings.name) : NULL;
+	char *progress_path = keeps ? state_progress_path(place, settings.name) : NULL;
 	struct filter_settings filter = {.place = *place,
 		.name = settings.name,
 		.lines = settings.lines,
 		.room = settings.room,
 		.form = form,
 		.highlights = &settings.highlights,
-		.ignored_path = ignored_path};
+		.ignored_path = ignored_path,
+		.unsent_path = unsent_path,
+		.progress_path = progress_path,
+		.history = settings.history,
+		.goes_on = keeps && settings.goes_on};
 	int exit_code = filter_run(&filter);
 
 	free(ignored_path);
+	free(unsent_path);
+	free(progress_path);
 	return exit_code;
 }
 
@@ -259,6 +285,16 @@ static const char *room_fault(const char *room)
 	if (room == NULL || name_make(room, strlen(room), name))
 		return NULL;
 	return "--room: a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside";
+}
+
+/* What is wrong with how much of what was said before is wanted; NULL: nothing. "0" is none. */
+static const char *history_fault(const char *history)
+{
+	if (history == NULL || strcmp(history, "all") == 0 || strcmp(history, "none") == 0)
+		return NULL;
+	if (history[0] != '\0' && strlen(history) <= HISTORY_DIGITS_MAX && strspn(history, "0123456789") == strlen(history))
+		return NULL;
+	return "--history is a number of messages, all or none";
 }
 
 /* A standard stream that was closed would become the first socket. */
@@ -307,6 +343,9 @@ int main(int argc, char **argv)
 	if (fault != NULL)
 		return usage_error(fault);
 	fault = room_fault(settings.room);
+	if (fault != NULL)
+		return usage_error(fault);
+	fault = history_fault(settings.history);
 	if (fault != NULL)
 		return usage_error(fault);
 	if (is_person() && !settings.plain && !settings.json && settings.lines == NULL)

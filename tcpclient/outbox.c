@@ -12,7 +12,9 @@
 
 struct entry {
 	struct entry *next;
-	long long id; /* its number, 1 and up */
+	long long id;     /* its number, 1 and up               */
+	long long put_at; /* clock_ms(); 0: long ago            */
+	bool kept;        /* on disk, by the same number        */
 	char room[NAME_SIZE];
 	size_t size;
 	char line[];
@@ -32,6 +34,7 @@ struct outbox {
 	struct queue sent GUARDED_BY(OUTBOX_LOCK);
 	size_t bytes GUARDED_BY(OUTBOX_LOCK); /* of both queues */
 	long long last_id GUARDED_BY(OUTBOX_LOCK);
+	struct unsent *unsent GUARDED_BY(OUTBOX_LOCK); /* owned, or NULL */
 	enum outbox_plan plan GUARDED_BY(OUTBOX_LOCK);
 	bool stopped GUARDED_BY(OUTBOX_LOCK);
 };
@@ -100,6 +103,7 @@ void outbox_destroy(struct outbox *outbox) UNCHECKED /* nobody else knows it any
 		return;
 	queue_fini(&outbox->waiting);
 	queue_fini(&outbox->sent);
+	unsent_close(outbox->unsent);
 	(void)pthread_cond_destroy(&outbox->changed); /* nobody waits for it */
 	mutex_fini(&outbox->mutex);
 	free(outbox);
@@ -142,6 +146,36 @@ void outbox_stop(struct outbox *outbox)
 	outbox_unlock(outbox);
 }
 
+static struct entry *make_entry(const char *room, const char *line, size_t size)
+{
+	struct entry *entry = memory_get(sizeof *entry + size);
+
+	*entry = (struct entry){.size = size};
+	(void)snprintf(entry->room, sizeof entry->room, "%s", room);
+	if (size > 0)
+		memcpy(entry->line, line, size);
+	return entry;
+}
+
+static void append(struct outbox *outbox, struct entry *entry) REQUIRES(OUTBOX_LOCK)
+{
+	queue_append(&outbox->waiting, entry);
+	outbox->bytes += entry->size;
+}
+
+/* Keeps what is said on disk. Without it, or when the disk fails, a line is sent all the same, but dies with us. */
+static bool keep(struct outbox *outbox, struct entry *entry) REQUIRES(OUTBOX_LOCK)
+{
+	long long number;
+
+	if (outbox->unsent == NULL || !request_is_message(entry->line, entry->size))
+		return false;
+	number = unsent_add(outbox->unsent, entry->room, entry->line, entry->size);
+	if (number > 0)
+		entry->id = number;
+	return number > 0;
+}
+
 static bool put(struct outbox *outbox, bool asked, const char *room, const char *line, size_t size)
 	REQUIRES(OUTBOX_LOCK)
 {
@@ -149,17 +183,32 @@ static bool put(struct outbox *outbox, bool asked, const char *room, const char 
 
 	if (size > OUTBOX_LINE_SIZE_MAX || !has_room(outbox, 1, size))
 		return false;
-	entry = memory_get(sizeof *entry + size);
-	entry->id = ++outbox->last_id;
+	entry = make_entry(room, line, size);
+	entry->put_at = clock_ms();
+	entry->kept = !asked && keep(outbox, entry);
+	if (!entry->kept)
+		entry->id = ++outbox->last_id;
 	if (asked)
 		entry->id = OUTBOX_QUIET - entry->id;
-	(void)snprintf(entry->room, sizeof entry->room, "%s", room);
-	entry->size = size;
-	if (size > 0)
-		memcpy(entry->line, line, size);
-	queue_append(&outbox->waiting, entry);
-	outbox->bytes += size;
+	append(outbox, entry);
 	return true;
+}
+
+void outbox_keep(struct outbox *outbox, struct unsent *unsent)
+{
+	struct unsent_line line = {.number = 0};
+
+	outbox_lock(outbox);
+	outbox->unsent = unsent;
+	outbox->last_id = OUTBOX_COMMANDS;
+	while (unsent_next(unsent, line.number, &line)) {
+		struct entry *entry = make_entry(line.room, line.line, line.size);
+
+		entry->id = line.number;
+		entry->kept = true;
+		append(outbox, entry);
+	}
+	outbox_unlock(outbox);
 }
 
 bool outbox_put(struct outbox *outbox, const char *line, size_t size)
@@ -177,11 +226,14 @@ bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, si
 	return taken;
 }
 
-void outbox_ask(struct outbox *outbox, const char *line)
+bool outbox_ask(struct outbox *outbox, const char *line)
 {
+	bool asked;
+
 	outbox_lock(outbox);
-	(void)put(outbox, true, "", line, strlen(line)); /* a person's lines fill it: what is asked is worth less */
+	asked = put(outbox, true, "", line, strlen(line)); /* a person's lines fill it: what is asked is worth less */
 	outbox_unlock(outbox);
+	return asked;
 }
 
 void outbox_plan(struct outbox *outbox, enum outbox_plan plan)
@@ -195,6 +247,8 @@ void outbox_plan(struct outbox *outbox, enum outbox_plan plan)
 static void forget(struct outbox *outbox, struct entry *entry) REQUIRES(OUTBOX_LOCK)
 {
 	outbox->bytes -= entry->size;
+	if (entry->kept)
+		unsent_done(outbox->unsent, entry->id);
 	free(entry);
 	condition_broadcast(&outbox->changed);
 }
@@ -233,7 +287,7 @@ static bool is_quit(const struct entry *entry)
 	return entry->size == 5 && memcmp(entry->line, "/quit", 5) == 0;
 }
 
-size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit)
+size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool again, bool *quit)
 {
 	size_t taken = 0;
 	struct entry *entry;
@@ -247,6 +301,10 @@ size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit)
 		(void)queue_remove(&outbox->waiting, &outbox->waiting.first);
 		if (is_quit(entry))
 			*quit = true;
+		if (entry->kept && !again) { /* who is killed now shall not say it twice */
+			unsent_done(outbox->unsent, entry->id);
+			entry->kept = false;
+		}
 		if (heard_is_echoed(entry->line, entry->size))
 			queue_append(&outbox->sent, entry);
 		else
@@ -376,6 +434,33 @@ size_t outbox_lost(struct outbox *outbox, bool again)
 	return count;
 }
 
+size_t outbox_pending(struct outbox *outbox, int age_ms, size_t most, struct buffer *lines, int *next_ms)
+{
+	long long now = clock_ms();
+	size_t count = 0;
+
+	*next_ms = -1;
+	outbox_lock(outbox);
+	for (int pass = 0; pass < 2; pass++) {
+		const struct entry *entry = pass == 0 ? outbox->sent.first : outbox->waiting.first;
+
+		for (; entry != NULL; entry = entry->next) {
+			long long left = entry->put_at + age_ms - now;
+
+			if (entry->id < 0) /* nobody typed it */
+				continue;
+			if (left > 0 && (*next_ms < 0 || left < *next_ms))
+				*next_ms = (int)left;
+			if (left > 0 || count++ >= most)
+				continue;
+			buffer_add(lines, entry->line, entry->size);
+			buffer_add_text(lines, "\n");
+		}
+	}
+	outbox_unlock(outbox);
+	return count;
+}
+
 struct outbox_state outbox_state(struct outbox *outbox)
 {
 	struct outbox_state state;
@@ -386,6 +471,7 @@ struct outbox_state outbox_state(struct outbox *outbox)
 		.sent = outbox->sent.count,
 		.asked_waiting = outbox->waiting.asked,
 		.asked_sent = outbox->sent.asked,
+		.kept = outbox->unsent == NULL ? 0 : unsent_count(outbox->unsent),
 		.plan = outbox->plan,
 	};
 	outbox_unlock(outbox);

@@ -10,10 +10,13 @@
  * Its size is bounded: OUTBOX_LINES_MAX lines, OUTBOX_BYTES_MAX bytes. A command is forgotten as soon as it was taken,
  * because no echo tells of it. With a goTCP server lost lines are not taken back: it might have told them to everyone.
  *
+ * With outbox_keep() what is said is on disk (unsent.h) before it is sent, until it was acknowledged or refused, and has the
+ * number there. What is not said has numbers from OUTBOX_COMMANDS on then.
+ *
  * In event mode lines are taken as requests (request.h), whose answers bear their number: outbox_answered() knows exactly
  * which line was kept or refused, commands too.
  *
- * Threads: any. Nothing here waits, except outbox_wait().
+ * Threads: any. Nothing here waits, except outbox_wait(), and the disk of outbox_keep().
  */
 #ifndef TCPCLIENT_OUTBOX_H
 #define TCPCLIENT_OUTBOX_H
@@ -23,6 +26,7 @@
 
 #include "common/sync.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/unsent.h"
 
 enum {
 	OUTBOX_LINES_MAX = 1000,
@@ -30,6 +34,8 @@ enum {
 	OUTBOX_LINE_SIZE_MAX = 65535, /* as the server's --max-line */
 	OUTBOX_QUIET = -1000,         /* numbers from this up to -1 are free for others */
 };
+
+#define OUTBOX_COMMANDS (1LL << 52)
 
 /* What is to happen when the lines run out. */
 enum outbox_plan {
@@ -44,6 +50,7 @@ struct outbox_state {
 	size_t sent;    /* sent, their echo or answer has not come */
 	size_t asked_waiting; /* of those that wait, by outbox_ask()  */
 	size_t asked_sent;    /* of those that were sent              */
+	size_t kept;          /* on disk, sent or not                 */
 	enum outbox_plan plan;
 };
 
@@ -51,6 +58,9 @@ struct outbox;
 
 struct outbox *outbox_create(void);
 void outbox_destroy(struct outbox *outbox);
+
+/* Takes 'unsent': its lines wait to be sent, and what is said from now on is kept there. At once after outbox_create(). */
+void outbox_keep(struct outbox *outbox, struct unsent *unsent);
 
 /* Whether 'lines' more lines with 'bytes' bytes altogether would be taken. */
 bool outbox_has_room(struct outbox *outbox, size_t lines, size_t bytes);
@@ -68,8 +78,9 @@ bool outbox_put(struct outbox *outbox, const char *line, size_t size) MUST_CHECK
 /* The same for a line that is meant for 'room', in event mode; "" is where the server believes us to be. */
 bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, size_t size) MUST_CHECK;
 
-/* Asks for something that the person did not type; its number is below OUTBOX_QUIET. Without room it is not asked. */
-void outbox_ask(struct outbox *outbox, const char *line);
+/* Asks for something that the person did not type; its number is below OUTBOX_QUIET. Without room it is not asked, and
+ * false is returned. */
+bool outbox_ask(struct outbox *outbox, const char *line);
 
 /* Forgets what was asked for by outbox_ask() and not taken yet. */
 void outbox_forget_asked(struct outbox *outbox);
@@ -81,8 +92,8 @@ bool outbox_has(struct outbox *outbox, bool (*is)(const char *line, size_t size,
 void outbox_plan(struct outbox *outbox, enum outbox_plan plan);
 
 /* Copies waiting lines, each with its LF, as many whole ones as fit; returns the bytes. 'size' has to be more than
- * OUTBOX_LINE_SIZE_MAX. '*quit' is set when one of them was "/quit". */
-size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool *quit);
+ * OUTBOX_LINE_SIZE_MAX. '*quit' is set when one of them was "/quit". 'again' as for outbox_lost(), should the connection be. */
+size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool again, bool *quit);
 
 /*
  * Adds waiting lines as requests to 'out', which is empty, until it has 'size' bytes or more; 2 * REQUEST_SIZE_MAX more
@@ -105,6 +116,12 @@ void outbox_refused(struct outbox *outbox);
 
 /* The connection is gone. The sent lines wait again, or are forgotten; returns how many. */
 size_t outbox_lost(struct outbox *outbox, bool again);
+
+/*
+ * Adds what was typed and is not acknowledged or answered since 'age_ms' or longer, each line with its LF, 'most' lines at most, to
+ * 'lines'. Returns how many there are. '*next_ms' is when there will be one more, in milliseconds from now, or -1.
+ */
+size_t outbox_pending(struct outbox *outbox, int age_ms, size_t most, struct buffer *lines, int *next_ms);
 
 struct outbox_state outbox_state(struct outbox *outbox);
 

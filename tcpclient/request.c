@@ -23,12 +23,13 @@ static const struct verb verbs[] = {
 	{"w", "dm", "to", "text", true},
 	{"ignore", "ignore", "user", NULL, true},
 	{"invite", "invite", "user", NULL, true},
-	{"join", "join", "room", NULL, false},
+	{"latest", "latest", "room", NULL, false},
 	{"leave", "leave", "room", NULL, false},
 	{"new-room", "new_room", "room", NULL, false},
 	{"nick", "nick", NULL, "name", false},
 	{"ping", "ping", NULL, "text", false},
 	{"rooms", "rooms", NULL, NULL, false},
+	{"search", "search", NULL, "words", false},
 	{"switch", "switch", "room", NULL, true},
 	{"topic", "topic", NULL, "text", false},
 	{"who", "who", "room", NULL, false},
@@ -106,6 +107,47 @@ void request_write_op(struct buffer *out, const char *op, const char *field, con
 	finish(out, object, id);
 }
 
+static bool is_number(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	return digits > 0 && digits <= 18 && text[digits] == '\0';
+}
+
+/* A number where it is one, else a word. */
+static json_t *either(const char *text)
+{
+	return is_number(text) ? json_integer(atoll(text)) : string(text);
+}
+
+void request_write_session(struct buffer *out, const char *session, const char *name)
+{
+	json_t *object = json_object();
+
+	add(object, "op", string("session"));
+	add(object, "session", string(session));
+	if (name != NULL) {
+		add(object, "name", string(name));
+		add(object, "history", string("none"));
+	}
+	finish(out, object, REQUEST_ID_SESSION);
+}
+
+void request_write_join(struct buffer *out, const char *room, const struct request_reading *reading, long long id)
+{
+	json_t *object = json_object();
+
+	add(object, "op", string("join"));
+	add(object, "room", string(room));
+	if (reading->room_id != NULL) {
+		add(object, "after", json_integer(reading->after));
+		add(object, "room_id", string(reading->room_id));
+	}
+	if (reading->history != NULL)
+		add(object, "history", either(reading->history));
+	finish(out, object, id);
+}
+
 static void write_send(struct buffer *out, const char *room, bool action, const char *text, long long id)
 {
 	json_t *object = json_object();
@@ -140,6 +182,102 @@ static bool write_verb(struct buffer *out, const struct verb *verb, const char *
 	return true;
 }
 
+/* A word that may follow a command, and the field for what comes after it. */
+struct keyword {
+	const char *word;
+	const char *field;
+	bool number; /* it has to be one */
+};
+
+static const struct keyword join_keywords[] = {
+	{"--history", "history", false},
+	{"after", "after", true},
+	{"of", "room_id", false},
+	{NULL, NULL, false},
+};
+
+static const struct keyword history_keywords[] = {
+	{"before", "before", false},
+	{"in", "room", false},
+	{NULL, NULL, false},
+};
+
+static bool add_keyword(json_t *object, const struct keyword *keywords, const char *word, const char **arguments)
+{
+	char value[NAME_SIZE];
+
+	while (keywords->word != NULL && strcmp(keywords->word, word) != 0)
+		keywords++;
+	if (keywords->word == NULL || !request_take_name(arguments, value) || (keywords->number && !is_number(value)))
+		return false;
+	add(object, keywords->field, strcmp(keywords->field, "room") == 0 ? string(value) : either(value));
+	return true;
+}
+
+/* Adds the rest of a command to its request, and writes it; or drops it, and returns false. */
+static bool write_keywords(
+	struct buffer *out, json_t *object, const struct keyword *keywords, const char *arguments, long long id)
+{
+	char word[NAME_SIZE];
+
+	while (arguments[0] != '\0') {
+		if (!request_take_name(&arguments, word) || !add_keyword(object, keywords, word, &arguments)) {
+			json_decref(object);
+			return false;
+		}
+	}
+	finish(out, object, id);
+	return true;
+}
+
+static bool write_join(struct buffer *out, const char *arguments, long long id)
+{
+	bool named = arguments[0] != '\0';
+	char name[NAME_SIZE];
+	json_t *object;
+
+	if (named && !request_take_name(&arguments, name))
+		return false;
+	object = json_object();
+	add(object, "op", string("join"));
+	if (named)
+		add(object, "room", string(name));
+	return write_keywords(out, object, join_keywords, arguments, id);
+}
+
+static bool write_history(struct buffer *out, const char *room, const char *arguments, long long id)
+{
+	const char *rest = arguments;
+	char word[NAME_SIZE];
+	json_t *object = json_object();
+
+	add(object, "op", string("history"));
+	if (room[0] != '\0')
+		add(object, "room", string(room));
+	if (request_take_name(&rest, word) && is_number(word)) {
+		add(object, "count", either(word));
+		arguments = rest;
+	}
+	return write_keywords(out, object, history_keywords, arguments, id);
+}
+
+/* "/mark 17 tea" */
+static bool write_mark(struct buffer *out, const char *arguments, long long id)
+{
+	char seq[NAME_SIZE];
+	char room[NAME_SIZE];
+	json_t *object;
+
+	if (!request_take_name(&arguments, seq) || !is_number(seq) || !request_take_name(&arguments, room))
+		return false;
+	object = json_object();
+	add(object, "op", string("mark"));
+	add(object, "seq", either(seq));
+	add(object, "room", string(room));
+	finish(out, object, id);
+	return true;
+}
+
 static bool write_command(struct buffer *out, const char *room, const char *line, long long id)
 {
 	const char *arguments;
@@ -151,6 +289,14 @@ static bool write_command(struct buffer *out, const char *room, const char *line
 		return true;
 	}
 	if (request_is(line, "nick", &arguments) && arguments[0] == '\0')
+		return false;
+	if (request_is(line, "join", &arguments))
+		return write_join(out, arguments, id);
+	if (request_is(line, "history", &arguments))
+		return write_history(out, room, arguments, id);
+	if (request_is(line, "mark", &arguments))
+		return write_mark(out, arguments, id);
+	if (request_is(line, "search", &arguments) && arguments[0] == '\0')
 		return false;
 	for (const struct verb *verb = verbs; verb->command != NULL; verb++) {
 		if (request_is(line, verb->command, &arguments))
@@ -183,8 +329,14 @@ static bool starts_with(const char *line, size_t size, const char *start)
 	return size >= start_size && memcmp(line, start, start_size) == 0;
 }
 
+bool request_is_message(const char *line, size_t size)
+{
+	if (heard_is_exit(line, size))
+		return false;
+	return heard_is_echoed(line, size) || starts_with(line, size, "/me ") || starts_with(line, size, "/msg ");
+}
+
 bool request_is_lasting(const char *line, size_t size)
 {
-	return heard_is_echoed(line, size) || starts_with(line, size, "/me ") || starts_with(line, size, "/msg ") ||
-	       starts_with(line, size, "/join ") || starts_with(line, size, "/dm ") || starts_with(line, size, "/w ");
+	return heard_is_echoed(line, size) || request_is_message(line, size) || starts_with(line, size, "/join ") || starts_with(line, size, "/dm ") || starts_with(line, size, "/w ");
 }

@@ -11,6 +11,7 @@
 #include "tcpclient/locks.h"
 #include "tcpclient/people.h"
 #include "tcpclient/places.h"
+#include "tcpclient/progress.h"
 #include "tcpclient/record.h"
 #include "tcpclient/request.h"
 
@@ -18,8 +19,29 @@ enum {
 	ID_ROOMS = -1,        /* numbers of what is asked first; its answers are not shown, unless they are errors */
 	ID_WHO = -2,
 	ID_SWITCH = -3,
+	ID_READ = -10,        /* and down: the same rooms, read from where we were */
 	ID_JOIN = -100,       /* and down: the rooms where we were */
 	DAY_SIZE = 64,
+	DATE_CLOCK_SIZE = 32,
+};
+
+#define HISTORY_USUAL "20" /* as the server's */
+
+/* What was said before is being looked for. */
+struct search {
+	size_t count;             /* of typed commands that were not answered to the end */
+	long long id;             /* of the one whose answer comes; 0: none              */
+	char room[NAME_SIZE];     /* where something was found                           */
+	long long seq;            /* and the message                                     */
+	bool shows;               /* the event at hand is a part of the answer           */
+};
+
+/* What is new in a room. */
+struct news {
+	char room[NAME_SIZE];
+	long long mark; /* messages after this one */
+	long long last; /* up to this one          */
+	size_t count;   /* that were heard         */
 };
 
 struct scene {
@@ -32,6 +54,9 @@ struct scene {
 	struct ignored ignored GUARDED_BY(SCENE_LOCK);
 	bool may_correct GUARDED_BY(SCENE_LOCK); /* the server may be asked once more to ignore, or not */
 	struct record record GUARDED_BY(SCENE_LOCK);
+	struct progress progress GUARDED_BY(SCENE_LOCK);
+	struct search search GUARDED_BY(SCENE_LOCK);
+	struct news news GUARDED_BY(SCENE_LOCK);
 	bool events GUARDED_BY(SCENE_LOCK); /* the server speaks in them          */
 	bool lines GUARDED_BY(SCENE_LOCK);  /* it does not; until it is known, neither */
 	char day[DAY_SIZE] GUARDED_BY(SCENE_LOCK);
@@ -52,6 +77,22 @@ static void scene_unlock(struct scene *scene)
 	mutex_unlock(&scene->mutex);
 }
 
+/* What is known of the server, and of the last time there. */
+static void recall_progress(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	struct progress *progress = &scene->progress;
+
+	if (scene->settings.progress_path == NULL)
+		return;
+	progress_read(progress, scene->settings.progress_path);
+	if (!scene->settings.goes_on)
+		progress->count = 0;
+	for (size_t i = 0; i < progress->count; i++)
+		places_add(&scene->places, progress->rooms[i].name, false);
+	if (scene->settings.goes_on && places_have(&scene->places, progress->current))
+		places_go(&scene->places, progress->current);
+}
+
 struct scene *scene_create(const struct scene_settings *settings) UNCHECKED /* nobody else knows it yet */
 {
 	struct scene *scene = memory_get(sizeof *scene);
@@ -61,6 +102,7 @@ struct scene *scene_create(const struct scene_settings *settings) UNCHECKED /* n
 	places_init(&scene->places);
 	people_add(&scene->rooms, PLACES_LOBBY);
 	ignored_init(&scene->ignored, settings->ignored_path);
+	recall_progress(scene);
 	if (settings->room != NULL) {
 		places_add(&scene->places, settings->room, false);
 		places_go(&scene->places, settings->room);
@@ -121,8 +163,244 @@ static void ask(struct scene *scene, const char *command, const char *name)
 
 	buffer_add_format(&line, "/%s \"%s\"", command, name);
 	buffer_add(&line, "", 1);
-	outbox_ask(scene->settings.outbox, line.bytes);
+	(void)outbox_ask(scene->settings.outbox, line.bytes);
 	buffer_fini(&line);
+}
+
+/* ---- How far rooms were read. ---- */
+
+static bool hides_history(const struct scene *scene)
+{
+	const char *history = scene->settings.history;
+
+	return history == NULL ? scene->settings.unseen : strcmp(history, "none") == 0 || strspn(history, "0") == strlen(history);
+}
+
+/* How much of what was said before is asked for. Without any the last message tells where one is, and is not shown. */
+static const char *history_wanted(const struct scene *scene)
+{
+	if (hides_history(scene))
+		return "1";
+	return scene->settings.history == NULL ? HISTORY_USUAL : scene->settings.history;
+}
+
+/* Reads a room from where we were, or with what was said there before. */
+static void read_room(struct scene *scene, const char *name, long long id, struct buffer *out) REQUIRES(SCENE_LOCK)
+{
+	const struct progress_room *room = progress_find(&scene->progress, name);
+	struct request_reading reading = {.history = history_wanted(scene)};
+
+	if (room != NULL && room->id[0] != '\0' && room->heard > 0) {
+		reading.after = room->heard;
+		reading.room_id = room->id;
+	}
+	request_write_join(out, name, &reading, id);
+	progress_joining(&scene->progress, name, hides_history(scene));
+}
+
+/* Something is missing: asks for it. */
+static void mend(struct scene *scene, const char *name) REQUIRES(SCENE_LOCK)
+{
+	const struct progress_room *room = progress_find(&scene->progress, name);
+	struct buffer line = {0};
+
+	buffer_add_format(&line, "/join \"%s\" after %lld of %s", name, room->heard, room->id);
+	buffer_add(&line, "", 1);
+	if (outbox_ask(scene->settings.outbox, line.bytes)) {
+		progress_joining(&scene->progress, name, room->hides);
+		if (scene->places.current[0] != '\0' && !places_are_same(scene->places.current, name))
+			ask(scene, "switch", scene->places.current);
+	}
+	buffer_fini(&line);
+}
+
+/* The answer to read_room() or mend(), or to a typed command that went to a room. */
+static void on_room(struct scene *scene, const char *name, const struct event *event, bool read) REQUIRES(SCENE_LOCK)
+{
+	struct progress_answer answer = {.id = event->room_id, .last = event->last, .mark = event->mark, .read = read};
+
+	if (event->room_id[0] != '\0')
+		progress_joined(&scene->progress, name, &answer);
+	else if (read)
+		progress_refused(&scene->progress, name);
+}
+
+static bool has_number(const struct event *event)
+{
+	switch (event->kind) {
+	case EVENT_MESSAGE:
+	case EVENT_ACTION:
+	case EVENT_JOINED:
+	case EVENT_LEFT:
+	case EVENT_NICK:
+	case EVENT_TOPIC:
+	case EVENT_ROOM_CLOSED:
+	case EVENT_OTHER:
+		return event->seq > 0;
+	default:
+		return false;
+	}
+}
+
+static bool is_said(const struct event *event)
+{
+	return event->kind == EVENT_MESSAGE || event->kind == EVENT_ACTION;
+}
+
+static enum scene_take take(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	const struct progress_room *room;
+	enum progress_verdict verdict =
+		progress_take(&scene->progress, event->room, event->seq, event->history, scene->search.count > 0);
+
+	scene->search.shows = verdict == PROGRESS_LOOKED_UP;
+	if (verdict == PROGRESS_HOLE)
+		mend(scene, event->room);
+	if (verdict == PROGRESS_OLD || verdict == PROGRESS_HOLE)
+		return SCENE_DROPS;
+	room = progress_find(&scene->progress, event->room);
+	if (room == NULL || !room->has_news || verdict == PROGRESS_LOOKED_UP || !is_said(event) || event->seq <= room->mark)
+		return SCENE_TAKES;
+	return event->seq <= room->last ? SCENE_NEWS : SCENE_TAKES;
+}
+
+enum scene_take scene_take(struct scene *scene, const struct event *event)
+{
+	enum scene_take result = SCENE_TAKES;
+
+	scene_lock(scene);
+	scene->search.shows = false;
+	if (has_number(event))
+		result = take(scene, event);
+	scene_unlock(scene);
+	return result;
+}
+
+void scene_begin_news(struct scene *scene, const struct event *event)
+{
+	struct progress_room *room;
+
+	scene_lock(scene);
+	room = progress_find(&scene->progress, event->room);
+	scene->news = (struct news){.count = 0};
+	if (room != NULL) {
+		room->has_news = false;
+		memcpy(scene->news.room, room->name, NAME_SIZE);
+		scene->news.mark = room->mark;
+		scene->news.last = room->last;
+	}
+	scene_unlock(scene);
+}
+
+static void count_news(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	struct news *news = &scene->news;
+
+	if (is_said(event) && event->seq > news->mark && event->seq <= news->last && places_are_same(news->room, event->room))
+		news->count++;
+}
+
+void scene_tell_news(struct scene *scene, struct buffer *out)
+{
+	const struct progress_room *room;
+	char text[100];
+
+	scene_lock(scene);
+	room = progress_find(&scene->progress, scene->news.room);
+	(void)snprintf(text, sizeof text, "--- %zu%s new since you were here ---", scene->news.count,
+		room != NULL && room->heard < scene->news.last ? "+" : "");
+	if (scene->news.count > 0)
+		render_own(out, scene->settings.colors, "", RENDER_CALM, text);
+	scene->news = (struct news){.count = 0};
+	scene_unlock(scene);
+}
+
+bool scene_shown(struct scene *scene)
+{
+	bool more;
+
+	scene_lock(scene);
+	more = progress_show(&scene->progress) || scene->progress.changed;
+	scene_unlock(scene);
+	return more;
+}
+
+/* Rooms with strangers are over the next time. */
+static void leave_out_fleeting(struct progress *progress, const struct places *places)
+{
+	for (size_t i = 0; i < places->count; i++) {
+		if (places->items[i].fleeting)
+			progress_forget(progress, places->items[i].name);
+	}
+}
+
+void scene_keep(struct scene *scene)
+{
+	struct progress *progress;
+
+	if (scene->settings.progress_path == NULL || !scene->settings.keeps_progress)
+		return;
+	progress = memory_get(sizeof *progress);
+	scene_lock(scene);
+	*progress = scene->progress;
+	memcpy(progress->current, scene->places.current, NAME_SIZE);
+	leave_out_fleeting(progress, &scene->places);
+	scene->progress.changed = false;
+	scene_unlock(scene);
+	if (progress->changed)
+		(void)!progress_write(progress, scene->settings.progress_path); /* the next time one reads some twice */
+	free(progress);
+}
+
+bool scene_mark(struct scene *scene)
+{
+	struct progress *progress = &scene->progress;
+	bool any = false;
+
+	scene_lock(scene);
+	for (size_t i = 0; i < progress->count && scene->events; i++) {
+		struct progress_room *room = &progress->rooms[i];
+		struct buffer line = {0};
+
+		if (room->id[0] == '\0' || room->shown <= room->marked)
+			continue;
+		buffer_add_format(&line, "/mark %lld \"%s\"", room->shown, room->name);
+		buffer_add(&line, "", 1);
+		if (outbox_ask(scene->settings.outbox, line.bytes)) {
+			room->marked = room->shown;
+			any = true;
+		}
+		buffer_fini(&line);
+	}
+	scene_unlock(scene);
+	return any;
+}
+
+bool scene_knows_session(struct scene *scene)
+{
+	bool knows;
+
+	scene_lock(scene);
+	knows = scene->progress.knows_session;
+	scene_unlock(scene);
+	return knows;
+}
+
+void scene_expect(struct scene *scene, const char *room)
+{
+	scene_lock(scene);
+	places_add(&scene->places, room, false);
+	scene_unlock(scene);
+}
+
+bool scene_is_in_events(struct scene *scene)
+{
+	bool events;
+
+	scene_lock(scene);
+	events = scene->events;
+	scene_unlock(scene);
+	return events;
 }
 
 /* The server has to agree about the current room, since commands without a room are about it. */
@@ -183,8 +461,11 @@ static void greet_in_events(struct scene *scene, struct buffer *out) REQUIRES(SC
 	after = *places;
 	places_settle(&after);
 	for (size_t i = 0; i < places->count; i++) {
-		if (!places_are_same(places->items[i].name, PLACES_LOBBY))
-			request_write_op(out, "join", "room", places->items[i].name, ID_JOIN - (long long)i);
+		const char *name = places->items[i].name;
+
+		if (!places_are_same(name, PLACES_LOBBY)) /* first to be there: its answer comes before what is read then */
+			request_write_join(out, name, &(struct request_reading){.history = "none"}, ID_JOIN - (long long)i);
+		read_room(scene, name, ID_READ - (long long)i, out);
 	}
 	if (places->count > 1)
 		request_write_op(out, "switch", "room", after.current, ID_SWITCH);
@@ -203,6 +484,7 @@ void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out)
 	scene->events = dialect == DIALECT_EVENTS;
 	scene->lines = !scene->events;
 	outbox_forget_asked(scene->settings.outbox); /* of the last connection */
+	scene->search = (struct search){.count = 0};
 	if (dialect == DIALECT_EVENTS)
 		greet_in_events(scene, out);
 	else if (dialect == DIALECT_TCPCHAT && scene->settings.room != NULL)
@@ -275,6 +557,7 @@ static void on_joined(struct scene *scene, const char *wanted, const struct even
 	if (room[0] == '\0')
 		(void)snprintf(room, sizeof room, "%s", wanted);
 	places_add(places, room, wanted[0] == '\0');
+	on_room(scene, room, event, false);
 	if (wanted[0] != '\0')
 		people_add(&scene->rooms, room);
 	if (waited_for)
@@ -294,6 +577,7 @@ static void on_gone(struct scene *scene, const char *room) REQUIRES(SCENE_LOCK)
 	bool was_here = scene->places.current[0] == '\0' || places_are_same(scene->places.current, room);
 
 	places_remove(&scene->places, room);
+	progress_forget(&scene->progress, room);
 	if (was_here || scene->places.count == 0)
 		settle(scene);
 }
@@ -313,6 +597,29 @@ static void on_ignored(struct scene *scene, const char *name, const struct event
 	}
 }
 
+/* To a command that looks for what was said. Of a search several notices come, one for each message that was found. */
+static void on_search(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	struct search *search = &scene->search;
+
+	if (strcmp(event->code, "found") != 0) {
+		search->count -= search->count > 0;
+		search->id = 0;
+		return;
+	}
+	search->id = event->id;
+	search->seq = event->seq;
+	(void)snprintf(search->room, sizeof search->room, "%s", event->room);
+}
+
+/* We have asked to read a room from where we were. */
+static bool is_mending(const char *request, const struct event *event, char name[NAME_SIZE])
+{
+	const char *arguments;
+
+	return event->id < OUTBOX_QUIET && request_is(request, "join", &arguments) && request_take_name(&arguments, name);
+}
+
 /* The first event of an answer came. */
 static void on_answer(struct scene *scene, const char *request, const struct event *event, struct buffer *out)
 	REQUIRES(SCENE_LOCK)
@@ -321,7 +628,13 @@ static void on_answer(struct scene *scene, const char *request, const struct eve
 	const char *arguments;
 	struct buffer text = {0};
 
-	if (request_is(request, "join", &arguments) || request_is(request, "new-room", &arguments)) {
+	if (is_mending(request, event, name)) {
+		on_room(scene, name, event, true);
+	} else if (request_is(request, "history", &arguments) || request_is(request, "search", &arguments)) {
+		on_search(scene, event);
+	} else if (request_is(request, "latest", &arguments)) {
+		progress_skips(&scene->progress, event->room);
+	} else if (request_is(request, "join", &arguments) || request_is(request, "new-room", &arguments)) {
 		(void)!request_take_name(&arguments, name);
 		on_joined(scene, name, event);
 	} else if (request_is(request, "switch", &arguments) && request_take_name(&arguments, name)) {
@@ -362,6 +675,8 @@ static void greet_ignored(struct scene *scene, const char *name) REQUIRES(SCENE_
 /* Who is ignored may change the name or leave, which is not shown; so this is learned afterwards. */
 static void follow_ignored(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
 {
+	if (event->history)
+		return;
 	if (event->kind == EVENT_NICK)
 		ignored_rename(&scene->ignored, event->participant, event->text);
 	else if (event->kind == EVENT_LEFT && strcmp(event->text, "for another room") != 0)
@@ -370,6 +685,8 @@ static void follow_ignored(struct scene *scene, const struct event *event) REQUI
 
 static void learn(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
 {
+	if (event->history)
+		return; /* it may be long ago, and of another room */
 	switch (event->kind) {
 	case EVENT_MESSAGE:
 	case EVENT_ACTION:
@@ -409,9 +726,15 @@ static bool is_quiet(long long id)
 static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
 {
 	size_t place = (size_t)(ID_JOIN - event->id);
+	size_t read_place = (size_t)(ID_READ - event->id);
 
 	if (event->id >= 0)
 		return false;
+	if (event->id == REQUEST_ID_SESSION && event->kind != EVENT_ERROR && !scene->progress.knows_session) {
+		scene->progress.knows_session = true;
+		scene->progress.changed = true;
+	} else if (event->id <= ID_READ && read_place < scene->asked.count)
+		on_room(scene, scene->asked.items[read_place].name, event, true);
 	if (event->id == ID_WHO)
 		learn_people(scene, event->text);
 	else if (event->id == ID_ROOMS)
@@ -449,7 +772,7 @@ static bool is_called(const struct scene *scene, const char *name, const struct 
 
 static enum scene_call call_of(const struct scene *scene, const char *name, const struct event *event)
 {
-	if (event->kind != EVENT_MESSAGE && event->kind != EVENT_ACTION && event->kind != EVENT_DIRECT)
+	if ((!is_said(event) && event->kind != EVENT_DIRECT) || event->history)
 		return CALL_NOBODY;
 	if (strcmp(event->participant, name) == 0)
 		return CALL_NOBODY;
@@ -475,6 +798,15 @@ static bool is_hidden(struct scene *scene, const char *name, const char *request
 	return is_ignored(scene, name, event->participant);
 }
 
+static void day_of_today(char day[DAY_SIZE])
+{
+	time_t now = (time_t)(clock_wall_ns() / 1000000000);
+	struct tm local;
+
+	if (localtime_r(&now, &local) == NULL || strftime(day, DAY_SIZE, "%A, %e %B %Y", &local) == 0)
+		day[0] = '\0';
+}
+
 /* A line between two days. Returns whether there is one. */
 static bool add_day(struct scene *scene, const struct event *event, struct buffer *out) REQUIRES(SCENE_LOCK)
 {
@@ -486,6 +818,8 @@ static bool add_day(struct scene *scene, const struct event *event, struct buffe
 
 	if (at == 0 || localtime_r(&at, &local) == NULL || strftime(day, sizeof day, "%A, %e %B %Y", &local) == 0)
 		return false;
+	if (scene->day[0] == '\0' && event->history)
+		day_of_today(scene->day);
 	if (strcmp(day, scene->day) == 0)
 		return false;
 	changed = scene->day[0] != '\0';
@@ -502,6 +836,8 @@ static bool add_day(struct scene *scene, const struct event *event, struct buffe
 /* Whether the line of an event shows its room. Without a prompt, which tells where one is, all of several rooms do. */
 static bool is_marked(const struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
 {
+	if (strcmp(event->code, "behind") == 0 || strcmp(event->code, "skipped") == 0)
+		return scene->places.count > 1;
 	if (event->room[0] == '\0' || event->kind == EVENT_NOTICE || event->kind == EVENT_WELCOME ||
 		event->kind == EVENT_ERROR)
 		return false;
@@ -516,7 +852,7 @@ static void add_refused(
 {
 	struct buffer text = {0};
 
-	if (!heard_is_echoed(request, strlen(request)))
+	if (!request_is_message(request, strlen(request)))
 		return;
 	buffer_add_format(&text, "(refused) %s", request);
 	buffer_add(&text, "", 1);
@@ -569,6 +905,38 @@ static void show_fold(struct scene *scene, const char *clock, bool marked, struc
 	buffer_fini(&text);
 }
 
+/* ---- What was looked for. ---- */
+
+static void date_clock(char clock[DATE_CLOCK_SIZE], const struct event *event)
+{
+	time_t at = (time_t)event->at;
+	struct tm local;
+
+	if (localtime_r(&at, &local) == NULL || strftime(clock, DATE_CLOCK_SIZE, "%Y-%m-%d %H:%M", &local) == 0)
+		clock[0] = '\0';
+}
+
+/* What was said around it is dimmed. */
+static void show_found(struct scene *scene, const char *name, const struct event *event, struct buffer *out)
+	REQUIRES(SCENE_LOCK)
+{
+	const struct search *search = &scene->search;
+	bool around = search->id != 0 && (event->seq != search->seq || !places_are_same(event->room, search->room));
+	char clock[DATE_CLOCK_SIZE];
+	struct buffer text = {0};
+
+	unfold(scene);
+	date_clock(clock, event);
+	if (!around) {
+		render_event(out, scene->settings.colors, clock, name, event, search->id != 0, false);
+		return;
+	}
+	render_event(&text, RENDER_NO_COLORS, "", name, event, true, false);
+	text.bytes[text.size - 1] = '\0'; /* its LF */
+	render_own(out, scene->settings.colors, clock, RENDER_CALM, text.bytes);
+	buffer_fini(&text);
+}
+
 static enum scene_fold show(struct scene *scene, const char *name, const struct event *event, bool stands_out, struct buffer *out)
 	REQUIRES(SCENE_LOCK)
 {
@@ -577,6 +945,7 @@ static enum scene_fold show(struct scene *scene, const char *name, const struct 
 	bool marked = is_marked(scene, event);
 	enum scene_fold fold;
 
+	count_news(scene, event);
 	if (add_day(scene, event, out))
 		unfold(scene);
 	clock_of(scene, event, clock);
@@ -601,9 +970,16 @@ enum scene_call scene_hear(struct scene *scene, const char *name, const struct e
 	learn(scene, name, event);
 	if (!is_hidden(scene, name, request, event) && !scene->settings.unseen) {
 		call = call_of(scene, name, event);
-		*fold = show(scene, name, event, call >= CALL_MENTION, out);
+		if (scene->search.shows)
+			show_found(scene, name, event, out);
+		else
+			*fold = show(scene, name, event, call >= CALL_MENTION, out);
 	}
 	follow_ignored(scene, event);
+	if (strcmp(event->code, "skipped") == 0)
+		progress_skips(&scene->progress, event->room);
+	if (request == NULL && event->id != 0 && event->id == scene->search.id)
+		on_search(scene, event);
 	if (request != NULL && event->kind == EVENT_ERROR)
 		add_refused(scene, event, request, out);
 	if (request != NULL)
@@ -653,9 +1029,16 @@ static void typed_command(struct scene *scene, const char *line, struct buffer *
 	if (request_is(line, "join", &arguments) || request_is(line, "new-room", &arguments)) {
 		if (arguments[0] == '\0' || request_take_name(&arguments, name))
 			places_go(places, name);
+		if (name[0] != '\0' && arguments[0] == '\0' && scene->events && scene->settings.history != NULL && line[1] == 'j')
+			buffer_add_format(instead, "/join \"%s\" --history %s", name, scene->settings.history);
 	} else if (request_is(line, "switch", &arguments)) {
 		if (request_take_name(&arguments, name))
 			places_go(places, name);
+	} else if (request_is(line, "history", &arguments) || request_is(line, "search", &arguments)) {
+		scene->search.count += scene->events;
+	} else if (request_is(line, "latest", &arguments) && arguments[0] == '\0' && places->current[0] != '\0') {
+		if (scene->events)
+			buffer_add_format(instead, "/latest \"%s\"", places->current);
 	} else if (request_is(line, "leave", &arguments) && arguments[0] == '\0' && places->current[0] != '\0') {
 		if (scene->events)
 			buffer_add_format(instead, "/leave \"%s\"", places->current);

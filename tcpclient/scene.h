@@ -44,6 +44,10 @@ struct scene_settings {
 	const char *ignored_path;             /* whom one ignores: see ignored.h  */
 	bool plain;                           /* without times, and each line stays as it is */
 	bool unseen;                          /* nobody sees lines: only where we are counts */
+	const char *history;                  /* of a room where one comes: a number, "all", "none"; NULL: the usual */
+	const char *progress_path;            /* how far one has read: see progress.h; or NULL */
+	bool goes_on;                         /* from there, in the rooms of the last time     */
+	bool keeps_progress;                  /* for the next time                             */
 	struct outbox *outbox;                /* borrowed                         */
 };
 
@@ -54,6 +58,36 @@ void scene_destroy(struct scene *scene);
 
 /* What is asked first on a new connection: see connection.h. */
 void scene_greet(struct scene *scene, enum dialect dialect, struct buffer *out);
+
+/* Whether the server understands our session as a first line: as it did the last time. */
+bool scene_knows_session(struct scene *scene);
+
+/* We shall be in this room, too, from the start. */
+void scene_expect(struct scene *scene, const char *room);
+
+/* What is to become of an event. */
+enum scene_take {
+	SCENE_DROPS, /* nothing: it was heard before, or will come once more                      */
+	SCENE_TAKES, /* scene_hear()                                                              */
+	SCENE_NEWS,  /* the same; and it is the first of a room that is new to the person: call
+			scene_begin_news() before, and put scene_tell_news() in front of it later  */
+};
+enum scene_take scene_take(struct scene *scene, const struct event *event);
+void scene_begin_news(struct scene *scene, const struct event *event);
+/* Adds the line that tells how much is new, of what was heard until now. */
+void scene_tell_news(struct scene *scene, struct buffer *out);
+
+/* All that was heard has been shown. Returns whether that is more than before: then it is time for scene_keep() soon. */
+bool scene_shown(struct scene *scene);
+
+/* Keeps how far one has read; not on every occasion, since it writes a file. */
+void scene_keep(struct scene *scene);
+
+/* Tells the server, soon, that the person has read what was shown. Returns whether there was anything to tell. */
+bool scene_mark(struct scene *scene);
+
+/* Whether what is typed goes to a server that searches itself. */
+bool scene_is_in_events(struct scene *scene);
 
 /* Adds the lines that an event becomes, and tells how much they call. 'name' is who we are. */
 enum scene_call scene_hear(struct scene *scene, const char *name, const struct event *event, const char *request,

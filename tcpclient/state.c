@@ -84,3 +84,8 @@ char *state_unsent_path(const struct net_place *place, const char *user)
 {
 	return path_of("unsent", place, user);
 }
+
+char *state_progress_path(const struct net_place *place, const char *user)
+{
+	return path_of("progress", place, user);
+}

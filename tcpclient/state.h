@@ -10,11 +10,12 @@
 #include "common/sync.h"
 
 /*
- * The files of the lines typed to a server, of the people ignored there, and of the lines that a user has not sent yet; in
- * new memory. Their folders are made if need be. NULL when there is no such place.
+ * The files of the lines typed to a server, of the people ignored there, of the lines that a user has not sent yet, and of
+ * how far that user has read; in new memory. Their folders are made if need be. NULL when there is no such place.
  */
 char *state_history_path(const struct net_place *place) MUST_CHECK;
 char *state_ignored_path(const struct net_place *place) MUST_CHECK;
 char *state_unsent_path(const struct net_place *place, const char *user) MUST_CHECK;
+char *state_progress_path(const struct net_place *place, const char *user) MUST_CHECK;
 
 #endif

@@ -17,14 +17,19 @@
 #include "tcpclient/locks.h"
 #include "tcpclient/news.h"
 #include "tcpclient/outbox.h"
+#include "tcpclient/resume.h"
 #include "tcpclient/scene.h"
 #include "tcpclient/screen.h"
 #include "tcpclient/secret.h"
+#include "tcpclient/timer.h"
 
 enum {
 	READ_SIZE = 4096,
 	TEXT_SIZE = 512,
 	PAUSE_MS = 15,     /* show what comes 60 times a second at most       */
+	CHORES_MS = 1000,  /* what has been read is kept and told not more often than this */
+	PENDING_MS = 300,  /* a line that is acknowledged in this time does not show as one that waits */
+	PENDING_MOST = 3,  /* lines that wait and are shown                       */
 	STUCK_AFTER_S = 5, /* a terminal that takes nothing shall not hold us */
 };
 
@@ -36,12 +41,22 @@ struct talk {
 	struct scene *scene;
 	struct connection *connection;
 	int signals; /* signalfd */
+	int timer;   /* timerfd: chores are due */
+	long long chores_at; /* owned by the main thread: clock_ms(), not before */
+	struct resume resume; /* owned by the main thread */
 	int exit_code;
 	bool over;
 	struct buffer shown;  /* owned by the connection's thread: the lines of this batch */
 	struct buffer folded; /* owned by the connection's thread: who came and went after them */
 	bool folds_again;     /* owned by the connection's thread: 'folded' replaces what was shown last */
 	char name[NAME_SIZE]; /* owned by the connection's thread: who we are              */
+	bool has_news;        /* owned by the connection's thread: a line about them is to be put into 'shown' */
+	size_t news_at;       /* owned by the connection's thread: there                                       */
+
+	pthread_mutex_t prompt_mutex; /* PROMPT_LOCK */
+	char prompt_state[NAME_SIZE + 2] GUARDED_BY(PROMPT_LOCK);
+	char prompt_name[NAME_SIZE] GUARDED_BY(PROMPT_LOCK);
+	struct buffer prompt GUARDED_BY(PROMPT_LOCK); /* as it is shown */
 
 	pthread_mutex_t mutex; /* TALK_LOCK */
 	char address[NEWS_ADDRESS_SIZE] GUARDED_BY(TALK_LOCK);
@@ -61,6 +76,19 @@ static void talk_lock(struct talk *talk)
 static void talk_unlock(struct talk *talk)
 {
 	mutex_unlock(&talk->mutex);
+}
+
+static void prompt_lock(struct talk *talk) ACQUIRES(PROMPT_LOCK) UNCHECKED;
+static void prompt_unlock(struct talk *talk) RELEASES(PROMPT_LOCK) UNCHECKED;
+
+static void prompt_lock(struct talk *talk)
+{
+	mutex_lock(&talk->prompt_mutex);
+}
+
+static void prompt_unlock(struct talk *talk)
+{
+	mutex_unlock(&talk->prompt_mutex);
 }
 
 static bool is_online(struct talk *talk)
@@ -102,21 +130,102 @@ static void add_own(const struct talk *talk, struct buffer *out, enum render_ton
 	render_own(out, talk->colors, clock, tone, text);
 }
 
-/* What the connection's thread tells. */
+/* ---- The prompt, and above it what waits for the server. ---- */
 
-static void set_prompt(const struct talk *talk, const char *state)
+static void add_pending_lines(const struct talk *talk, struct buffer *out, char *lines)
+{
+	char hidden[] = "(a command with a password)";
+	char *rest = NULL;
+
+	for (char *line = strtok_r(lines, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+		struct buffer text = {0};
+
+		if (secret_is_in(line, strlen(line)))
+			line = hidden;
+		buffer_add_format(&text, "(waits for the server) %.*s", (int)text_prefix(line, strlen(line), TEXT_SIZE), line);
+		buffer_add(&text, "", 1);
+		render_own(out, talk->colors, "", RENDER_CALM, text.bytes);
+		buffer_fini(&text);
+	}
+}
+
+/* Returns when there will be more, in milliseconds, or -1. Without a server a line waits at once. */
+static int add_pending(struct talk *talk, struct buffer *out)
+{
+	struct buffer lines = {0};
+	char text[TEXT_SIZE];
+	int next_ms;
+	size_t count = outbox_pending(talk->outbox, is_online(talk) ? PENDING_MS : 0, PENDING_MOST, &lines, &next_ms);
+
+	buffer_add(&lines, "", 1);
+	(void)snprintf(text, sizeof text, "(waits for the server: %zu lines)", count);
+	if (count > PENDING_MOST)
+		render_own(out, talk->colors, "", RENDER_CALM, text);
+	else
+		add_pending_lines(talk, out, lines.bytes);
+	buffer_fini(&lines);
+	return next_ms;
+}
+
+/* As add_pending(). */
+static int draw_prompt(struct talk *talk) REQUIRES(PROMPT_LOCK)
 {
 	struct buffer prompt = {0};
+	int next_ms = add_pending(talk, &prompt);
 
-	render_prompt(&prompt, talk->colors, state, talk->name);
+	render_prompt(&prompt, talk->colors, talk->prompt_state, talk->prompt_name);
 	buffer_add(&prompt, "", 1);
+	if (talk->prompt.size == prompt.size && memcmp(talk->prompt.bytes, prompt.bytes, prompt.size) == 0) {
+		buffer_fini(&prompt);
+		return next_ms;
+	}
 	screen_set_prompt(prompt.bytes);
-	buffer_fini(&prompt);
+	buffer_fini(&talk->prompt);
+	talk->prompt = prompt;
+	return next_ms;
 }
+
+/* What waits may have changed. */
+static void refresh_prompt(struct talk *talk)
+{
+	int next_ms;
+
+	prompt_lock(talk);
+	next_ms = draw_prompt(talk);
+	prompt_unlock(talk);
+	if (next_ms >= 0)
+		timer_set(talk->timer, next_ms);
+}
+
+static void set_prompt(struct talk *talk, const char *state)
+{
+	prompt_lock(talk);
+	(void)snprintf(talk->prompt_state, sizeof talk->prompt_state, "%s", state);
+	memcpy(talk->prompt_name, talk->name, sizeof talk->prompt_name);
+	(void)draw_prompt(talk);
+	prompt_unlock(talk);
+}
+
+/* ---- What the connection's thread tells. ---- */
 
 static void set_name(struct talk *talk, const char *name)
 {
 	(void)snprintf(talk->name, sizeof talk->name, "%s", name);
+}
+
+/* Puts the line about what is new in front of it. */
+static void tell_news(struct talk *talk)
+{
+	struct buffer rest = {0};
+
+	if (!talk->has_news)
+		return;
+	talk->has_news = false;
+	buffer_add(&rest, talk->shown.bytes + talk->news_at, talk->shown.size - talk->news_at);
+	talk->shown.size = talk->news_at;
+	scene_tell_news(talk->scene, &talk->shown);
+	buffer_add(&talk->shown, rest.bytes, rest.size);
+	buffer_fini(&rest);
 }
 
 /* Shows the line about who came and went, and what came before it. */
@@ -124,6 +233,7 @@ static void show_folded(struct talk *talk)
 {
 	if (talk->folded.size == 0)
 		return;
+	tell_news(talk);
 	if (talk->shown.size > 0)
 		screen_print(talk->shown.bytes, talk->shown.size);
 	buffer_clear(&talk->shown);
@@ -152,7 +262,7 @@ static void on_line(void *context, const char *line, size_t size, const struct h
 	buffer_fini(&plain);
 }
 
-static void set_room_prompt(const struct talk *talk)
+static void set_room_prompt(struct talk *talk)
 {
 	char room[NAME_SIZE];
 	char state[NAME_SIZE + 2];
@@ -222,6 +332,23 @@ static enum scene_call hear(struct talk *talk, const struct event *event, const 
 	return call;
 }
 
+/* Returns whether an event is for the person to see. */
+static bool take(struct talk *talk, const struct event *event)
+{
+	enum scene_take taken = scene_take(talk->scene, event);
+
+	if (taken == SCENE_NEWS) {
+		show_folded(talk);
+		talk->folds_again = false;
+		scene_unfold(talk->scene);
+		tell_news(talk);
+		scene_begin_news(talk->scene, event);
+		talk->has_news = true;
+		talk->news_at = talk->shown.size;
+	}
+	return taken != SCENE_DROPS;
+}
+
 static void on_heard(void *context, const char *line, size_t size, const struct event *event, const char *request)
 {
 	struct talk *talk = context;
@@ -231,6 +358,8 @@ static void on_heard(void *context, const char *line, size_t size, const struct 
 
 	(void)line;
 	(void)size;
+	if (!take(talk, event))
+		return;
 	scene_room(talk->scene, state);
 	call_person(talk, hear(talk, event, request), event);
 	if (renamed)
@@ -253,9 +382,13 @@ static void on_pause(void *context)
 	struct talk *talk = context;
 
 	show_folded(talk);
+	tell_news(talk);
 	if (talk->shown.size > 0)
 		screen_print(talk->shown.bytes, talk->shown.size);
 	buffer_clear(&talk->shown);
+	if (scene_shown(talk->scene))
+		timer_set(talk->timer, CHORES_MS);
+	refresh_prompt(talk);
 }
 
 static void add_news(struct talk *talk, enum connection_event event, const char *detail)
@@ -307,6 +440,8 @@ static void say(const struct talk *talk, enum render_tone tone, const char *text
 
 static void leave(struct talk *talk, int exit_code)
 {
+	if (screen_is_focused())
+		(void)scene_mark(talk->scene);
 	outbox_plan(talk->outbox, OUTBOX_LEAVE);
 	talk->exit_code = exit_code;
 	talk->over = true;
@@ -359,21 +494,6 @@ static bool are_taken(struct talk *talk, const struct typed *typed)
 		return false;
 	}
 	return true;
-}
-
-static void note_waiting(const struct talk *talk, const struct typed *typed)
-{
-	struct buffer text = {0};
-
-	if (typed->lines > 1)
-		buffer_add_format(&text, "(waits for the server: %zu lines)", typed->lines);
-	else if (secret_is_in(typed->clean.bytes, typed->clean.size))
-		buffer_add_text(&text, "(waits for the server: a command with a password)");
-	else
-		buffer_add_format(&text, "(waits for the server) %.*s", (int)typed->clean.size - 1, typed->clean.bytes);
-	buffer_add(&text, "", 1);
-	say(talk, RENDER_CALM, text.bytes);
-	buffer_fini(&text);
 }
 
 static bool put_line(struct talk *talk, const char *line, size_t size)
@@ -441,6 +561,7 @@ static void on_looked_at(struct talk *talk)
 	(void)snprintf(text, sizeof text, "--- %zu new since you looked away, from %s on ---", unseen, talk->unseen_since);
 	talk->unseen = 0;
 	talk_unlock(talk);
+	timer_set(talk->timer, CHORES_MS); /* what was shown meanwhile has been read now */
 	if (unseen > 0)
 		say(talk, RENDER_CALM, text);
 }
@@ -458,9 +579,8 @@ static void on_typed(struct talk *talk, const char *text, size_t size)
 		if (!are_taken(talk, &typed)) {
 			screen_put_back(text, size);
 		} else {
-			if (!is_online(talk))
-				note_waiting(talk, &typed);
 			put_lines(talk, &typed);
+			refresh_prompt(talk);
 		}
 	}
 	buffer_fini(&typed.clean);
@@ -528,16 +648,34 @@ static void on_signal(struct talk *talk)
 	}
 }
 
+/* Keeps and tells how far the person has read, and shows what waits. */
+static void on_timer(struct talk *talk)
+{
+	long long now = clock_ms();
+
+	timer_take(talk->timer);
+	refresh_prompt(talk);
+	if (now < talk->chores_at) {
+		timer_set(talk->timer, (int)(talk->chores_at - now));
+		return;
+	}
+	talk->chores_at = now + CHORES_MS;
+	scene_keep(talk->scene);
+	if (screen_is_focused() && scene_mark(talk->scene))
+		connection_wake(talk->connection);
+}
+
 static void talk_loop(struct talk *talk)
 {
 	struct pollfd polled[] = {
 		{.fd = STDIN_FILENO, .events = POLLIN},
 		{.fd = talk->signals, .events = POLLIN},
 		{.fd = connection_ended(talk->connection), .events = POLLIN},
+		{.fd = talk->timer, .events = POLLIN},
 	};
 
 	while (!talk->over) {
-		int ready = poll(polled, 3, screen_waiting());
+		int ready = poll(polled, 4, screen_waiting());
 
 		if (ready == 0) {
 			screen_give_up();
@@ -549,6 +687,8 @@ static void talk_loop(struct talk *talk)
 			on_signal(talk);
 		else if (polled[0].revents != 0)
 			on_keys(talk);
+		if (polled[3].revents != 0)
+			on_timer(talk);
 		if (polled[2].revents != 0)
 			talk->over = true;
 	}
@@ -580,7 +720,10 @@ static void say_goodbye(struct talk *talk, enum connection_end end)
 			talk->wanted_name);
 		return;
 	}
-	if (waiting > 0)
+	if (state.kept > 0)
+		(void)printf("What waited for the server was not sent (lines: %zu); --continue sends it the next time.\n",
+			state.kept);
+	else if (waiting > 0)
 		(void)printf("What waited for the server was not sent (lines: %zu).\n", waiting);
 	get_address(talk, address);
 	(void)printf("Terminating TCP connection with the server(%s)\n", address);
@@ -592,6 +735,17 @@ static size_t complete(void *context, const char *line, size_t point, size_t tur
 	return scene_complete(((struct talk *)context)->scene, line, point, turn, out);
 }
 
+static void tell_resume(struct talk *talk)
+{
+	struct buffer text = {0};
+
+	resume_tell(&talk->resume, &text);
+	buffer_add(&text, "", 1);
+	if (text.size > 1)
+		say(talk, talk->resume.left > 0 ? RENDER_WARNING : RENDER_CALM, text.bytes);
+	buffer_fini(&text);
+}
+
 static int talk_start(struct talk *talk, const struct talk_settings *wanted)
 {
 	struct connection_settings settings = {.place = wanted->place,
@@ -601,9 +755,12 @@ static int talk_start(struct talk *talk, const struct talk_settings *wanted)
 		.pause_ms = PAUSE_MS,
 		.listener = &listener,
 		.context = talk,
-		.outbox = talk->outbox};
+		.outbox = talk->outbox,
+		.session_is_known = scene_knows_session(talk->scene)};
 	struct buffer prompt = {0};
 	int error;
+
+	memcpy(settings.session, talk->resume.session, sizeof settings.session);
 
 	render_prompt(&prompt, talk->colors, "(offline)", talk->name);
 	buffer_add(&prompt, "", 1);
@@ -615,29 +772,43 @@ static int talk_start(struct talk *talk, const struct talk_settings *wanted)
 	if (wanted->history_path != NULL)
 		screen_open_history(wanted->history_path);
 	say(talk, RENDER_CALM, "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves.");
+	tell_resume(talk);
+	set_prompt(talk, "(offline)"); /* the connection's thread is not there yet */
 	error = connection_open(&settings, &talk->connection);
 	if (error != 0)
 		screen_close();
 	return error;
 }
 
+static void prompt_fini(struct talk *talk) UNCHECKED /* there is no other thread any more */
+{
+	buffer_fini(&talk->prompt);
+	mutex_fini(&talk->prompt_mutex);
+}
+
 int talk_run(const struct talk_settings *settings)
 {
 	struct talk talk = {
-		.wanted_name = settings->name, .colors = settings->colors, .bell = settings->bell, .signals = take_signals()};
+		.wanted_name = settings->name, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
 	struct scene_settings scene = {
 		.colors = settings->colors,
 		.room = settings->room,
 		.highlights = settings->highlights,
-		.ignored_path = settings->ignored_path};
+		.ignored_path = settings->ignored_path,
+		.history = settings->history,
+		.progress_path = settings->progress_path,
+		.goes_on = settings->goes_on,
+		.keeps_progress = true};
 	enum connection_end end = CONNECTION_LEFT;
 	char address[NEWS_ADDRESS_SIZE];
 	int error;
 
 	mutex_init(&talk.mutex);
+	mutex_init(&talk.prompt_mutex);
 	talk.outbox = outbox_create();
 	scene.outbox = talk.outbox;
 	talk.scene = scene_create(&scene);
+	talk.resume = resume_begin(settings->unsent_path, settings->goes_on, talk.outbox, talk.scene);
 	set_name(&talk, settings->name);
 	news_address(&settings->place, address);
 	set_address(&talk, address);
@@ -648,15 +819,19 @@ int talk_run(const struct talk_settings *settings)
 	}
 	talk_loop(&talk);
 	if (!connection_close(talk.connection, &end)) {
+		scene_keep(talk.scene);
 		say_goodbye(&talk, end);
 		_exit(talk.exit_code); /* a thread is within connect() */
 	}
+	scene_keep(talk.scene);
 	say_goodbye(&talk, end);
 	scene_destroy(talk.scene);
 	outbox_destroy(talk.outbox);
 	buffer_fini(&talk.shown);
 	buffer_fini(&talk.folded);
+	prompt_fini(&talk);
 	mutex_fini(&talk.mutex);
+	(void)close(talk.timer);
 	(void)close(talk.signals);
 	return end == CONNECTION_REFUSED ? EXIT_FAILURE : talk.exit_code;
 }

@@ -6,6 +6,8 @@
 #ifndef TCPCLIENT_TALK_H
 #define TCPCLIENT_TALK_H
 
+#include <stdbool.h>
+
 #include "common/net.h"
 #include "common/sync.h"
 #include "tcpclient/render.h"
@@ -20,6 +22,10 @@ struct talk_settings {
 	const struct option_list *highlights; /* words that stand out    */
 	const char *history_path;             /* of typed lines, or NULL */
 	const char *ignored_path;             /* of ignored people, or NULL */
+	const char *unsent_path;              /* of what was said and not acknowledged, or NULL */
+	const char *progress_path;            /* of how far one has read, or NULL */
+	const char *history;                  /* wanted of each room: see scene.h */
+	bool goes_on;                         /* where one was the last time */
 };
 
 /* Returns the program's exit code. */

@@ -108,6 +108,16 @@ static void pen_put_text(struct pen *pen, const char *text, size_t size)
 	}
 }
 
+/* Fills the row, since there are no line ends between rows: see above. */
+static void pen_end_row(struct pen *pen)
+{
+	static const struct glyph space = {.bytes = " ", .size = 1, .width = 1, .taken = 1};
+
+	do
+		pen_put(pen, &space);
+	while (pen->column < pen->width);
+}
+
 static void pen_put_prompt(struct pen *pen, const char *prompt)
 {
 	size_t size = strlen(prompt);
@@ -119,6 +129,9 @@ static void pen_put_prompt(struct pen *pen, const char *prompt)
 		if (taken > 0) {
 			if (pen->out != NULL)
 				buffer_add(pen->out, prompt, taken);
+		} else if (prompt[0] == '\n') {
+			pen_end_row(pen);
+			taken = 1;
 		} else {
 			glyph_read(prompt, size, &glyph);
 			pen_put(pen, &glyph);

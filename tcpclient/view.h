@@ -12,7 +12,7 @@
 #include "tcpclient/buffer.h"
 
 struct view_input {
-	const char *prompt; /* ours: may hold "\033[...m", which takes no room */
+	const char *prompt; /* ours: may hold "\033[...m", which takes no room, and LF, which begins a row */
 	const char *text;   /* anybody's: control characters are shown as ^X   */
 	size_t text_size;
 	size_t cursor; /* a place in 'text', in bytes */

@@ -86,11 +86,12 @@ TEST(what_is_not_saved_is_told_with_a_code)
 TEST(the_nearest_command_is_suggested)
 {
 	begin();
-	CHECK_TEXT(told("/serach x"),
-		"! unknown-command: there is no command /serach; did you mean /search? //serach says it as text");
+	CHECK_TEXT(told("/fnid x"),
+		"! unknown-command: there is no command /fnid; did you mean /find? //fnid says it as text");
 	CHECK_CONTAINS(told("/saev f"), "did you mean /save?");
 	CHECK_CONTAINS(told("/SAVE f"), "did you mean /save?");
 	CHECK_TEXT(told("/jion"), "(server)"); /* which suggests, too */
+	CHECK_TEXT(told("/serach x"), "(server)");
 	CHECK_TEXT(told("/join x"), "(server)");
 	CHECK_TEXT(told("/w ann x"), "(server)");
 	CHECK_TEXT(told("//serach"), "(server)");
@@ -107,7 +108,8 @@ TEST(the_nearest_command_is_suggested_by_help)
 	CHECK_TEXT(told("/help JOIN"), "! unknown-command: there is no command /JOIN; did you mean /join?");
 	CHECK_TEXT(told("/help SEARCH"), "! unknown-command: there is no command /SEARCH; did you mean /search?");
 	CHECK_TEXT(told("/help /saev"), "! unknown-command: there is no command /saev; did you mean /save?");
-	CHECK_CONTAINS(told("/help search"), "* /search WORDS - ");
+	CHECK_CONTAINS(told("/help find"), "* /find WORDS - ");
+	CHECK_TEXT(told("/help search"), "(server)");
 	CHECK_TEXT(told("/help join"), "(server)");
 	CHECK_TEXT(told("/help w"), "(server)");
 	CHECK_TEXT(told("/help zzzzzz"), "(server)");

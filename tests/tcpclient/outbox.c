@@ -1,6 +1,8 @@
 #include "tcpclient/outbox.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/check.h"
 
@@ -14,7 +16,7 @@ static void put(struct outbox *outbox, const char *line)
 static void expect(struct outbox *outbox, const char *wanted)
 {
 	bool quit = false;
-	size_t size = outbox_take(outbox, taken, sizeof taken, &quit);
+	size_t size = outbox_take(outbox, taken, sizeof taken, true, &quit);
 
 	CHECK_BYTES(taken, size, wanted, strlen(wanted));
 }
@@ -117,7 +119,7 @@ TEST(no_more_bytes_than_the_bound_are_taken_even_after_they_were_sent)
 	while (outbox_put(outbox, line, OUTBOX_LINE_SIZE_MAX))
 		count++;
 	CHECK_EQUAL(count, OUTBOX_BYTES_MAX / OUTBOX_LINE_SIZE_MAX);
-	CHECK(outbox_take(outbox, taken, sizeof taken, &quit) > 0);
+	CHECK(outbox_take(outbox, taken, sizeof taken, true, &quit) > 0);
 	CHECK(!outbox_put(outbox, line, OUTBOX_LINE_SIZE_MAX));
 	outbox_acknowledge(outbox, line, OUTBOX_LINE_SIZE_MAX, false);
 	CHECK(outbox_put(outbox, line, OUTBOX_LINE_SIZE_MAX));
@@ -134,8 +136,8 @@ TEST(whole_lines_are_taken_as_many_as_fit)
 	memset(line, 'x', sizeof line);
 	CHECK(outbox_put(outbox, line, sizeof line));
 	put(outbox, "y");
-	CHECK_EQUAL(outbox_take(outbox, room, sizeof room, &quit), sizeof room);
-	CHECK_EQUAL(outbox_take(outbox, room, sizeof room, &quit), 2);
+	CHECK_EQUAL(outbox_take(outbox, room, sizeof room, true, &quit), sizeof room);
+	CHECK_EQUAL(outbox_take(outbox, room, sizeof room, true, &quit), 2);
 	outbox_destroy(outbox);
 }
 
@@ -146,10 +148,10 @@ TEST(quit_is_noticed)
 
 	put(outbox, "//quit");
 	put(outbox, "/quitter");
-	(void)outbox_take(outbox, taken, sizeof taken, &quit);
+	(void)outbox_take(outbox, taken, sizeof taken, true, &quit);
 	CHECK(!quit);
 	put(outbox, "/quit");
-	(void)outbox_take(outbox, taken, sizeof taken, &quit);
+	(void)outbox_take(outbox, taken, sizeof taken, true, &quit);
 	CHECK(quit);
 	outbox_destroy(outbox);
 }
@@ -179,7 +181,7 @@ TEST(who_waits_for_room_is_woken)
 
 	for (int i = 0; i < OUTBOX_LINES_MAX; i++)
 		put(outbox, "x");
-	(void)outbox_take(outbox, taken, sizeof taken, &quit);
+	(void)outbox_take(outbox, taken, sizeof taken, true, &quit);
 	CHECK(thread_start(&thread, 0, acknowledge, outbox) == 0);
 	CHECK(outbox_wait(outbox));
 	thread_join(thread);
@@ -203,10 +205,10 @@ TEST(what_nobody_typed_is_counted_apart_and_forgotten_before_it_is_sent)
 	size_t too_long = 0;
 
 	put(outbox, "one");
-	outbox_ask(outbox, "/who");
+	CHECK(outbox_ask(outbox, "/who"));
 	CHECK(outbox_has(outbox, is_text, "/who"));
 	outbox_take_requests(outbox, &out, 1, &quit, &too_long);
-	outbox_ask(outbox, "/switch \"tea\"");
+	(void)outbox_ask(outbox, "/switch \"tea\"");
 	state = outbox_state(outbox);
 	CHECK_EQUAL(state.sent, 1);
 	CHECK_EQUAL(state.asked_sent, 0);
@@ -215,7 +217,7 @@ TEST(what_nobody_typed_is_counted_apart_and_forgotten_before_it_is_sent)
 	outbox_forget_asked(outbox);
 	check_counts(outbox, 0, 1);
 	CHECK(!outbox_has(outbox, is_text, "/who"));
-	outbox_ask(outbox, "/who");
+	(void)outbox_ask(outbox, "/who");
 	buffer_clear(&out);
 	outbox_take_requests(outbox, &out, 1, &quit, &too_long);
 	CHECK_EQUAL(outbox_state(outbox).asked_sent, 1);
@@ -224,5 +226,99 @@ TEST(what_nobody_typed_is_counted_apart_and_forgotten_before_it_is_sent)
 	CHECK_EQUAL(state.waiting, 1);
 	CHECK_EQUAL(state.asked_waiting, 0);
 	buffer_fini(&out);
+	outbox_destroy(outbox);
+}
+
+/* In a new folder, with the lines of the client before, if there was one. */
+static struct outbox *keeping(const char *path, bool goes_on)
+{
+	struct outbox *outbox = outbox_create();
+	struct unsent *unsent;
+	size_t left;
+
+	CHECK_EQUAL(unsent_open(path, goes_on, &left, &unsent), 0);
+	outbox_keep(outbox, unsent);
+	return outbox;
+}
+
+static void take_all(struct outbox *outbox, const char *expected)
+{
+	struct buffer out = {0};
+	bool quit = false;
+	size_t too_long = 0;
+
+	outbox_take_requests(outbox, &out, 100000, &quit, &too_long);
+	buffer_add(&out, "", 1);
+	CHECK_TEXT(out.bytes, expected);
+	buffer_fini(&out);
+}
+
+TEST(what_was_said_is_kept_until_it_is_answered)
+{
+	static const char second[] = "{\"op\":\"send\",\"room\":\"tea\",\"text\":\"two\",\"id\":2}\n";
+	char path[] = "outbox-XXXXXX";
+	struct buffer line = {0};
+	struct outbox *outbox;
+	int file = mkstemp(path);
+
+	CHECK(file >= 0);
+	(void)close(file);
+	outbox = keeping(path, false);
+	put(outbox, "one");
+	CHECK(outbox_put_to(outbox, "tea", "two", 3));
+	put(outbox, "/who");
+	take_all(outbox,
+		"{\"op\":\"send\",\"text\":\"one\",\"id\":1}\n{\"op\":\"send\",\"room\":\"tea\",\"text\":\"two\",\"id\":2}\n"
+		"{\"op\":\"who\",\"id\":4503599627370497}\n");
+	CHECK(outbox_answered(outbox, 1, &line));
+	CHECK_EQUAL(outbox_state(outbox).kept, 1);
+	CHECK_EQUAL(outbox_lost(outbox, true), 1);
+	take_all(outbox, second);
+	outbox_destroy(outbox);
+
+	outbox = keeping(path, true);
+	take_all(outbox, second);
+	CHECK(outbox_answered(outbox, 2, &line));
+	CHECK_EQUAL(outbox_state(outbox).kept, 0);
+	outbox_destroy(outbox);
+	CHECK(access(path, F_OK) != 0);
+	buffer_fini(&line);
+}
+
+TEST(what_a_plain_server_was_given_is_not_kept)
+{
+	char path[] = "outbox-XXXXXX";
+	struct outbox *outbox;
+	int file = mkstemp(path);
+	static char bytes[70000];
+	bool quit = false;
+
+	CHECK(file >= 0);
+	(void)close(file);
+	outbox = keeping(path, false);
+	put(outbox, "one");
+	put(outbox, "two");
+	CHECK_EQUAL(outbox_state(outbox).kept, 2);
+	CHECK_EQUAL(outbox_take(outbox, bytes, sizeof bytes, false, &quit), 8);
+	CHECK_EQUAL(outbox_state(outbox).kept, 0);
+	outbox_destroy(outbox);
+}
+
+TEST(what_waits_long_is_told)
+{
+	struct outbox *outbox = outbox_create();
+	struct buffer lines = {0};
+	int next_ms;
+
+	put(outbox, "one");
+	put(outbox, "two");
+	CHECK(outbox_ask(outbox, "/who"));
+	CHECK_EQUAL(outbox_pending(outbox, 10000, 3, &lines, &next_ms), 0);
+	CHECK(next_ms > 0 && next_ms <= 10000);
+	CHECK_EQUAL(outbox_pending(outbox, 0, 1, &lines, &next_ms), 2);
+	CHECK_EQUAL(next_ms, -1);
+	buffer_add(&lines, "", 1);
+	CHECK_TEXT(lines.bytes, "one\n");
+	buffer_fini(&lines);
 	outbox_destroy(outbox);
 }

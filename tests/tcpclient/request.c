@@ -56,7 +56,8 @@ TEST(a_command_is_a_request_with_fields)
 
 TEST(what_the_server_explains_best_stays_a_line)
 {
-	static const char *const lines[] = {"/foo", "/dm ann", "/dm", "/switch", "/join \"open", "/nick", "/me", "/help join",
+	static const char *const lines[] = {"/foo", "/dm ann", "/dm", "/switch", "/join \"open", "/join tea --history", "/join tea after x", "/join tea now", "/search", "/mark x", "/history 3 after",
+		"/nick", "/me", "/help join",
 		"/quit", "!exit", "/", NULL};
 
 	for (const char *const *line = lines; *line != NULL; line++)
@@ -70,4 +71,30 @@ TEST(messages_and_joins_are_asked_again)
 	CHECK(request_is_lasting("/join tea", 9));
 	CHECK(!request_is_lasting("/join", 5));
 	CHECK(!request_is_lasting("/who", 4));
+}
+
+TEST(what_was_said_is_asked_for)
+{
+	becomes("/join tea --history 5", "{\"op\":\"join\",\"room\":\"tea\",\"history\":5,\"id\":7}\n");
+	becomes("/join tea after 5 of abc", "{\"op\":\"join\",\"room\":\"tea\",\"after\":5,\"room_id\":\"abc\",\"id\":7}\n");
+	becomes("/history", "{\"op\":\"history\",\"room\":\"lobby\",\"id\":7}\n");
+	becomes("/history 5 before 2026-11-21 in \"tea time\"",
+		"{\"op\":\"history\",\"room\":\"tea time\",\"count\":5,\"before\":\"2026-11-21\",\"id\":7}\n");
+	becomes("/history before 17", "{\"op\":\"history\",\"room\":\"lobby\",\"before\":17,\"id\":7}\n");
+	becomes("/search green tea from:ann", "{\"op\":\"search\",\"words\":\"green tea from:ann\",\"id\":7}\n");
+	becomes("/latest", "{\"op\":\"latest\",\"id\":7}\n");
+	becomes("/mark 17 \"tea time\"", "{\"op\":\"mark\",\"seq\":17,\"room\":\"tea time\",\"id\":7}\n");
+}
+
+TEST(a_session_may_be_the_first_line)
+{
+	struct buffer out = {0};
+
+	request_write_session(&out, "0123", NULL);
+	request_write_session(&out, "0123", "a\"b");
+	buffer_add(&out, "", 1);
+	CHECK_TEXT(out.bytes,
+		"{\"op\":\"session\",\"session\":\"0123\",\"id\":-4}\n"
+		"{\"op\":\"session\",\"session\":\"0123\",\"name\":\"a\\\"b\",\"history\":\"none\",\"id\":-4}\n");
+	buffer_fini(&out);
 }

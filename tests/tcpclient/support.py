@@ -156,6 +156,14 @@ class GoServer:
         self.tell(f'User "{name}" just left the chat (normally)')
 
 
+def unwrap_waiting(rows):
+    """What waits for the server is shown in rows of its own that are one line with the prompt; as lines."""
+    text = "\n".join(rows)
+    while (single := re.sub(r"^(\(waits for the server.*?) {2,}(?=\S)", r"\1\n", text, flags=re.MULTILINE)) != text:
+        text = single
+    return text.split("\n")
+
+
 class Terminal:
     """The client on a terminal: a tmux of its own with one window."""
 
@@ -246,7 +254,7 @@ class Terminal:
         seen = []
 
         def shows():
-            seen[:] = self.rows("-J")
+            seen[:] = unwrap_waiting(self.rows("-J"))
             return re.search(pattern, "\n".join(row.rstrip() for row in seen), re.MULTILINE)
 
         wait_for(shows, what or f"{pattern!r} on the screen")

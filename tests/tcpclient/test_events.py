@@ -30,13 +30,28 @@ class Events:
     def request(self):
         return json.loads(self.peer.line())
 
-    def expect_first(self, *rooms):
-        """What is asked at the beginning."""
-        for room in rooms:
+    def expect_session(self):
+        request = self.request()
+        assert request["op"] == "session" and re.fullmatch("[0-9a-f]{32}", request["session"]), request
+
+    def expect_read(self, room, history):
+        """The client reads a room: from its beginning there, or with what was said before."""
+        if room != "lobby":
             request = self.request()
-            assert (request["op"], request["room"]) == ("join", room), request
+            assert (request["op"], request["room"], request["history"]) == ("join", room, "none"), request
+        request = self.request()
+        assert (request["op"], request["room"], request["history"]) == ("join", room, history), request
+
+    def expect_rooms(self, *rooms, history=20):
+        self.expect_session()
+        for room in ("lobby", *rooms):
+            self.expect_read(room, history)
         if rooms:
             assert self.request()["op"] == "switch"
+
+    def expect_first(self, *rooms):
+        """What is asked at the beginning."""
+        self.expect_rooms(*rooms)
         assert [self.request()["op"], self.request()["op"]] == ["who", "rooms"]
 
 
@@ -278,8 +293,8 @@ def test_a_server_that_did_not_know_whom_one_ignores_is_told_again():
 def test_commands_of_the_client_are_explained_by_the_client():
     with Server() as server, person(server, "bob", height=50) as terminal:
         terminal.wait_prompt()
-        enter(terminal, "/help search")
-        terminal.wait(r"\* /search WORDS - shows what was received.*\nYou")
+        enter(terminal, "/help find")
+        terminal.wait(r"\* /find WORDS - shows what was received.*\nYou")
         enter(terminal, "/help /save")
         terminal.wait(r"\* /save FILE - .*\nYou")
         enter(terminal, "/help topic")
@@ -296,11 +311,11 @@ def test_commands_of_the_client_are_explained_by_the_client():
             terminal.keys("C-l")
         enter(terminal, "/help zzzzzz")
         terminal.wait("! unknown-command: the server has no command /zzzzzz")
-        enter(terminal, "/search")
-        terminal.wait("it is /search WORDS")
+        enter(terminal, "/find")
+        terminal.wait("it is /find WORDS")
         enter(terminal, "/help")
         rows = terminal.wait(r"/who \[ROOM\] - (.|\n)*//text - says /text")
-        for own in ("/ignore [USER] - hides", "/save FILE - ", "/search WORDS - "):
+        for own in ("/ignore [USER] - hides", "/save FILE - ", "/find WORDS - "):
             assert any(own in row for row in rows), rows
 
 
@@ -340,7 +355,7 @@ def test_search_and_save():
         for text in ("Green tea", "black coffee", "GREEN coffee"):
             other.tell(kind="message", room="lobby", participant="ann", text=text)
         terminal.wait("GREEN coffee")
-        enter(terminal, "/search green coff")
+        enter(terminal, "/find green coff")
         terminal.wait(r"\(found: 1\)\n.*ann: GREEN coffee\nYou")
         enter(terminal, "/save out.txt")
         terminal.wait("Saved what was received")
@@ -386,6 +401,7 @@ def test_a_mention_rings_and_notifies():
 def test_tab_completes_commands_rooms_and_people():
     with Fake() as server, bob(server) as terminal:
         other = Events(server.accept())
+        other.expect_rooms()
         who = other.request()
         rooms = other.request()
         other.tell(kind="notice", id=who["id"], text="3 here: amy, ann, bob")
@@ -423,7 +439,7 @@ def test_a_password_is_not_remembered():
             other.peer.reset()
             terminal.wait(r"\(offline\) You\(bob\)> ?\Z")
             enter(terminal, "/admin tops3cret")
-            terminal.wait("waits for the server: a command with a password")
+            terminal.wait("\\(waits for the server\\) \\(a command with a password\\)")
             assert "tops3cret" not in "\n".join(terminal.history())
             for folder, _, files in os.walk(state):
                 for file in files:
@@ -449,7 +465,7 @@ def test_typed_lines_are_remembered_for_each_server():
                 terminal.wait_prompt()
                 terminal.keys("Up")
                 terminal.wait_prompt(typed="first")
-            files = os.listdir(os.path.join(state, "tcpclient"))
+            files = [name for name in os.listdir(os.path.join(state, "tcpclient")) if name.startswith("history")]
             assert files == [f"history-{HOST}-{port}"], files
             assert os.stat(os.path.join(state, "tcpclient", files[0])).st_mode & 0o777 == 0o600
 
@@ -471,8 +487,11 @@ def test_json_prints_events_as_they_come():
 def test_json_hides_what_the_client_asks_by_itself():
     with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
         other = Events(server.accept())
-        join, switch = other.request(), other.request()
+        other.expect_session()
+        other.expect_read("lobby", 1)
+        join, read, switch = other.request(), other.request(), other.request()
         other.tell(kind="notice", id=join["id"], room="tea", text="You are in tea, 1 here.")
+        other.tell(kind="notice", id=read["id"], room="tea", text="You are in tea, 1 here.")
         other.tell(kind="error", id=switch["id"], code="not-in-room", text="you are not in tea; join it first")
         other.tell(kind="pong", text="")
         client.give(b"/ping x\n")
@@ -518,8 +537,10 @@ def test_plain_redraws_nothing():
         terminal.keys("Enter")
         enter(terminal, "/ignore eve")
         terminal.wait(r"^\* you ignore eve")
-        enter(terminal, "/search hello")
+        enter(terminal, "/find hello")
         terminal.wait(r"^\(found: 1\)\nbob: hello")
+        enter(terminal, "/search hello")
+        terminal.wait(r"^! no-search: ")
         enter(terminal, "/frob")
         terminal.wait(r"^! unknown-command: there is no command /frob")
         terminal.keys("C-d")
@@ -591,15 +612,13 @@ def test_plain_can_be_left_while_the_server_is_gone():
 def test_json_connects_again_as_long_as_there_is_input():
     with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
         other = Events(server.accept())
-        assert other.request()["room"] == "tea"
-        assert other.request() == {"op": "switch", "room": "tea", "id": -3}
+        other.expect_rooms("tea", history=1)
         client.give(b"one\n")
         first = other.request()
         assert (first["text"], first["room"]) == ("one", "tea"), first
         other.peer.reset()
         other = Events(server.accept())
-        assert other.request()["room"] == "tea"
-        assert other.request()["op"] == "switch"
+        other.expect_rooms("tea", history=1)
         assert other.request() == first
         other.tell(kind="notice", code="said", id=first["id"], room="tea", seq=3)
         client.give(b"two\n")

@@ -702,7 +702,7 @@ def test_no_more_than_a_thousand_lines_wait():
         terminal.keys("y")
         terminal.wait("waits for the server: 998 lines")
         terminal.keys("999", "Enter", "1000", "Enter", "1001", "Enter")
-        terminal.wait(r"no more than 1000 lines can wait.*\n\(offline\) You\(bob\)> 1001\Z")
+        terminal.wait(r"no more than 1000 lines can wait.*\n\(waits for the server: 1000 lines\)\n\(offline\) You\(bob\)> 1001\Z")
 
 
 def test_a_full_server_is_tried_again():

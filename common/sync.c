@@ -94,6 +94,11 @@ void condition_broadcast(pthread_cond_t *condition)
 	must_succeed(pthread_cond_broadcast(condition), "pthread_cond_broadcast");
 }
 
+void condition_signal(pthread_cond_t *condition)
+{
+	must_succeed(pthread_cond_signal(condition), "pthread_cond_signal");
+}
+
 int thread_start(pthread_t *thread, size_t stack_size, void *(*run)(void *), void *argument)
 {
 	pthread_attr_t attributes;

@@ -49,6 +49,8 @@ void condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 /* Waits until 'deadline_ms' of clock_ms(). Returns 0, or -ETIMEDOUT. */
 int condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, long long deadline_ms) MUST_CHECK;
 void condition_broadcast(pthread_cond_t *condition);
+/* Wakes one of those that wait, where all wait for the same. */
+void condition_signal(pthread_cond_t *condition);
 
 /*
  * Starts a thread whose stack has 'stack_size' bytes (more under a sanitizer, which needs it); 0 is the system's default.

@@ -96,7 +96,7 @@ void outbox_plan(struct outbox *outbox, enum outbox_plan plan);
 size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool again, bool *quit);
 
 /*
- * Adds waiting lines as requests to 'out', which is empty, until it has 'size' bytes or more; 2 * REQUEST_SIZE_MAX more
+ * Adds waiting lines as requests to 'out' until it has 'size' bytes or more; 2 * REQUEST_SIZE_MAX more
  * at most. '*too_long' counts the lines that have no room in a request, and are forgotten. '*quit' as for outbox_take().
  */
 void outbox_take_requests(struct outbox *outbox, struct buffer *out, size_t size, bool *quit, size_t *too_long);

@@ -149,14 +149,19 @@ static void add_pending_lines(const struct talk *talk, struct buffer *out, char 
 	}
 }
 
-/* Returns when there will be more, in milliseconds, or -1. Without a server a line waits at once. */
+/* Returns when there will be more, in milliseconds, or -1. Without a server a line waits at once, and one that does not speak
+ * in events cannot acknowledge it. */
 static int add_pending(struct talk *talk, struct buffer *out)
 {
+	bool online = is_online(talk);
 	struct buffer lines = {0};
 	char text[TEXT_SIZE];
 	int next_ms;
-	size_t count = outbox_pending(talk->outbox, is_online(talk) ? PENDING_MS : 0, PENDING_MOST, &lines, &next_ms);
+	size_t count;
 
+	if (online && !scene_is_in_events(talk->scene))
+		return -1;
+	count = outbox_pending(talk->outbox, online ? PENDING_MS : 0, PENDING_MOST, &lines, &next_ms);
 	buffer_add(&lines, "", 1);
 	(void)snprintf(text, sizeof text, "(waits for the server: %zu lines)", count);
 	if (count > PENDING_MOST)

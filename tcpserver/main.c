@@ -526,12 +526,8 @@ static void fill_talk(struct talk *talk)
 }
 
 /* Runs the talk, kept by 'journal', until a signal comes. */
-static int run(struct server *server, struct journal *journal)
+static int run(struct server *server, struct journal *journal, const sigset_t *wait_mask)
 {
-	sigset_t stop_set;
-	sigset_t wait_mask;
-
-	prepare_signals(&stop_set, &wait_mask);
 	if (!talk_init(&server->talk, journal, (size_t)settings.max_rooms)) {
 		(void)fprintf(stderr, "tcpserver: no memory\n");
 		return EXIT_FAILURE;
@@ -540,7 +536,7 @@ static int run(struct server *server, struct journal *journal)
 	if (settings.admin_password_file != NULL)
 		server->talk.admin_password = admin_password;
 	announce(server);
-	server_run(server, &wait_mask, stop_requested);
+	server_run(server, wait_mask, stop_requested);
 	talk_fini(&server->talk);
 	log_event(LOG_INFO, "stopped", NULL);
 	return EXIT_SUCCESS;
@@ -550,6 +546,8 @@ int main(int argc, char **argv)
 {
 	static struct server server;
 	struct journal *journal;
+	sigset_t stop_set;
+	sigset_t wait_mask;
 	int status;
 
 	read_options(argc, argv);
@@ -562,10 +560,11 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (!open_listeners(&server))
 		return EXIT_FAILURE;
+	prepare_signals(&stop_set, &wait_mask); /* before a journal starts threads, or one of these may get the signal to stop */
 	journal = open_journal();
 	if (journal == NULL)
 		return EXIT_FAILURE;
-	status = run(&server, journal);
+	status = run(&server, journal, &wait_mask);
 	journal->ops->destroy(journal);
 	return status;
 }

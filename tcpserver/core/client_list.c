@@ -281,14 +281,14 @@ static void client_list_wait_for_ghost(struct client_list *list, const struct cl
 }
 
 void client_list_identify(
-	struct client_list *list, struct client *client, unsigned char *kept, const unsigned char *id)
+	struct client_list *list, struct client *client, const unsigned char *id, unsigned char *own_id)
 {
 	void **place;
 
 	client_list_lock(list);
-	client_forget_id(list, client); /* an earlier one */
-	memcpy(kept, id, CLIENT_ID_SIZE); /* it is the key of a tree: not before the earlier one is out of that */
-	client->id = kept;
+	client_forget_id(list, client); /* an earlier one, while it is still what the tree knows */
+	memcpy(own_id, id, CLIENT_ID_SIZE);
+	client->id = own_id;
 	place = tfind(client, &list->ids, compare_ids);
 	if (place != NULL)
 		client_replace(list, *place, client);

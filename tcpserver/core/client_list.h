@@ -87,12 +87,12 @@ int client_list_register(struct client_list *list, struct client *client, const 
 void client_list_unregister(struct client_list *list, struct client *client);
 
 /*
- * The client knows itself by 'id', of CLIENT_ID_SIZE bytes, which are copied to 'kept', where they stay until it is
- * unregistered or identified anew; nobody else may write there. An older connection that has the same one
- * is told to end, and this waits, a few seconds at most, until it has left its rooms and its name is free.
+ * The client knows itself by 'id', of CLIENT_ID_SIZE bytes, which are copied to 'own_id'; that stays as long as the client,
+ * and is written by nobody else. An older connection that has the same one is told to end, and this waits, a few seconds at
+ * most, until it has left its rooms and its name is free.
  */
 void client_list_identify(
-	struct client_list *list, struct client *client, unsigned char *kept, const unsigned char *id);
+	struct client_list *list, struct client *client, const unsigned char *id, unsigned char *own_id);
 /* Whether a newer connection has come in place of this one. */
 bool client_is_replaced(const struct client *client);
 

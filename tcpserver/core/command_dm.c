@@ -34,7 +34,7 @@ void command_dm(struct session *session, const char *arguments)
 		command_no_such_user(session, wanted);
 		return;
 	}
-	session_flush(session); /* what was said before is seen before */
+	(void)session_settle(session); /* what was said before is seen before */
 	direct.text = arguments;
 	if (outlet == session->outlet)
 		direct.request_id = session->request_id;

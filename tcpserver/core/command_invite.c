@@ -50,6 +50,7 @@ void command_invite(struct session *session, const char *arguments)
 		command_no_such_user(session, wanted);
 		return;
 	}
+	(void)session_settle(session); /* what was said before is seen before */
 	if (client_list_is_ignored_by(clients, &session->client, found))
 		session_error(session, "ignored", "%s does not want to hear from you alone", found);
 	else if (!send_invitation(session, outlet, door))

@@ -603,7 +603,7 @@ bool session_return(struct session *session, const char *text, const struct read
 void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE])
 {
 	(void)session_settle(session); /* what it said before counts for the id that it had */
-	client_list_identify(&session->talk->clients, &session->client, session->client_id, id);
+	client_list_identify(&session->talk->clients, &session->client, id, session->client_id);
 	session->has_client_id = true;
 }
 
@@ -835,7 +835,9 @@ static void session_drain_left(struct session *session)
 
 		if (state == OUTLET_EVEN || state == OUTLET_FAILED || outlet_is_answered(session->outlet))
 			return;
-		if (session_is_stopping(session) || outlet_wait(session->outlet, 0, STALLED_MS) == -ETIMEDOUT)
+		if (session_is_stopping(session) || client_is_replaced(&session->client))
+			return;
+		if (outlet_wait(session->outlet, 0, STALLED_MS) == -ETIMEDOUT)
 			return;
 	}
 }

@@ -14,11 +14,11 @@
 enum {
 	QUEUE_DRAFTS_MOST = 65536,
 	QUEUE_BYTES_MOST = 32 * 1024 * 1024,
-	QUEUE_WAIT_MS = 10000,       /* for which append() waits for space                  */
-	CLOSE_WAIT_MS = 5000,        /* for which open_room() waits for the room to be closed */
-	LIST_MOST = 64,              /* rooms that are listed by one query                  */
+	QUEUE_WAIT_MS = 10000, /* for which append() waits for space                  */
+	CLOSE_WAIT_MS = 5000,  /* for which open_room() waits for the room to be closed */
+	LIST_MOST = 64,        /* rooms that are listed by one query                  */
 	WRITER_STACK_SIZE = 512 * 1024,
-	RETAIN_DAYS_MOST = 1000000,  /* nothing is that old */
+	RETAIN_DAYS_MOST = 1000000, /* nothing is that old */
 };
 
 static void sqlite_room_lock(struct journal_room *room) ACQUIRES(JOURNAL_LOCK) UNCHECKED;
@@ -106,7 +106,7 @@ void sqlite_free_room(struct journal_room *room)
 static unsigned sqlite_state(const struct room_attributes *attributes)
 {
 	return (attributes->listed ? STORE_LISTED : 0u) | (attributes->persistent ? STORE_PERSISTENT : 0u) |
-		(attributes->ends_with_member ? STORE_ENDS_WITH_MEMBER : 0u) | (attributes->waits ? STORE_WAITS : 0u);
+	       (attributes->ends_with_member ? STORE_ENDS_WITH_MEMBER : 0u) | (attributes->waits ? STORE_WAITS : 0u);
 }
 
 /* Appends a string to those behind the room; NULL stays NULL. */
@@ -132,8 +132,8 @@ static struct journal_room *sqlite_make_room(struct sqlite_journal *journal, con
 {
 	const char *creator = attributes->creator == NULL ? "" : attributes->creator;
 	const char *topic = attributes->topic == NULL ? "" : attributes->topic;
-	struct journal_room *room = calloc(
-		1, sizeof *room + sqlite_string_size(attributes->name) + sqlite_string_size(creator) + sqlite_string_size(topic));
+	struct journal_room *room = calloc(1, sizeof *room + sqlite_string_size(attributes->name) +
+						      sqlite_string_size(creator) + sqlite_string_size(topic));
 	char *end = (char *)(room + 1);
 
 	if (room == NULL)
@@ -415,8 +415,8 @@ static uint64_t sqlite_next_seq(struct journal_room *room)
 	return next;
 }
 
-static int sqlite_find_in_file(struct sqlite_journal *journal, const char *key, const char *id, struct room_record *record,
-	int64_t *number)
+static int sqlite_find_in_file(
+	struct sqlite_journal *journal, const char *key, const char *id, struct room_record *record, int64_t *number)
 {
 	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
 	int result = SQLITE_DONE;
@@ -460,14 +460,17 @@ static void sqlite_move_record(struct room_record *to, const struct room_record 
 	to->attributes.topic = from->attributes.topic == NULL ? NULL : to->topic;
 }
 
-/* Drops those that are forgotten. Returns how many are left. */
-static size_t sqlite_drop_forgotten(
-	struct sqlite_journal *journal, struct room_record *records, const int64_t *numbers, size_t count)
+/* Drops those that are forgotten; '*count' is how many are left. False if more have been forgotten than 'forgotten'
+ * says: what was read may be out of date. */
+static bool sqlite_drop_forgotten(struct sqlite_journal *journal, uint64_t forgotten, struct room_record *records,
+	const int64_t *numbers, size_t *count)
 {
 	size_t left = 0;
+	bool unchanged;
 
 	sqlite_lock(journal);
-	for (size_t i = 0; i < count; i++) {
+	unchanged = journal->forgotten == forgotten;
+	for (size_t i = 0; i < *count && unchanged; i++) {
 		if (sqlite_is_forgotten(journal, numbers[i]))
 			continue;
 		if (left != i)
@@ -475,26 +478,35 @@ static size_t sqlite_drop_forgotten(
 		left++;
 	}
 	sqlite_unlock(journal);
-	return left;
+	*count = left;
+	return unchanged;
 }
 
-/* Lists one page of rooms; '*last' becomes the id of the last that was looked at. */
+/* Lists one page of rooms behind the id 'last', which becomes that of the last one that was looked at. */
 static ssize_t sqlite_list_page(struct sqlite_journal *journal, char last[ROOM_ID_SIZE], bool listed,
 	struct room_record *records, size_t capacity, bool *more)
 {
 	int64_t numbers[LIST_MOST];
 	size_t most = capacity < LIST_MOST ? capacity : LIST_MOST;
-	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
+	char next[ROOM_ID_SIZE];
+	uint64_t forgotten;
 	size_t count;
-	int error = sqlite_readers_release(
-		&journal->readers, store, sqlite_store_list_rooms(store, last, listed, records, numbers, most, &count));
 
-	if (error != 0)
-		return error;
-	*more = count == most;
-	if (count > 0)
-		(void)snprintf(last, ROOM_ID_SIZE, "%s", records[count - 1].id);
-	return (ssize_t)sqlite_drop_forgotten(journal, records, numbers, count);
+	do {
+		struct sqlite_store *store;
+		int error;
+
+		forgotten = sqlite_forgotten(journal);
+		store = sqlite_readers_acquire(&journal->readers);
+		error = sqlite_readers_release(&journal->readers, store,
+			sqlite_store_list_rooms(store, last, listed, records, numbers, most, &count));
+		if (error != 0)
+			return error;
+		*more = count == most;
+		(void)snprintf(next, sizeof next, "%s", count == 0 ? last : records[count - 1].id);
+	} while (!sqlite_drop_forgotten(journal, forgotten, records, numbers, &count));
+	memcpy(last, next, sizeof next);
+	return (ssize_t)count;
 }
 
 static ssize_t sqlite_list_rooms(
@@ -506,7 +518,8 @@ static ssize_t sqlite_list_rooms(
 
 	(void)snprintf(last, sizeof last, "%s", after);
 	while (more && count < capacity) {
-		ssize_t listed_now = sqlite_list_page(sqlite_of(base), last, listed, records + count, capacity - count, &more);
+		ssize_t listed_now =
+			sqlite_list_page(sqlite_of(base), last, listed, records + count, capacity - count, &more);
 
 		if (listed_now < 0)
 			return listed_now;
@@ -558,7 +571,8 @@ static ssize_t sqlite_search_file(
 static void sqlite_close_store(struct sqlite_journal *journal)
 {
 	if (journal->store.connection != NULL)
-		(void)sqlite3_wal_checkpoint_v2(journal->store.connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		(void)sqlite3_wal_checkpoint_v2(
+			journal->store.connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	sqlite_store_close(&journal->store);
 }
 
@@ -608,6 +622,7 @@ static void sqlite_destroy(struct journal *base)
 	thread_join(journal->writer);
 	sqlite_checkpoints_stop(&journal->checkpoints);
 	sqlite_readers_fini(&journal->readers);
+	sqlite_store_close(&journal->keeper);
 	sqlite_close_store(journal);
 	sqlite_free_changed(journal);
 	sqlite_dispose(journal);
@@ -655,6 +670,19 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 	return journal;
 }
 
+/*
+ * When the writer closes its connection after a failure, it must not be the last: the next one would look through the
+ * log for itself, and might find whole what SQLite took back and what was refused. So one connection has the log open
+ * all the time.
+ */
+static int sqlite_keep_log(struct sqlite_journal *journal)
+{
+	int64_t number;
+	int result = sqlite_store_open(&journal->keeper, journal->options.path, STORE_READS, journal->options.sync);
+
+	return result == SQLITE_OK ? sqlite_store_run(&journal->keeper, STORE_LAST_NUMBER, NULL, 0, &number) : result;
+}
+
 /* Opens the connection that writes, and reads what has to be known of the file. */
 static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t fault_size)
 {
@@ -668,7 +696,9 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	error = sqlite_schema_open(&journal->store, path, fault, fault_size);
 	if (error != 0)
 		return error;
-	result = sqlite_upkeep_start(journal);
+	result = sqlite_keep_log(journal);
+	if (result == SQLITE_OK)
+		result = sqlite_upkeep_start(journal);
 	if (result == SQLITE_OK)
 		result = sqlite_store_last_number(&journal->store, &number);
 	if (result == SQLITE_OK && (number < 0 || number >= STORE_NUMBER_MOST))
@@ -712,7 +742,8 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	(void)pthread_once(&configured, sqlite_configure);
 	journal = sqlite_create(options, descriptor);
 	if (journal == NULL) {
-		(void)snprintf(fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(ENOMEM));
+		(void)snprintf(
+			fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(ENOMEM));
 		sqlite_file_unlock(descriptor);
 		return -ENOMEM;
 	}
@@ -722,7 +753,8 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	sqlite_readers_init(&journal->readers, journal->options.path);
 	error = sqlite_start_threads(journal);
 	if (error != 0) {
-		(void)snprintf(fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(-error));
+		(void)snprintf(
+			fault, fault_size, "the journal %s cannot be opened: %s", options->path, strerror(-error));
 		goto fail_readers;
 	}
 	*opened = &journal->journal;
@@ -731,6 +763,7 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 fail_readers:
 	sqlite_readers_fini(&journal->readers);
 fail:
+	sqlite_store_close(&journal->keeper);
 	sqlite_store_close(&journal->store);
 	sqlite_dispose(journal);
 	return error;

@@ -1,12 +1,12 @@
 /*
  * The SQLite journal: keeps everything in one file, on this machine's disk.
  *
- * One thread writes: it takes all drafts that wait, keeps them in one transaction, and publishes them once that is on the
- * disk. Readers have connections of their own and never wait for it. Another thread moves what was written from the
+ * One thread writes: it takes all drafts that wait, keeps them in one transaction, and publishes them once that is on
+ * the disk. Readers have connections of their own and never wait for it. Another thread moves what was written from the
  * write-ahead log to the file.
  *
- * While the disk does not take what is written, drafts are refused; a new try is made with what comes next, so the journal
- * works again when the disk does.
+ * While the disk does not take what is written, drafts are refused; a new try is made with what comes next, so the
+ * journal works again when the disk does.
  *
  * The schema is in sqlite_schema.c.
  */
@@ -38,7 +38,7 @@ struct sqlite_options {
  *
  * Errors: -errno; 'fault' says then what is wrong with which file, why, and what can be done, in a sentence or two.
  */
-int sqlite_journal_open(const struct sqlite_options *options, struct journal **journal, char *fault, size_t fault_size)
-	MUST_CHECK;
+int sqlite_journal_open(
+	const struct sqlite_options *options, struct journal **journal, char *fault, size_t fault_size) MUST_CHECK;
 
 #endif

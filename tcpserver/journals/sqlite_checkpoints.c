@@ -1,11 +1,12 @@
 #include "tcpserver/journals/sqlite_checkpoints.h"
 
 enum {
-	PAGES_WANTED = 1024,          /* 4 MiB: worth a checkpoint                            */
-	PAGES_MOST = 16 * 1024,       /* 64 MiB: the writer makes one, too                    */
-	WRITER_BUSY_MS = 20,          /* for which it waits for readers                       */
-	PAUSE_MS = 20,                /* after a checkpoint; a reader may have kept it from its end */
-	AGAIN_MS = 1000,              /* after one that failed                                */
+	PAGES_WANTED = 1024,     /* 4 MiB: worth a checkpoint                            */
+	PAGES_MOST = 16 * 1024,  /* 64 MiB: the writer makes one, too                    */
+	PAGES_LIMIT = 20 * 1024, /* 80 MiB: the writer waits for the thread, which cannot keep up */
+	WRITER_BUSY_MS = 20,     /* for which it waits for readers                       */
+	PAUSE_MS = 20,           /* after a checkpoint; a reader may have kept it from its end */
+	AGAIN_MS = 1000,         /* after one that failed                                */
 	STACK_SIZE = 256 * 1024,
 };
 
@@ -120,6 +121,8 @@ void sqlite_checkpoints_note(struct sqlite_checkpoints *checkpoints, struct sqli
 	if (store->log_pages < checkpoints->log_pages)
 		checkpoints->moved_pages = 0; /* the log was started anew */
 	checkpoints->log_pages = store->log_pages;
+	while (checkpoints->log_pages >= PAGES_LIMIT && checkpoints->running)
+		condition_wait(&checkpoints->wanted, &checkpoints->mutex);
 	own = store->log_pages >= PAGES_MOST && !checkpoints->running && checkpoints->moved_pages < store->log_pages;
 	if (own)
 		checkpoints->running = true;

@@ -1,9 +1,10 @@
 /*
  * Moves what was committed from SQLite's write-ahead log to the file, by a thread of its own.
  *
- * SQLite up to 3.51.2 may lose what is written when a checkpoint starts on a log of which all is in the file already, while
- * a commit starts that log anew. So one is started only for a log of which something is not in the file: no commit can start
- * it anew before the checkpoint has ended. For the same reason only one thread makes checkpoints at a time.
+ * SQLite up to 3.51.2 may lose what is written when a checkpoint starts on a log of which all is in the file already,
+ * while a commit starts that log anew. So one is started only for a log of which something is not in the file: no
+ * commit can start it anew before the checkpoint has ended. For the same reason only one thread makes checkpoints at a
+ * time.
  *
  * Threads: as each function says.
  */
@@ -16,7 +17,7 @@
 #include "tcpserver/journals/sqlite_store.h"
 
 struct sqlite_checkpoints {
-	const char *path;      /* constant, as 'sync' */
+	const char *path; /* constant, as 'sync' */
 	enum sqlite_sync sync;
 	pthread_t thread;
 	pthread_mutex_t mutex; /* JOURNAL_CHECKPOINTS_LOCK */
@@ -29,11 +30,12 @@ struct sqlite_checkpoints {
 };
 
 /* 'path' is borrowed until the end. Returns 0 or -errno. */
-int sqlite_checkpoints_start(struct sqlite_checkpoints *checkpoints, const char *path, enum sqlite_sync sync) MUST_CHECK;
+int sqlite_checkpoints_start(
+	struct sqlite_checkpoints *checkpoints, const char *path, enum sqlite_sync sync) MUST_CHECK;
 void sqlite_checkpoints_stop(struct sqlite_checkpoints *checkpoints);
 
-/* After a commit of the writer: the log has so many pages now. Makes a checkpoint by 'store' if the log is so long that the
- * thread does not come to its end. Threads: the writer's. */
+/* After a commit of the writer: the log has so many pages now. Makes a checkpoint by 'store' if the log is so long that
+ * the thread does not come to its end. Threads: the writer's. */
 void sqlite_checkpoints_note(struct sqlite_checkpoints *checkpoints, struct sqlite_store *store);
 /* Nothing has been written for a while. Threads: the writer's. */
 void sqlite_checkpoints_note_idle(struct sqlite_checkpoints *checkpoints);

@@ -44,8 +44,8 @@ static int sqlite_file_check(int descriptor, const char *path, char *fault, size
 	if (flock(descriptor, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)
-		return sqlite_file_fault(EBUSY, path, "another server uses it", "end that one, or choose another file", fault,
-			fault_size);
+		return sqlite_file_fault(EBUSY, path, "another server uses it", "end that one, or choose another file",
+			fault, fault_size);
 	return sqlite_file_fault(errno, path, strerror(errno), sqlite_file_advice(errno), fault, fault_size);
 }
 
@@ -55,7 +55,8 @@ int sqlite_file_lock(const char *path, char *fault, size_t fault_size)
 	int error;
 
 	if (descriptor < 0 && errno == ELOOP)
-		return sqlite_file_fault(ELOOP, path, "it is a symbolic link", "name the file itself", fault, fault_size);
+		return sqlite_file_fault(
+			ELOOP, path, "it is a symbolic link", "name the file itself", fault, fault_size);
 	if (descriptor < 0)
 		return sqlite_file_fault(errno, path, strerror(errno), sqlite_file_advice(errno), fault, fault_size);
 	error = sqlite_file_check(descriptor, path, fault, fault_size);
@@ -76,5 +77,5 @@ int sqlite_file_is_there(const char *path, int descriptor)
 	struct stat locked;
 
 	return stat(path, &named) == 0 && fstat(descriptor, &locked) == 0 && named.st_dev == locked.st_dev &&
-		named.st_ino == locked.st_ino;
+	       named.st_ino == locked.st_ino;
 }

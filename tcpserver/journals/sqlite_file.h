@@ -1,8 +1,8 @@
 /*
  * The file of the SQLite journal, as the file system sees it: made for its owner alone, and locked for one server.
  *
- * SQLite's own locks (POSIX) are lost when any descriptor of the file is closed in this process. So the lock is taken before
- * SQLite opens the file, and given back after SQLite closed it.
+ * SQLite's own locks (POSIX) are lost when any descriptor of the file is closed in this process. So the lock is taken
+ * before SQLite opens the file, and given back after SQLite closed it.
  */
 #ifndef TCPSERVER_JOURNALS_SQLITE_FILE_H
 #define TCPSERVER_JOURNALS_SQLITE_FILE_H
@@ -11,8 +11,8 @@
 
 #include "common/sync.h"
 
-/* Opens the file, makes it (mode 0600) if there is none, and locks it. Returns its descriptor; or -errno, and 'fault' says
- * why. */
+/* Opens the file, makes it (mode 0600) if there is none, and locks it. Returns its descriptor; or -errno, and 'fault'
+ * says why. */
 int sqlite_file_lock(const char *path, char *fault, size_t fault_size) MUST_CHECK;
 
 /* Gives the lock back. */

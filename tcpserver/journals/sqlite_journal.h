@@ -1,12 +1,12 @@
 /*
  * What the parts of the SQLite journal share: the queue of what is to be written, and the rooms.
  *
- * A room's fields belong to different threads; each says to which. A draft goes from append() through the queue to the writer,
- * which numbers it, keeps it, and publishes it (sqlite_writer.c).
+ * A room's fields belong to different threads; each says to which. A draft goes from append() through the queue to the
+ * writer, which numbers it, keeps it, and publishes it (sqlite_writer.c).
  *
- * What is to be written about a room itself (whether somebody waits, that it is to be forgotten) is its 'state'; a room whose
- * state is not in the file is on the list of changed rooms, and is not freed before it is. While it is there, a room that was
- * forgotten hides what the file still says of it.
+ * What is to be written about a room itself (whether somebody waits, that it is to be forgotten) is its 'state'; a room
+ * whose state is not in the file is on the list of changed rooms, and is not freed before it is. While it is there, a
+ * room that was forgotten hides what the file still says of it.
  */
 #ifndef TCPSERVER_JOURNALS_SQLITE_JOURNAL_H
 #define TCPSERVER_JOURNALS_SQLITE_JOURNAL_H
@@ -43,8 +43,8 @@ struct journal_room {
 	size_t capacity;
 	int64_t created_ms;
 
-	atomic_uint pending; /* drafts on their way; the room is held while there are any */
-	pthread_mutex_t mutex; /* JOURNAL_LOCK */
+	atomic_uint pending;                        /* drafts on their way; the room is held while there are any */
+	pthread_mutex_t mutex;                      /* JOURNAL_LOCK */
 	uint64_t next_seq GUARDED_BY(JOURNAL_LOCK); /* after what was published */
 
 	/* The writer's own. */
@@ -54,7 +54,7 @@ struct journal_room {
 	uint64_t next_before; /* as it was before the transaction, like the two that follow */
 	int64_t last_ms_before;
 	bool was_kept;
-	unsigned settled;     /* drafts of this transaction; 0: it is not on the list of touched rooms */
+	unsigned settled; /* drafts of this transaction; 0: it is not on the list of touched rooms */
 	struct journal_room *next_touched;
 	unsigned state_written; /* in this transaction */
 
@@ -84,6 +84,7 @@ struct sqlite_journal {
 	struct journal journal;
 	struct sqlite_options options; /* constant; the path is owned, and absolute */
 	int descriptor;                /* of the locked file */
+	struct sqlite_store keeper;    /* never closed meanwhile, see sqlite_keep_log() */
 	struct sqlite_readers readers;
 	struct sqlite_checkpoints checkpoints;
 	struct sqlite_marks marks;
@@ -93,21 +94,21 @@ struct sqlite_journal {
 	struct sqlite_store store;
 	struct sqlite_upkeep upkeep;
 	struct sqlite_index index; /* of the store's connection */
-	int failure;            /* the errno of the last try, if it failed */
-	long long next_try_ms;  /* what comes before is refused at once */
-	long long upkeep_ms;    /* when there is more upkeep to do */
-	long long batch_ms;     /* when something was written last */
+	int failure;           /* the errno of the last try, if it failed */
+	long long next_try_ms; /* what comes before is refused at once */
+	long long upkeep_ms;   /* when there is more upkeep to do */
+	long long batch_ms;    /* when something was written last */
 
-	pthread_mutex_t mutex;    /* JOURNAL_QUEUE_LOCK */
-	pthread_cond_t work;      /* the writer waits for it */
-	pthread_cond_t space;     /* there is space in the queue again */
-	pthread_cond_t closed;    /* a room was closed */
+	pthread_mutex_t mutex; /* JOURNAL_QUEUE_LOCK */
+	pthread_cond_t work;   /* the writer waits for it */
+	pthread_cond_t space;  /* there is space in the queue again */
+	pthread_cond_t closed; /* a room was closed */
 	struct queue queue GUARDED_BY(JOURNAL_QUEUE_LOCK);
 	bool writer_sleeps GUARDED_BY(JOURNAL_QUEUE_LOCK);
 	bool stopping GUARDED_BY(JOURNAL_QUEUE_LOCK);
 	bool news GUARDED_BY(JOURNAL_QUEUE_LOCK); /* about changed rooms, since the writer looked at them last */
 	struct journal_room *changed GUARDED_BY(JOURNAL_QUEUE_LOCK);
-	uint64_t forgotten GUARDED_BY(JOURNAL_QUEUE_LOCK); /* how many rooms were removed from the file */
+	uint64_t forgotten GUARDED_BY(JOURNAL_QUEUE_LOCK);  /* how many rooms were removed from the file */
 	int64_t last_number GUARDED_BY(JOURNAL_QUEUE_LOCK); /* of a room */
 	struct journal_room *open[SQLITE_OPEN_BUCKETS] GUARDED_BY(JOURNAL_QUEUE_LOCK);
 };

@@ -65,7 +65,7 @@ int sqlite_readers_release(struct sqlite_readers *readers, struct sqlite_store *
 		sqlite_store_close(store);
 	readers_lock(readers);
 	readers->used[store - readers->stores] = false;
-	condition_broadcast(&readers->freed);
+	condition_signal(&readers->freed);
 	readers_unlock(readers);
 	return -error;
 }

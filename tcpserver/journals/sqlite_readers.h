@@ -14,7 +14,7 @@
 enum { SQLITE_READERS = 4 };
 
 struct sqlite_readers {
-	const char *path; /* constant */
+	const char *path;      /* constant */
 	pthread_mutex_t mutex; /* JOURNAL_READERS_LOCK */
 	pthread_cond_t freed;
 	bool used[SQLITE_READERS] GUARDED_BY(JOURNAL_READERS_LOCK);
@@ -25,11 +25,11 @@ struct sqlite_readers {
 void sqlite_readers_init(struct sqlite_readers *readers, const char *path);
 void sqlite_readers_fini(struct sqlite_readers *readers);
 
-/* A connection for the calling thread, after waiting for one that is free. It is not open if it cannot be: what is asked of
- * it fails then. */
+/* A connection for the calling thread, after waiting for one that is free. It is not open if it cannot be: what is
+ * asked of it fails then. */
 struct sqlite_store *sqlite_readers_acquire(struct sqlite_readers *readers);
-/* Gives it back, with the 'result' of what was done by it: one that is broken is opened anew for who is next. Returns the
- * result as 0 or -errno; SQLITE_DONE becomes -ENOENT. */
+/* Gives it back, with the 'result' of what was done by it: one that is broken is opened anew for who is next. Returns
+ * the result as 0 or -errno; SQLITE_DONE becomes -ENOENT. */
 int sqlite_readers_release(struct sqlite_readers *readers, struct sqlite_store *store, int result);
 
 #endif

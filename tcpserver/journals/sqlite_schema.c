@@ -19,11 +19,11 @@ static const char *const migrations[SQLITE_SCHEMA_VERSION] = {
 	"created INTEGER NOT NULL, next INTEGER NOT NULL DEFAULT 1);"
 	"CREATE TABLE message(place INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL, "
 	"participant TEXT NOT NULL, text TEXT NOT NULL);"
-	"CREATE TABLE sent(id INTEGER PRIMARY KEY, client BLOB NOT NULL, number INTEGER NOT NULL, place INTEGER NOT NULL, "
-	"at INTEGER NOT NULL, UNIQUE(client, number));",
+	"CREATE TABLE sent(id INTEGER PRIMARY KEY, client BLOB NOT NULL, number INTEGER NOT NULL, "
+	"place INTEGER NOT NULL, at INTEGER NOT NULL, UNIQUE(client, number));",
 	/* How far people have read, and the words of messages. room.indexed: the words are known up to this number. */
-	"CREATE TABLE mark(name TEXT, room INTEGER, seq INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(name, room)) "
-	"WITHOUT ROWID;"
+	"CREATE TABLE mark(name TEXT, room INTEGER, seq INTEGER NOT NULL, at INTEGER NOT NULL, "
+	"PRIMARY KEY(name, room)) WITHOUT ROWID;"
 	"CREATE INDEX mark_room ON mark(room);"
 	"ALTER TABLE room ADD indexed INTEGER NOT NULL DEFAULT 0;"
 	"CREATE VIRTUAL TABLE word USING fts5(words, content='', columnsize=0, tokenize='ascii');",
@@ -50,12 +50,14 @@ int sqlite_schema_fault(const struct sqlite_store *store, int result, const char
 
 	if (error == EUCLEAN)
 		(void)snprintf(fault, fault_size,
-			"the journal %s is damaged (%s); 'tcpserver --check %s' checks it, and 'tcpserver --salvage %s NEW' saves "
+			"the journal %s is damaged (%s); 'tcpserver --check %s' checks it, and 'tcpserver --salvage %s "
+			"NEW' saves "
 			"what can be read",
 			path, why, path, path);
 	else
 		(void)snprintf(fault, fault_size,
-			"the journal %s cannot be used: %s; look at the file, its directory and the disk, or choose another with "
+			"the journal %s cannot be used: %s; look at the file, its directory and the disk, or choose "
+			"another with "
 			"--journal sqlite:FILE",
 			path, why);
 	return -error;
@@ -139,10 +141,11 @@ int sqlite_schema_open(struct sqlite_store *store, const char *path, char *fault
 	if (result != SQLITE_OK)
 		return sqlite_schema_fault(store, result, path, fault, fault_size);
 	if (!empty && id != SQLITE_SCHEMA_ID)
-		return schema_refuse(path, "it is the database of another program; choose another file", fault, fault_size);
+		return schema_refuse(
+			path, "it is the database of another program; choose another file", fault, fault_size);
 	if (version > SQLITE_SCHEMA_VERSION)
-		return schema_refuse(path, "a newer tcpserver has written it; use that one, or choose another file", fault,
-			fault_size);
+		return schema_refuse(path, "a newer tcpserver has written it; use that one, or choose another file",
+			fault, fault_size);
 	if (!empty && version < 1)
 		return sqlite_schema_fault(store, SQLITE_CORRUPT, path, fault, fault_size);
 	result = sqlite_store_start_writing(store, empty);
@@ -150,7 +153,8 @@ int sqlite_schema_open(struct sqlite_store *store, const char *path, char *fault
 		result = schema_check_pages(store, found, sizeof found);
 	if (result == SQLITE_OK && found[0] != '\0') {
 		(void)snprintf(fault, fault_size,
-			"the journal %s is damaged (%s); 'tcpserver --check %s' checks it, and 'tcpserver --salvage %s NEW' saves "
+			"the journal %s is damaged (%s); 'tcpserver --check %s' checks it, and 'tcpserver --salvage %s "
+			"NEW' saves "
 			"what can be read",
 			path, found, path, path);
 		return -EUCLEAN;

@@ -8,10 +8,11 @@
 #include "common/text.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/message.h"
+#include "tcpserver/journals/sqlite_schema.h"
 
 enum {
-	TEXT_MOST = 3 * 65535,          /* bytes of a message that are read: a line's, each byte made U+FFFD */
-	CELL_MOST = 16 * 1024 * 1024,   /* bytes of one value, however large the file says it is             */
+	TEXT_MOST = 3 * 65535,            /* bytes of a message that are read: a line's, each byte made U+FFFD */
+	CELL_MOST = 16 * 1024 * 1024,     /* bytes of one value, however large the file says it is             */
 	LOG_KEPT_MOST = 16 * 1024 * 1024, /* bytes of the write-ahead log that stay when it starts anew      */
 	WRITER_CACHE_KIB = 16 * 1024,
 };
@@ -39,9 +40,10 @@ static const char *const store_sql[STORE_STATEMENTS] = {
 			      "coalesce((SELECT max(room) FROM mark), 0))",
 	[STORE_READ_MESSAGES] = "SELECT place, at, kind, participant, text FROM message "
 				"WHERE place >= ?1 AND place < ?2 ORDER BY place",
-	[STORE_OPEN_ROOM] = "SELECT r.number, r.next, r.flags, m.place, m.at FROM room r LEFT JOIN message m ON m.place = "
-			    "(SELECT max(place) FROM message WHERE place >= r.number << 36 AND place < (r.number + 1) << 36) "
-			    "WHERE r.id = ?1 AND NOT r.flags & 16",
+	[STORE_OPEN_ROOM] =
+		"SELECT r.number, r.next, r.flags, m.place, m.at FROM room r LEFT JOIN message m ON m.place = "
+		"(SELECT max(place) FROM message WHERE place >= r.number << 36 AND place < (r.number + 1) << 36) "
+		"WHERE r.id = ?1 AND NOT r.flags & 16",
 	[STORE_FIND_KEY] = "SELECT " ROOM_COLUMNS " FROM room WHERE key = ?1 AND NOT flags & 16",
 	[STORE_FIND_ID] = "SELECT " ROOM_COLUMNS " FROM room WHERE id = ?1 AND NOT flags & 16",
 	[STORE_LIST_ROOMS] = "SELECT " ROOM_COLUMNS " FROM room WHERE id > ?1 AND NOT flags & 16 AND flags & 1 >= ?2 "
@@ -52,7 +54,8 @@ static const char *const store_sql[STORE_STATEMENTS] = {
 	[STORE_NEXT_REMOVED] = "SELECT number FROM room WHERE id >= '-' AND id < '.' ORDER BY id LIMIT 1",
 	[STORE_PASSED_MESSAGES] = "SELECT place, at FROM message WHERE place >= ?1 AND place < ?2 ORDER BY place",
 	[STORE_DELETE_MESSAGES] = "DELETE FROM message WHERE place >= ?1 AND place < ?2",
-	[STORE_DELETE_MARKS] = "DELETE FROM mark WHERE (name, room) IN (SELECT name, room FROM mark WHERE room = ?1 LIMIT ?2)",
+	[STORE_DELETE_MARKS] =
+		"DELETE FROM mark WHERE (name, room) IN (SELECT name, room FROM mark WHERE room = ?1 LIMIT ?2)",
 	[STORE_DELETE_ROOM] = "DELETE FROM room WHERE number = ?1",
 	[STORE_NEXT_ROOM] = "SELECT number, id, flags, created FROM room WHERE number > ?1 ORDER BY number LIMIT 1",
 	[STORE_LAST_PLACE] = "SELECT max(place) FROM message WHERE place >= ?1 AND place < ?2",
@@ -100,7 +103,8 @@ static int store_distrust(sqlite3 *connection)
 		result = sqlite3_db_config(connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	(void)sqlite3_limit(connection, SQLITE_LIMIT_LENGTH, CELL_MOST);
 	if (result == SQLITE_OK)
-		result = sqlite3_exec(connection, "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
+		result = sqlite3_exec(
+			connection, "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
 	return result;
 }
 
@@ -287,6 +291,15 @@ void sqlite_store_rollback(struct sqlite_store *store)
 		(void)!sqlite_store_run(store, STORE_ROLLBACK, NULL, 0, NULL); /* closing it would do the same */
 }
 
+void sqlite_store_erase_failed(struct sqlite_store *store)
+{
+	char sql[48];
+
+	(void)snprintf(sql, sizeof sql, "PRAGMA user_version = %d", SQLITE_SCHEMA_VERSION);
+	if (store->connection != NULL)
+		(void)sqlite3_exec(store->connection, sql, NULL, NULL, NULL); /* that it is not synced either is all right */
+}
+
 /* ---- Rows, written. SQLite need not copy what it is given: it is there until the statement is reset. ---- */
 
 static void store_bind_text(sqlite3_stmt *statement, int parameter, const char *text, size_t size)
@@ -381,8 +394,8 @@ int sqlite_store_add_message(struct sqlite_store *store, int64_t place, int64_t 
 }
 
 /* A statement about one message of one client. */
-static sqlite3_stmt *store_sent_statement(
-	struct sqlite_store *store, enum store_statement which, const unsigned char *client, uint64_t number, int *result)
+static sqlite3_stmt *store_sent_statement(struct sqlite_store *store, enum store_statement which,
+	const unsigned char *client, uint64_t number, int *result)
 {
 	sqlite3_stmt *statement = sqlite_store_statement(store, which, result);
 
@@ -455,8 +468,8 @@ static int64_t store_between(int64_t number, int64_t least, int64_t most)
 }
 
 /*
- * The text in a column, clean: where it lies if it is clean, else in '*buffer', which the caller frees. No more than 'most'
- * bytes, cut between characters. NULL without memory.
+ * The text in a column, clean: where it lies if it is clean, else in '*buffer', which the caller frees. No more than
+ * 'most' bytes, cut between characters. NULL without memory.
  */
 static const char *store_clean_text(sqlite3_stmt *statement, int column, size_t most, size_t *size, char **buffer)
 {
@@ -537,6 +550,15 @@ int sqlite_store_open_room(struct sqlite_store *store, const char *id, struct st
 	return sqlite_store_end(statement, result);
 }
 
+/* Whether a column is this text, which is not empty. An id that had to be cleaned or cut would lead nowhere. */
+static bool store_is_text(sqlite3_stmt *statement, int column, const char *text)
+{
+	size_t size = strlen(text);
+
+	return size > 0 && (size_t)sqlite3_column_bytes(statement, column) == size &&
+	       memcmp(sqlite3_column_text(statement, column), text, size) == 0;
+}
+
 /* Makes a record of a row of ROOM_COLUMNS. SQLITE_CORRUPT: it makes no sense. */
 static int store_record(sqlite3_stmt *statement, struct room_record *record, int64_t *number)
 {
@@ -565,7 +587,9 @@ static int store_record(sqlite3_stmt *statement, struct room_record *record, int
 		.ends_with_member = (flags & STORE_ENDS_WITH_MEMBER) != 0,
 		.waits = (flags & STORE_WAITS) != 0,
 	};
-	return record->id[0] == '\0' || (named && record->name[0] == '\0') ? SQLITE_CORRUPT : SQLITE_ROW;
+	if (!store_is_text(statement, 1, record->id) || (named && record->name[0] == '\0'))
+		return SQLITE_CORRUPT;
+	return SQLITE_ROW;
 }
 
 int sqlite_store_find_room(struct sqlite_store *store, enum store_statement which, const char *text,

@@ -1,8 +1,8 @@
 /*
  * One connection to the file of the SQLite journal, with its prepared statements.
  *
- * Functions return SQLite's result codes; sqlite_store_errno() makes errno numbers of them. What comes out of the file may be
- * anything, so it is looked at and made safe here.
+ * Functions return SQLite's result codes; sqlite_store_errno() makes errno numbers of them. What comes out of the file
+ * may be anything, so it is looked at and made safe here.
  *
  * Threads: a store belongs to one thread at a time.
  */
@@ -81,7 +81,7 @@ enum store_statement {
 struct sqlite_store {
 	sqlite3 *connection; /* NULL: not open */
 	sqlite3_stmt *statements[STORE_STATEMENTS];
-	int log_pages;       /* of the write-ahead log, after the last commit of this store */
+	int log_pages; /* of the write-ahead log, after the last commit of this store */
 };
 
 /* A room as it is written when its first message is. */
@@ -105,7 +105,8 @@ struct store_opened {
 };
 
 /* Opens the file, which has to exist. When it fails, the store is not open. */
-int sqlite_store_open(struct sqlite_store *store, const char *path, enum store_use use, enum sqlite_sync sync) MUST_CHECK;
+int sqlite_store_open(
+	struct sqlite_store *store, const char *path, enum store_use use, enum sqlite_sync sync) MUST_CHECK;
 /* Makes a store that was opened to write ready for it. The file is the journal's own, or empty. */
 int sqlite_store_start_writing(struct sqlite_store *store, bool empty) MUST_CHECK;
 /* Closes it, if it is open. */
@@ -117,7 +118,8 @@ bool sqlite_store_is_broken(int result);
 /* Whether only the statement failed, and the transaction can go on. */
 bool sqlite_store_is_harmless(int result);
 
-/* The statement, ready to be bound; NULL if it cannot be prepared, and '*result' says why. sqlite_store_end() has to follow. */
+/* The statement, ready to be bound; NULL if it cannot be prepared, and '*result' says why. sqlite_store_end() has to
+ * follow. */
 sqlite3_stmt *sqlite_store_statement(struct sqlite_store *store, enum store_statement which, int *result);
 /* Ends the use of a statement. Returns SQLITE_OK for SQLITE_ROW and SQLITE_DONE, else 'result' as it is. */
 int sqlite_store_end(sqlite3_stmt *statement, int result);
@@ -133,6 +135,11 @@ int sqlite_store_prepare_all(struct sqlite_store *store) MUST_CHECK;
 int sqlite_store_begin(struct sqlite_store *store) MUST_CHECK;
 int sqlite_store_commit(struct sqlite_store *store) MUST_CHECK;
 void sqlite_store_rollback(struct sqlite_store *store);
+/*
+ * A commit of which the sync failed has left all of itself in the log: SQLite does not look at it any more, but who opens the
+ * file after a kill would take it for kept. So something that says nothing is written over it.
+ */
+void sqlite_store_erase_failed(struct sqlite_store *store);
 
 /* ---- Rows, written. ---- */
 
@@ -140,8 +147,8 @@ int sqlite_store_add_room(struct sqlite_store *store, const struct store_room *r
 /* Keeps the flags; one that is removed loses its key and its id, so that both are free for another room. */
 int sqlite_store_set_flags(struct sqlite_store *store, int64_t number, unsigned flags, bool open) MUST_CHECK;
 int sqlite_store_set_topic(struct sqlite_store *store, int64_t number, const char *topic, size_t size) MUST_CHECK;
-int sqlite_store_add_message(struct sqlite_store *store, int64_t place, int64_t at_ms, const struct message *message)
-	MUST_CHECK;
+int sqlite_store_add_message(
+	struct sqlite_store *store, int64_t place, int64_t at_ms, const struct message *message) MUST_CHECK;
 /* Notes that a client's message was kept at 'place'; '*before' becomes the place where it was kept before, or 0. */
 int sqlite_store_add_sent(struct sqlite_store *store, const unsigned char *client, uint64_t number, int64_t place,
 	int64_t at_ms, int64_t *before) MUST_CHECK;
@@ -160,7 +167,8 @@ int sqlite_store_find_room(struct sqlite_store *store, enum store_statement whic
 /* Reads up to 'capacity' rooms behind the id 'after'; '*count' says how many. */
 int sqlite_store_list_rooms(struct sqlite_store *store, const char *after, bool listed, struct room_record *records,
 	int64_t *numbers, size_t capacity, size_t *count) MUST_CHECK;
-/* Reads messages of a room, which people call 'label', from 'from' on; '*count' says how many. SQLITE_NOMEM without memory. */
+/* Reads messages of a room, which people call 'label', from 'from' on; '*count' says how many. SQLITE_NOMEM without
+ * memory. */
 int sqlite_store_read(struct sqlite_store *store, int64_t number, const char *label, uint64_t from,
 	struct message **messages, size_t capacity, size_t *count) MUST_CHECK;
 /* SQLITE_DONE: there is none. */

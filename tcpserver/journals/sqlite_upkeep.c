@@ -5,15 +5,15 @@
 #include "tcpserver/journals/sqlite_journal.h"
 
 enum {
-	STEP_MS = 4,                            /* for which a step goes on                                 */
-	ROWS_AT_ONCE = 500,                     /* that one statement deletes                               */
-	SENT_KEPT_MS = 48 * 60 * 60 * 1000,     /* for which numbers of clients are kept                    */
+	STEP_MS = 4,                        /* for which a step goes on                                 */
+	ROWS_AT_ONCE = 500,                 /* that one statement deletes                               */
+	SENT_KEPT_MS = 48 * 60 * 60 * 1000, /* for which numbers of clients are kept                    */
 	SENT_EVERY_MS = 60 * 1000,
-	PAIR_KEPT_MS = 24 * 60 * 60 * 1000,     /* for which a pair's room is kept after it was made        */
-	SWEEP_EVERY_MS = 5 * 1000,              /* between two sweeps over the rooms, at least              */
-	SWEEP_SHARE = 20,                       /* a sweep takes no more than this part of the time         */
-	SWEEP_QUIET_MS = 10 * 60 * 1000,        /* between two sweeps when only pairs can be too old        */
-	FREE_PAGES_KEPT = 256,                  /* 1 MiB of the file may be unused                          */
+	PAIR_KEPT_MS = 24 * 60 * 60 * 1000, /* for which a pair's room is kept after it was made        */
+	SWEEP_EVERY_MS = 5 * 1000,          /* between two sweeps over the rooms, at least              */
+	SWEEP_SHARE = 20,                   /* a sweep takes no more than this part of the time         */
+	SWEEP_QUIET_MS = 10 * 60 * 1000,    /* between two sweeps when only pairs can be too old        */
+	FREE_PAGES_KEPT = 256,              /* 1 MiB of the file may be unused                          */
 	DAY_MS = 24 * 60 * 60 * 1000,
 };
 

@@ -1,6 +1,6 @@
 /*
- * What the SQLite journal does when nothing waits to be written: writes marks, deletes what was forgotten or is too old, and
- * gives the space back. All in small steps, each a transaction of a few milliseconds.
+ * What the SQLite journal does when nothing waits to be written: writes marks, deletes what was forgotten or is too
+ * old, and gives the space back. All in small steps, each a transaction of a few milliseconds.
  *
  * Threads: the writer's.
  */
@@ -16,12 +16,12 @@
 struct sqlite_journal;
 
 struct sqlite_upkeep {
-	size_t next_step;        /* which kind of work is next                              */
-	long long sent_ms;       /* when to look for numbers of clients that are old         */
-	long long sweep_ms;      /* when to go over the rooms next                           */
+	size_t next_step;   /* which kind of work is next                              */
+	long long sent_ms;  /* when to look for numbers of clients that are old         */
+	long long sweep_ms; /* when to go over the rooms next                           */
 	long long sweep_began_ms;
 	bool sweeping;
-	int64_t swept;           /* the number of the room that was looked at last           */
+	int64_t swept; /* the number of the room that was looked at last           */
 };
 
 /*

@@ -11,13 +11,13 @@
 #include "tcpserver/journals/sqlite_journal.h"
 
 enum {
-	DRAFTS_MOST = 10000,           /* of one transaction                                   */
+	DRAFTS_MOST = 10000, /* of one transaction                                   */
 	BYTES_MOST = 4 * 1024 * 1024,
-	TRY_AGAIN_MS = 100,            /* between tries of a file that cannot be written       */
-	IDLE_MS = 100,                 /* without a draft: there is time for upkeep            */
-	BUSY_UPKEEP_MS = 100,          /* between steps of upkeep when drafts never end        */
-	UPKEEP_MS = 1000,              /* between looks whether there is upkeep                */
-	QUIET_UPKEEP_MS = 60000,       /* the same, when nothing was written                   */
+	TRY_AGAIN_MS = 100,      /* between tries of a file that cannot be written       */
+	IDLE_MS = 100,           /* without a draft: there is time for upkeep            */
+	BUSY_UPKEEP_MS = 100,    /* between steps of upkeep when drafts never end        */
+	UPKEEP_MS = 1000,        /* between looks whether there is upkeep                */
+	QUIET_UPKEEP_MS = 60000, /* the same, when nothing was written                   */
 };
 
 /* What one transaction is about. */
@@ -66,12 +66,15 @@ static int writer_reopen(struct sqlite_journal *journal)
 static int writer_fail(struct sqlite_journal *journal, int result)
 {
 	int error = sqlite_store_errno(&journal->store, result);
-	const char *detail = journal->store.connection == NULL ? sqlite3_errstr(result) : sqlite3_errmsg(journal->store.connection);
+	const char *detail =
+		journal->store.connection == NULL ? sqlite3_errstr(result) : sqlite3_errmsg(journal->store.connection);
 
 	if (journal->failure == 0)
-		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error), "detail", detail,
-			"now", "what is said is refused until the file can be written again", NULL);
+		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error),
+			"detail", detail, "now", "what is said is refused until the file can be written again", NULL);
 	sqlite_store_rollback(&journal->store);
+	if ((result & 0xff) == SQLITE_IOERR)
+		sqlite_store_erase_failed(&journal->store); /* before anybody is told that it was refused */
 	if (sqlite_store_is_broken(result))
 		sqlite_store_close(&journal->store);
 	journal->failure = error;
@@ -137,7 +140,8 @@ static int writer_keep_room(struct sqlite_store *store, struct journal_room *roo
 }
 
 /* Notes the client's number of a message. '*before' is its place if it was kept before, else 0. */
-static int writer_keep_sent(struct sqlite_store *store, const struct draft *draft, int64_t place, int64_t now_ms, int64_t *before)
+static int writer_keep_sent(
+	struct sqlite_store *store, const struct draft *draft, int64_t place, int64_t now_ms, int64_t *before)
 {
 	*before = 0;
 	if (draft->number == 0)
@@ -145,8 +149,8 @@ static int writer_keep_sent(struct sqlite_store *store, const struct draft *draf
 	return sqlite_store_add_sent(store, draft->client, draft->number, place, now_ms, before);
 }
 
-static int writer_keep_message(
-	struct sqlite_store *store, const struct journal_room *room, const struct message *message, int64_t place, int64_t at_ms)
+static int writer_keep_message(struct sqlite_store *store, const struct journal_room *room,
+	const struct message *message, int64_t place, int64_t at_ms)
 {
 	int result = sqlite_store_add_message(store, place, at_ms, message);
 
@@ -155,38 +159,69 @@ static int writer_keep_message(
 	return result;
 }
 
-/* Keeps a draft as number 'seq'. A result of which the transaction need not die becomes the draft's own error. */
+/*
+ * The file has messages in this room that the server has not put there: a transaction that was thought to have failed,
+ * or another program. The room goes on behind them.
+ */
+static int writer_step_over(struct sqlite_journal *journal, struct journal_room *room)
+{
+	const int64_t all[] = {store_place(room->number, 0), store_place(room->number + 1, 0)};
+	int64_t last = all[0];
+	int result = sqlite_store_run(&journal->store, STORE_LAST_PLACE, all, 2, &last);
+
+	if (result == SQLITE_OK && last >= all[0] && store_seq(last) >= room->next)
+		room->next = store_seq(last) + 1;
+	return result;
+}
+
+/* After a statement about a draft failed: it may be that draft's trouble alone, which becomes its error. */
+static int writer_spare_others(struct sqlite_journal *journal, struct queued *item, int result)
+{
+	const struct draft *draft = item->draft;
+
+	if (!sqlite_store_is_harmless(result))
+		return result;
+	item->error = sqlite_store_errno(&journal->store, result);
+	result = writer_step_over(journal, item->room);
+	if (result == SQLITE_OK && draft->number != 0) /* it must not stay without its message */
+		result = sqlite_store_drop_sent(&journal->store, draft->client, draft->number);
+	return result;
+}
+
+/* Keeps a draft, whose client's number is not known yet, as number 'seq'. */
+static int writer_keep_new(struct sqlite_journal *journal, struct queued *item, uint64_t seq, int64_t at_ms)
+{
+	struct journal_room *room = item->room;
+	struct message *message = item->draft->message;
+	int result = writer_keep_message(&journal->store, room, message, store_place(room->number, seq), at_ms);
+
+	if (result != SQLITE_OK)
+		return writer_spare_others(journal, item, result);
+	message->seq = seq;
+	message->at_ns = at_ms * 1000000;
+	room->next = seq + 1;
+	room->last_ms = at_ms > room->last_ms ? at_ms : room->last_ms;
+	return SQLITE_OK;
+}
+
 static int writer_keep_as(
 	struct sqlite_journal *journal, struct queued *item, uint64_t seq, int64_t at_ms, int64_t now_ms)
 {
 	struct journal_room *room = item->room;
-	const struct draft *draft = item->draft;
-	int64_t before;
+	int64_t before = 0;
 	int result = writer_keep_room(&journal->store, room);
 
-	if (result == SQLITE_OK)
-		result = writer_keep_sent(&journal->store, draft, store_place(room->number, seq), now_ms, &before);
-	if (result == SQLITE_OK && before != 0) {
-		item->repeated = store_seq(before);
-		return SQLITE_OK;
-	}
-	if (result == SQLITE_OK) {
-		result = writer_keep_message(&journal->store, room, draft->message, store_place(room->number, seq), at_ms);
-		if (sqlite_store_is_harmless(result) && draft->number != 0 &&
-			sqlite_store_drop_sent(&journal->store, draft->client, draft->number) != SQLITE_OK)
-			return SQLITE_INTERNAL; /* the number must not stay without its message */
-	}
-	if (sqlite_store_is_harmless(result)) {
+	if (sqlite_store_is_harmless(result)) { /* its name is another room's */
 		item->error = sqlite_store_errno(&journal->store, result);
 		return SQLITE_OK;
 	}
+	if (result == SQLITE_OK)
+		result =
+			writer_keep_sent(&journal->store, item->draft, store_place(room->number, seq), now_ms, &before);
 	if (result != SQLITE_OK)
 		return result;
-	draft->message->seq = seq;
-	draft->message->at_ns = at_ms * 1000000;
-	room->next = seq + 1;
-	room->last_ms = at_ms > room->last_ms ? at_ms : room->last_ms;
-	return SQLITE_OK;
+	item->repeated = store_seq(before);
+	return before != 0 ? SQLITE_OK : writer_keep_new(journal, item, seq, at_ms);
 }
 
 static int writer_keep(struct sqlite_journal *journal, struct queued *item, int64_t now_ms)
@@ -195,12 +230,20 @@ static int writer_keep(struct sqlite_journal *journal, struct queued *item, int6
 	const struct journal_room *room = item->room;
 	uint64_t seq = item->restored ? message->seq : room->next;
 	int64_t at_ms = item->restored ? message->at_ns / 1000000 : now_ms > room->last_ms ? now_ms : room->last_ms;
+	int result;
 
 	if (seq < room->next)
 		item->error = EEXIST;
 	else if (seq > STORE_SEQ_MOST || at_ms > STORE_MS_MOST)
 		item->error = EFBIG;
-	return item->error != 0 ? SQLITE_OK : writer_keep_as(journal, item, seq, at_ms, now_ms);
+	if (item->error != 0)
+		return SQLITE_OK;
+	result = writer_keep_as(journal, item, seq, at_ms, now_ms);
+	if (result == SQLITE_OK && item->error == EEXIST && !item->restored && room->next > seq) {
+		item->error = 0;
+		result = writer_keep_as(journal, item, room->next, at_ms, now_ms);
+	}
+	return result;
 }
 
 /* What is to be written about rooms; others may change it meanwhile, and put rooms before the first of these. */
@@ -227,8 +270,8 @@ static int writer_keep_changes(struct sqlite_journal *journal, struct journal_ro
 		bool open = (room->state_written & SQLITE_ROOM_CLOSED) == 0;
 
 		if (room->is_kept)
-			result = sqlite_store_set_flags(
-				&journal->store, room->number, room->state_written & ~(unsigned)SQLITE_ROOM_CLOSED, open);
+			result = sqlite_store_set_flags(&journal->store, room->number,
+				room->state_written & ~(unsigned)SQLITE_ROOM_CLOSED, open);
 	}
 	return result;
 }
@@ -255,6 +298,26 @@ static void writer_settle_changes(struct sqlite_journal *journal, const struct j
 		room->next_changed = NULL;
 		if ((room->state & SQLITE_ROOM_CLOSED) != 0)
 			sqlite_free_room(room);
+	}
+	sqlite_unlock(journal);
+}
+
+/* While the file cannot be written, rooms come and go; those that were never in it need not wait for it. */
+static void writer_drop_unknown(struct sqlite_journal *journal)
+{
+	struct journal_room **link;
+
+	sqlite_lock(journal);
+	link = &journal->changed;
+	while (*link != NULL) {
+		struct journal_room *room = *link;
+
+		if ((room->state & SQLITE_ROOM_CLOSED) == 0 || room->is_kept) {
+			link = &room->next_changed;
+			continue;
+		}
+		*link = room->next_changed;
+		sqlite_free_room(room);
 	}
 	sqlite_unlock(journal);
 }
@@ -359,8 +422,10 @@ static void writer_write(struct sqlite_journal *journal, struct queued *items, s
 			writer_settle_changes(journal, batch.changed);
 		}
 	}
-	if (error != 0)
+	if (error != 0) {
 		writer_restore_rooms(&batch);
+		writer_drop_unknown(journal);
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (error != 0 || items[i].error != 0)
 			writer_take_back(&items[i], items[i].error != 0 ? items[i].error : error);
@@ -390,7 +455,7 @@ static bool writer_has_work(struct sqlite_journal *journal, long long now_ms)
 	bool changes = journal->news || (journal->changed != NULL && journal->failure != 0);
 
 	return journal->queue.count > 0 || journal->stopping || now_ms >= journal->upkeep_ms ||
-		(changes && (journal->failure == 0 || now_ms >= journal->next_try_ms));
+	       (changes && (journal->failure == 0 || now_ms >= journal->next_try_ms));
 }
 
 /* Waits for something to do, and takes the whole queue in exchange for an empty one. False: the journal ends. */
@@ -449,7 +514,8 @@ static void writer_do_upkeep(struct sqlite_journal *journal)
 	if (more)
 		journal->upkeep_ms = now_ms + (now_ms - journal->batch_ms < IDLE_MS ? BUSY_UPKEEP_MS : 0);
 	else
-		journal->upkeep_ms = now_ms + (now_ms - journal->batch_ms < QUIET_UPKEEP_MS ? UPKEEP_MS : QUIET_UPKEEP_MS);
+		journal->upkeep_ms =
+			now_ms + (now_ms - journal->batch_ms < QUIET_UPKEEP_MS ? UPKEEP_MS : QUIET_UPKEEP_MS);
 	if (!more && now_ms - journal->batch_ms >= UPKEEP_MS)
 		sqlite_checkpoints_note_idle(&journal->checkpoints);
 }

@@ -158,9 +158,9 @@ def loop_mount(sync, check):
     become_private()
     rng = random.Random(seed())
     done = []
-    with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder, tmpfs(f"{folder}/memory", "600m") as memory:
+    with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder, tmpfs(f"{folder}/memory", "450m") as memory:
         image, copy = f"{memory.place}/disk", f"{memory.place}/copy"
-        make_ext4(image, 192 << 20)
+        make_ext4(image, 128 << 20)
         with ext4(f"{folder}/kept", image) as kept:
             def look():
                 with open(copy, "wb") as file:

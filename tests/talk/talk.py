@@ -10,7 +10,7 @@ What the conversations share: a real server on a free port, clients that speak t
 Nothing here sleeps to give the server time: a client waits for lines. "Nothing comes" is said with a marker: the next
 line is the one that belongs to something which was caused later. Deadlines are only there so that a failure ends.
 
-Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan).
+Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan), TALK_JOURNAL (as sqlite:chat.db).
 """
 
 import atexit
@@ -37,6 +37,7 @@ BUILD_KIND = os.environ.get("BUILD_KIND", "plain")
 # How long to wait for something that has to come. A busy machine and a sanitizer make everything slower.
 DEADLINE = {"plain": 25, "asan": 50, "tsan": 80}.get(BUILD_KIND, 50)
 MAX_LINE = 65535
+JOURNAL = os.environ.get("TALK_JOURNAL", "memory")  # where a test does not say which
 TAG = r"#[0-9a-f]{6}"
 SANITIZER_REPORT = re.compile(r"Sanitizer: |Sanitizer:DEADLYSIGNAL|: runtime error: |WARNING: ThreadSanitizer")
 
@@ -200,7 +201,7 @@ class Server:
     log          a descriptor to write the log to, instead of collecting it
     """
 
-    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal="memory", history="none", environment=None,
+    def __init__(self, *arguments, listen=("127.0.0.1:0",), journal=JOURNAL, history="none", environment=None,
                  descriptors=None, preload=None, log=None):
         command = [program("TCPSERVER")]
         for place in listen:

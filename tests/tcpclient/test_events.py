@@ -301,6 +301,8 @@ def test_commands_of_the_client_are_explained_by_the_client():
         terminal.wait(r"\* /topic \[TEXT\] - ")
         enter(terminal, "/SEARCH words")
         terminal.wait("there is no command /SEARCH; did you mean /search")
+        enter(terminal, "/FIND words")
+        terminal.wait("there is no command /FIND; did you mean /find")
         enter(terminal, "/SAVE")
         terminal.wait("there is no command /SAVE; did you mean /save")
         for typed, meant in (("/serach words", "/search"), ("/saev out.txt", "/save"), ("/help jion", "/join"),
@@ -470,6 +472,92 @@ def test_typed_lines_are_remembered_for_each_server():
             assert os.stat(os.path.join(state, "tcpclient", files[0])).st_mode & 0o777 == 0o600
 
 
+def read_answer(other, room="lobby", last=0, mark=0, requests=None):
+    """Answers what reads the room."""
+    other.expect_session()
+    request = other.request()
+    assert request["op"] == "join", request
+    other.tell(kind="notice", code="room", id=request["id"], room=room, room_id="0123456789abcdef0123", last=last, mark=mark,
+               text="You are in lobby, 1 here.")
+    assert [other.request()["op"], other.request()["op"]] == ["who", "rooms"]
+
+
+def message(seq, text, **more):
+    return {"kind": "message", "room": "lobby", "participant": "ann", "text": text, "seq": seq, **more}
+
+
+def test_what_waits_for_the_server_is_shown_until_it_is_acknowledged():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "one")
+        enter(terminal, "/me two")
+        terminal.type("three")
+        terminal.wait(r"^\(waits for the server\) one\n\(waits for the server\) /me two\nYou\(bob\)> three\Z")
+        first, second = other.request(), other.request()
+        other.tell(kind="notice", code="said", id=first["id"], room="lobby", seq=2)
+        terminal.wait(r"\.\n\(waits for the server\) /me two\nYou\(bob\)> three\Z")
+        other.tell(kind="error", code="not-stored", id=second["id"], text="the disk is full; send it again")
+        terminal.wait(r"! not-stored: the disk is full; send it again\n.*\(refused\) /me two\nYou\(bob\)> three\Z")
+
+
+def test_what_is_new_is_told():
+    with Fake() as server, bob(server) as terminal:
+        other = Events(server.accept())
+        read_answer(other, last=9, mark=6)
+        for seq in range(5, 9):
+            other.tell(**message(seq, f"line {seq}", history=True, at="2026-11-20T08:00:00.000Z"))
+        other.tell(**message(10, "now", at="2026-11-21T08:00:00.000Z"))
+        rows = terminal.wait("ann: now")
+        assert terminal.clock_free(rows[-8:]) == [
+            "--- Friday, 20 November 2026 ---", "ann: line 5", "ann: line 6", "--- 2 new since you were here ---",
+            "ann: line 7", "ann: line 8", "--- Saturday, 21 November 2026 ---", "ann: now"][-7:] + ["You(bob)>"], rows
+        request = other.request()
+        assert (request["op"], request["room"], request["seq"]) == ("mark", "lobby", 10), request
+
+
+def test_a_hole_is_mended():
+    with Fake() as server, bob(server) as terminal:
+        other = Events(server.accept())
+        read_answer(other)
+        other.tell(**message(1, "one"))
+        other.tell(**message(3, "three"))
+        request = other.request()
+        while request["op"] == "mark":
+            request = other.request()
+        assert (request["op"], request["room"], request["after"], request["room_id"]) == (
+            "join", "lobby", 1, "0123456789abcdef0123"), request
+        other.tell(**message(4, "four"))
+        other.tell(kind="notice", code="room", id=request["id"], room="lobby", room_id="0123456789abcdef0123", last=4, mark=0,
+                   text="You are in lobby, 1 here.")
+        for seq, text in ((2, "two"), (3, "three"), (4, "four"), (4, "four")):
+            other.tell(**message(seq, text))
+        other.tell(**message(5, "five"))
+        rows = terminal.wait("ann: five")
+        said = [row.split("ann: ")[1].rstrip() for row in rows if "ann: " in row]
+        assert said == ["one", "two", "three", "four", "five"], said
+
+
+def test_who_is_behind_is_told():
+    with Fake() as server, bob(server) as terminal:
+        other = Events(server.accept())
+        read_answer(other)
+        other.tell(**message(1, "one"))
+        other.tell(kind="notice", code="behind", room="lobby", count=5000,
+                   text="You are 5000 messages behind; /latest goes to what is said now.")
+        other.tell(kind="notice", code="skipped", room="lobby", count=7, text="(7 messages skipped)")
+        other.tell(**message(9, "nine"))
+        terminal.wait(r"one\n.*You are 5000 messages behind; /latest.*\n.*\(7 messages skipped\)\n.*ann: nine")
+        enter(terminal, "/latest")
+        request = other.request()
+        while request["op"] == "mark":
+            request = other.request()
+        assert (request["op"], request["room"]) == ("latest", "lobby"), request
+        other.tell(kind="notice", code="room", id=request["id"], room="lobby", room_id="0123456789abcdef0123", last=90, mark=0,
+                   text="80 messages skipped; /history shows them")
+        other.tell(**message(91, "newest"))
+        terminal.wait(r"80 messages skipped.*\n.*ann: newest")
+
+
 # Scripts
 
 
@@ -508,7 +596,11 @@ def test_json_hides_what_the_client_asks_by_itself():
     with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address,
                                   stdin=subprocess.DEVNULL) as client:
         other = Events(server.accept())
-        other.tell(kind="error", id=other.request()["id"], code="room-full", text="tea is full")
+        other.expect_session()
+        other.expect_read("lobby", 1)
+        join, read = other.request(), other.request()
+        other.tell(kind="error", id=join["id"], code="room-full", text="tea is full")
+        other.tell(kind="error", id=read["id"], code="room-full", text="tea is full")
         assert other.request()["op"] == "switch"
         other.peer.close()
         code, lines, errors = client.end()

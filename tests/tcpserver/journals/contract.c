@@ -4,6 +4,7 @@
 #include "tcpserver/core/journal.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -825,6 +826,72 @@ TEST(a_room_is_flushed_and_let_go_after_its_messages)
 }
 
 /* ---- Threads. ---- */
+
+/* Makes rooms of its own, and forgets every other one; sets marks; looks for them. */
+static void *make_and_forget(void *argument)
+{
+	struct fixture *fixture = argument;
+	const struct journal_ops *ops = fixture->journal->ops;
+	static atomic_int threads;
+	int number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed); /* only a count */
+
+	for (int i = 0; i < 40; i++) {
+		char id[ROOM_ID_SIZE];
+		const struct room_attributes attributes = {.id = id, .name = id, .creator = "ann", .waits = true};
+		struct room_record record;
+		struct listener listener;
+		struct journal_room *room;
+
+		(void)snprintf(id, sizeof id, "room%d", number * 1000 + i / 3);
+		room = open_with(fixture, &attributes, &listener);
+		append_to(fixture, room, "hi", NULL);
+		wait_for(&listener, 1);
+		ops->set_waits(room, false);
+		ops->set_mark(room, "ann", (uint64_t)i);
+		CHECK_EQUAL(ops->find_room(fixture->journal, id, "", &record), 0);
+		if (i % 2 == 0)
+			ops->forget_room(room);
+		append_to(fixture, room, "hi", NULL);
+		close_room(fixture, room, &listener);
+		CHECK_EQUAL(ops->find_room(fixture->journal, id, id, &record), i % 2 == 0 ? -ENOENT : 0);
+	}
+	return NULL;
+}
+
+static void *list_along(void *argument)
+{
+	struct fixture *fixture = argument;
+	struct room_record records[20];
+
+	for (int i = 0; i < 200; i++) {
+		CHECK(list(fixture, "", false, records, 20) >= 0);
+		CHECK(fixture->journal->ops->mark(fixture->room, "ann") == 0);
+	}
+	return NULL;
+}
+
+CONTRACT(crowds)
+{
+	enum { MAKERS = 4 };
+	struct fixture fixture;
+	pthread_t makers[MAKERS];
+	pthread_t lister;
+
+	DURABLE_ONLY();
+	start(&fixture, implementation, MANY);
+	CHECK_EQUAL(thread_start(&lister, 0, list_along, &fixture), 0);
+	for (int i = 0; i < MAKERS; i++)
+		CHECK_EQUAL(thread_start(&makers[i], 0, make_and_forget, &fixture), 0);
+	for (int i = 0; i < MAKERS; i++)
+		thread_join(makers[i]);
+	thread_join(lister);
+	stop(&fixture);
+}
+
+TEST(many_may_make_and_forget_rooms_at_once)
+{
+	run_crowds();
+}
 
 struct opening {
 	struct fixture *fixture;

@@ -263,11 +263,12 @@ static const char version_1[] =
 	"created INTEGER NOT NULL, next INTEGER NOT NULL DEFAULT 1);"
 	"CREATE TABLE message(place INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL, "
 	"participant TEXT NOT NULL, text TEXT NOT NULL);"
-	"CREATE TABLE sent(id INTEGER PRIMARY KEY, client BLOB NOT NULL, number INTEGER NOT NULL, place INTEGER NOT NULL, "
-	"at INTEGER NOT NULL, UNIQUE(client, number));"
+	"CREATE TABLE sent(id INTEGER PRIMARY KEY, client BLOB NOT NULL, number INTEGER NOT NULL, "
+	"place INTEGER NOT NULL, at INTEGER NOT NULL, UNIQUE(client, number));"
 	"INSERT INTO room(number, id, name, key, creator, capacity, flags, created) "
 	"VALUES(3, '1obby', 'Lobby', 'lobby', '', 0, 2, 1700000000000);"
-	"INSERT INTO message VALUES(3 << 36 | 1, 1700000000001, 0, 'bob', 'one'), (3 << 36 | 2, 1700000000002, 0, 'bob', 'two');";
+	"INSERT INTO message VALUES(3 << 36 | 1, 1700000000001, 0, 'bob', 'one'), "
+	"(3 << 36 | 2, 1700000000002, 0, 'bob', 'two');";
 
 TEST(an_older_file_is_brought_to_the_present_version)
 {
@@ -415,13 +416,18 @@ TEST(what_the_file_says_is_made_safe)
 	begin();
 	execute(version_1);
 	execute("DELETE FROM message;"
-		"INSERT INTO message VALUES(3 << 36 | 1, 'x', 0, x'62ff1b', 7), (3 << 36 | 2, 5, 99, 'bob', 'unknown kind'),"
-		"(3 << 36 | 3, 9223372036854775807, 1, printf('%.*c', 100000, 'n'), x'00ff41'), (3 << 36 | 4, -5, 0, '', zeroblob(300000));"
+		"INSERT INTO message VALUES(3 << 36 | 1, 'x', 0, x'62ff1b', 7), "
+		"(3 << 36 | 2, 5, 99, 'bob', 'unknown kind'),"
+		"(3 << 36 | 3, 9223372036854775807, 1, printf('%.*c', 100000, 'n'), x'00ff41'),"
+		"(3 << 36 | 4, -5, 0, '', zeroblob(300000));"
 		"INSERT INTO room VALUES(-4, 'bad number', NULL, NULL, x'ff', x'1b41', -7, 'x', -1, -1),"
+		"(8, 'an id that is longer than ids are', NULL, NULL, '', '', 0, 1, 0, 1),"
+		"(9, x'1b1b', NULL, NULL, '', '', 0, 1, 0, 1),"
 		"(9000000000, 'too large', NULL, NULL, '', '', 99999999999, 0, 9e18, 9e18);");
 	CHECK_EQUAL(try_open(&journal), -EUCLEAN); /* there is no number for a new room */
 	execute("DELETE FROM room WHERE number = 9000000000");
 	journal = open_journal(0, 0);
+	CHECK_EQUAL(journal->ops->list_rooms(journal, "", true, &record, 1), 0);
 	CHECK_EQUAL(journal->ops->find_room(journal, "", "bad number", &record), 0);
 	CHECK_TEXT(record.topic, "A");
 	CHECK_EQUAL(record.attributes.capacity, 0);
@@ -432,7 +438,7 @@ TEST(what_the_file_says_is_made_safe)
 	CHECK_BYTES(messages[0]->text, messages[0]->text_size, "7", 1);
 	CHECK_EQUAL(messages[1]->seq, 3);
 	CHECK_EQUAL(messages[1]->participant_size, 200);
-	CHECK_BYTES(messages[1]->text, messages[1]->text_size, "\xEF\xBF\xBD" "A", 4);
+	CHECK_BYTES(messages[1]->text, messages[1]->text_size, "\xEF\xBF\xBD\x41", 4);
 	CHECK(messages[2]->at_ns > 0);
 	CHECK_EQUAL(messages[2]->text_size, 0);
 	for (int i = 0; i < 3; i++)
@@ -565,7 +571,6 @@ TEST(a_failing_write_is_an_error_that_nobody_sees_and_passes)
 		CHECK_EQUAL(say(journal, room, 60000), EIO);
 		for (int j = 0; j < 100; j++)
 			append(journal, room, 5000);
-		wait_for_answers(published + refused + 1);
 		set_file_limit(-1);
 		mutex_lock(&mutex);
 		while (held > 0)
@@ -650,6 +655,27 @@ TEST(a_draft_that_cannot_be_kept_takes_no_other_with_it)
 	CHECK_EQUAL(last_seq, 101);
 	close_room(journal, other);
 	check_kept(journal, room);
+}
+
+/* A commit that failed may be there nevertheless, after all connections were closed; the room goes on behind it. */
+TEST(messages_that_nobody_knows_of_do_not_block_a_room)
+{
+	struct journal *journal;
+	struct journal_room *room;
+
+	begin();
+	journal = open_journal(0, 0);
+	room = open_room(journal, &lobby);
+	CHECK_EQUAL(say(journal, room, 10), 0);
+	execute("INSERT INTO message SELECT place + 1, at, kind, participant, text FROM message;"
+		"INSERT INTO message SELECT place + 2, at, kind, participant, text FROM message");
+	for (int i = 0; i < 10; i++)
+		append(journal, room, 10);
+	wait_for_answers(11);
+	CHECK_EQUAL(refused, 0);
+	CHECK_EQUAL(last_seq, 14);
+	close_room(journal, room);
+	journal->ops->destroy(journal);
 }
 
 TEST(a_server_that_was_killed_lost_nothing_that_was_published)
@@ -757,38 +783,44 @@ TEST(old_messages_go_and_numbers_go_on)
 	journal->ops->destroy(journal);
 }
 
+/* Writes the room of a pair, made 'age_ms' ago, to the file. */
+static void add_pair(int number, const char *id, long long age_ms)
+{
+	char sql[200];
+
+	(void)snprintf(sql, sizeof sql,
+		"INSERT INTO room(number, id, creator, capacity, flags, created) VALUES(%d, '%s', '', 2, 4, %lld)",
+		number, id, clock_wall_ns() / 1000000 - age_ms);
+	execute(sql);
+}
+
 TEST(the_rooms_of_pairs_are_forgotten_after_a_day)
 {
-	const int64_t day_ns = INT64_C(86400) * 1000000000;
-	const struct room_attributes old = {
-		.id = "old", .creator = "", .ends_with_member = true, .created_ns = clock_wall_ns() - day_ns - 1000000000};
-	const struct room_attributes young = {
-		.id = "young", .creator = "", .ends_with_member = true, .created_ns = clock_wall_ns() - day_ns / 2};
-	const struct room_attributes open = {
-		.id = "open", .creator = "", .ends_with_member = true, .created_ns = old.created_ns};
-	const struct room_attributes *const all[] = {&old, &young, &open};
+	const long long day_ms = 86400000;
+	const struct room_attributes open = {.id = "open",
+		.creator = "",
+		.ends_with_member = true,
+		.created_ns = clock_wall_ns() - 2 * day_ms * 1000000};
 	struct room_record record;
 	struct journal *journal;
 	struct journal_room *room;
 
 	begin();
-	execute(version_1);
-	for (int i = 0; i < 3; i++) {
-		char sql[300];
-
-		(void)snprintf(sql, sizeof sql,
-			"INSERT INTO room(number, id, creator, capacity, flags, created) VALUES(%d, '%s', '', 2, 4, %lld)", 10 + i,
-			all[i]->id, (long long)all[i]->created_ns / 1000000);
-		execute(sql);
-	}
-	journal = open_journal(0, 0);
+	journal = open_journal(10000, 0); /* rooms are looked at every few seconds if there is something to retain */
 	room = open_room(journal, &open);
+	CHECK_EQUAL(say(journal, room, 1), 0);
+	add_pair(10, "old", day_ms + 1000);
+	add_pair(11, "young", day_ms / 2);
 	while (journal->ops->find_room(journal, NULL, "old", &record) != -ENOENT)
 		(void)usleep(10000);
 	CHECK_EQUAL(journal->ops->find_room(journal, NULL, "young", &record), 0);
 	CHECK_EQUAL(journal->ops->find_room(journal, NULL, "open", &record), 0);
-	CHECK_EQUAL(journal->ops->find_room(journal, "lobby", "", &record), 0);
 	close_room(journal, room);
+	journal->ops->destroy(journal);
+	journal = open_journal(0, 0);
+	while (journal->ops->find_room(journal, NULL, "open", &record) != -ENOENT)
+		(void)usleep(10000);
+	CHECK_EQUAL(journal->ops->find_room(journal, NULL, "young", &record), 0);
 	journal->ops->destroy(journal);
 }
 
@@ -849,7 +881,8 @@ TEST(old_numbers_of_clients_are_forgotten)
 	execute(version_1);
 	(void)snprintf(sql, sizeof sql,
 		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
-		"INSERT INTO sent(client, number, place, at) SELECT 'c', i, i, CASE WHEN i <= 2000 THEN %lld ELSE %lld END FROM n",
+		"INSERT INTO sent(client, number, place, at) SELECT 'c', i, i, CASE WHEN i <= 2000 THEN %lld ELSE %lld "
+		"END FROM n",
 		now_ms - 49 * 3600 * 1000, now_ms - 47 * 3600 * 1000);
 	execute(sql);
 	journal = open_journal(0, 0);
@@ -874,6 +907,6 @@ TEST(the_log_stays_short_when_much_is_written)
 			longest = file_size("-wal");
 	}
 	close_room(journal, room);
-	CHECK(longest < 100 * 1024 * 1024);
+	CHECK(longest < 128 * 1024 * 1024);
 	check_kept(journal, room = open_room(journal, &lobby));
 }

@@ -35,6 +35,7 @@ enum {
 
 struct talk {
 	const char *wanted_name;   /* constant */
+	const char *wanted_room;   /* constant; or NULL */
 	enum render_colors colors; /* constant */
 	enum scene_bell bell;      /* constant */
 	struct outbox *outbox;
@@ -379,6 +380,8 @@ static void on_greet(void *context, enum dialect dialect, struct buffer *out)
 	struct talk *talk = context;
 
 	scene_greet(talk->scene, dialect, out);
+	if (dialect == DIALECT_PLAIN && talk->wanted_room != NULL)
+		add_own(talk, &talk->shown, RENDER_WARNING, "This server knows no rooms: what you say is heard by all (--room).");
 	set_room_prompt(talk);
 }
 
@@ -794,7 +797,7 @@ static void prompt_fini(struct talk *talk) UNCHECKED /* there is no other thread
 int talk_run(const struct talk_settings *settings)
 {
 	struct talk talk = {
-		.wanted_name = settings->name, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
+		.wanted_name = settings->name, .wanted_room = settings->room, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
 	struct scene_settings scene = {
 		.colors = settings->colors,
 		.room = settings->room,

@@ -43,6 +43,8 @@ struct news {
 	long long mark; /* messages after this one */
 	long long last; /* up to this one          */
 	size_t count;   /* that were heard         */
+	bool recalled;  /* without who came and went, and as many as were asked for, at most */
+	bool first;     /* nothing was heard before them */
 };
 
 struct scene {
@@ -291,6 +293,8 @@ void scene_begin_news(struct scene *scene, const struct event *event)
 		memcpy(scene->news.room, room->name, NAME_SIZE);
 		scene->news.mark = room->mark;
 		scene->news.last = room->last;
+		scene->news.recalled = event->history;
+		scene->news.first = room->first == event->seq;
 	}
 	scene_unlock(scene);
 }
@@ -303,15 +307,25 @@ static void count_news(struct scene *scene, const struct event *event) REQUIRES(
 		news->count++;
 }
 
+/* Whether there is more that is new, before or after what was counted. */
+static bool is_more_new(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	const struct news *news = &scene->news;
+	const struct progress_room *room = progress_find(&scene->progress, news->room);
+	long long wanted = atoll(history_wanted(scene)); /* 0 for all */
+
+	if (news->recalled)
+		return news->first && wanted > 0 && news->count >= (size_t)wanted;
+	return room != NULL && room->heard < news->last;
+}
+
 void scene_tell_news(struct scene *scene, struct buffer *out)
 {
-	const struct progress_room *room;
 	char text[100];
 
 	scene_lock(scene);
-	room = progress_find(&scene->progress, scene->news.room);
 	(void)snprintf(text, sizeof text, "--- %zu%s new since you were here ---", scene->news.count,
-		room != NULL && room->heard < scene->news.last ? "+" : "");
+		is_more_new(scene) ? "+" : "");
 	if (scene->news.count > 0)
 		render_own(out, scene->settings.colors, "", RENDER_CALM, text);
 	scene->news = (struct news){.count = 0};
@@ -837,6 +851,15 @@ static bool is_ignored(struct scene *scene, const char *name, const char *partic
 	return strcmp(participant, name) != 0 && ignored_find(&scene->ignored, participant) != NULL;
 }
 
+/* We went, and came back: from before we were told that we are there. */
+static bool is_own_return(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	const struct progress_room *room = progress_find(&scene->progress, event->room);
+
+	return (event->kind == EVENT_JOINED || event->kind == EVENT_LEFT) && strcmp(event->participant, name) == 0 &&
+	       room != NULL && event->seq > 0 && event->seq <= room->last;
+}
+
 static bool is_hidden(struct scene *scene, const char *name, const char *request, const struct event *event)
 	REQUIRES(SCENE_LOCK)
 {
@@ -846,7 +869,7 @@ static bool is_hidden(struct scene *scene, const char *name, const char *request
 		return request == NULL; /* the answer to our own */
 	if (event->kind == EVENT_NOTICE && (strcmp(event->code, "said") == 0 || strcmp(event->code, "done") == 0))
 		return true;
-	return is_ignored(scene, name, event->participant);
+	return is_ignored(scene, name, event->participant) || is_own_return(scene, name, event);
 }
 
 static void day_of_today(char day[DAY_SIZE])

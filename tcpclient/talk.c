@@ -20,6 +20,7 @@
 #include "tcpclient/resume.h"
 #include "tcpclient/scene.h"
 #include "tcpclient/screen.h"
+#include "tcpclient/secret.h"
 #include "tcpclient/timer.h"
 
 enum {
@@ -34,6 +35,7 @@ enum {
 
 struct talk {
 	const char *wanted_name;   /* constant */
+	const char *wanted_room;   /* constant; or NULL */
 	enum render_colors colors; /* constant */
 	enum scene_bell bell;      /* constant */
 	struct outbox *outbox;
@@ -133,11 +135,14 @@ static void add_own(const struct talk *talk, struct buffer *out, enum render_ton
 
 static void add_pending_lines(const struct talk *talk, struct buffer *out, char *lines)
 {
+	char hidden[] = "(a command with a password)";
 	char *rest = NULL;
 
 	for (char *line = strtok_r(lines, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
 		struct buffer text = {0};
 
+		if (secret_is_in(line, strlen(line)))
+			line = hidden;
 		buffer_add_format(&text, "(waits for the server) %.*s", (int)text_prefix(line, strlen(line), TEXT_SIZE), line);
 		buffer_add(&text, "", 1);
 		render_own(out, talk->colors, "", RENDER_CALM, text.bytes);
@@ -375,6 +380,8 @@ static void on_greet(void *context, enum dialect dialect, struct buffer *out)
 	struct talk *talk = context;
 
 	scene_greet(talk->scene, dialect, out);
+	if (dialect == DIALECT_PLAIN && talk->wanted_room != NULL)
+		add_own(talk, &talk->shown, RENDER_WARNING, "This server knows no rooms: what you say is heard by all (--room).");
 	set_room_prompt(talk);
 }
 
@@ -790,7 +797,7 @@ static void prompt_fini(struct talk *talk) UNCHECKED /* there is no other thread
 int talk_run(const struct talk_settings *settings)
 {
 	struct talk talk = {
-		.wanted_name = settings->name, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
+		.wanted_name = settings->name, .wanted_room = settings->room, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
 	struct scene_settings scene = {
 		.colors = settings->colors,
 		.room = settings->room,

@@ -22,14 +22,23 @@ static void visit_tell_where(struct session *session, const struct room *room)
 		topic[0] == '\0' ? "" : " The topic is: ", topic);
 }
 
-/* Who comes back, after a restart of the server, to a room where it waited for a stranger, waits on. */
+static bool visit_meet(struct session *session, struct room *room);
+
+/* Who comes back, after a restart of the server, to a room where it waited for a stranger, waits on, since then; or meets the
+ * one who waits now. */
 static void visit_wait_again(struct session *session)
 {
 	struct room *room = session->place->room;
 	const struct room_attributes *attributes = room_attributes(room);
 
-	if (attributes->ends_with_member && attributes->waits && rooms_people_count(&session->talk->rooms, room) == 1)
-		strangers_wait(&session->talk->strangers, &session->stranger, room);
+	if (!attributes->ends_with_member || !attributes->waits || rooms_people_count(&session->talk->rooms, room) != 1)
+		return;
+	room = strangers_match_or_wait(&session->talk->strangers, &session->stranger, room);
+	if (room == NULL)
+		return;
+	session_leave(session, session->place, NULL);
+	if (!visit_meet(session, room))
+		visit_stranger(session);
 }
 
 /* Goes into the room, whose reference it takes, and says so. Returns false when the room is gone. */
@@ -49,7 +58,7 @@ static bool visit_enter(struct session *session, struct room *room, const struct
 		if (step == SESSION_WENT)
 			visit_wait_again(session);
 	}
-	if (step == SESSION_WENT)
+	if (step == SESSION_WENT && session->place != NULL)
 		visit_tell_where(session, session->place->room);
 	else if (step == SESSION_FULL)
 		session_error(session, "room-full", "the room has as many members as it may; try another one");
@@ -178,10 +187,11 @@ static bool visit_is_paired(struct session *session)
 /* Goes to the room of a stranger, whose reference it takes. Returns false when the stranger has gone, or has company. */
 static bool visit_meet(struct session *session, struct room *room)
 {
-	enum session_step step = session_go(session, room_acquire(room), &nothing_said);
+	enum session_step step;
 
+	room_set_waits(room, false); /* kept with the joining, or before it */
+	step = session_go(session, room_acquire(room), &nothing_said);
 	if (step == SESSION_WENT) {
-		room_set_waits(room, false);
 		session_tell_room(session, session->place, "You met a stranger in room %s. Say hello; /leave ends it.",
 			room_label(room));
 	} else if (step == SESSION_STAYED) { /* or the stranger, who is on no list now, would wait in vain */
@@ -201,6 +211,7 @@ static bool visit_pair_room(struct session *session)
 		.creator_number = session->client.number,
 		.capacity = 2,
 		.ends_with_member = true,
+		.waits = true,
 	};
 	struct room *room;
 	enum rooms_result result = rooms_create(&session->talk->rooms, &attributes, &room);
@@ -213,10 +224,8 @@ static bool visit_pair_room(struct session *session)
 
 static void visit_tell_waiting(struct session *session)
 {
-	struct room *room = session->place->room;
-
-	room_set_waits(room, true);
-	session_tell_room(session, session->place, "You wait for a stranger in room %s; /leave gives up.", room_label(room));
+	session_tell_room(session, session->place, "You wait for a stranger in room %s; /leave gives up.",
+		room_label(session->place->room));
 }
 
 void visit_wait(struct session *session)

@@ -135,7 +135,7 @@ def test_who_joins_again_where_it_is_goes_back_and_on_without_a_hole():
     with Server("--lag-memory", "64K", journal="memory:1000000") as server:
         bob = join_events(server, "bob")
         with Talkers(server):
-            for _ in range(VISITS):
+            for _ in range(VISITS // 3):
                 seq = numbered(bob, 200)[-1]["seq"]
                 after = max(0, seq - chance.randrange(BACK))
                 bob.ask("join", room="lobby", after=after, id=1)

@@ -534,6 +534,7 @@ struct outbox_state outbox_state(struct outbox *outbox)
 		.asked_waiting = outbox->waiting.asked,
 		.asked_sent = outbox->sent.asked,
 		.kept = outbox->unsent == NULL ? 0 : unsent_count(outbox->unsent),
+		.held = outbox->held,
 		.plan = outbox->plan,
 	};
 	outbox_unlock(outbox);

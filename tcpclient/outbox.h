@@ -51,6 +51,7 @@ struct outbox_state {
 	size_t asked_waiting; /* of those that wait, by outbox_ask()  */
 	size_t asked_sent;    /* of those that were sent              */
 	size_t kept;          /* on disk, sent or not                 */
+	bool held;            /* nothing can be taken now             */
 	enum outbox_plan plan;
 };
 

@@ -360,7 +360,8 @@ static void fill_requests(struct connection *connection)
 	size_t too_long = 0;
 	char text[DETAIL_SIZE];
 
-	for (; state.waiting > 0 && !state.held && state.sent < call->window && connection->sending.size < SEND_SIZE; state = outbox_state(outbox))
+	for (; !state.held && state.waiting > 0 && state.sent < call->window && connection->sending.size < SEND_SIZE;
+		state = outbox_state(outbox))
 		outbox_take_requests(outbox, &connection->sending, connection->sending.size + 1, &call->quit, &too_long);
 	if (too_long == 0)
 		return;

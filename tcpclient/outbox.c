@@ -531,10 +531,10 @@ struct outbox_state outbox_state(struct outbox *outbox)
 	state = (struct outbox_state){
 		.waiting = outbox->waiting.count,
 		.sent = outbox->sent.count,
-		.held = outbox->held,
 		.asked_waiting = outbox->waiting.asked,
 		.asked_sent = outbox->sent.asked,
 		.kept = outbox->unsent == NULL ? 0 : unsent_count(outbox->unsent),
+		.held = outbox->held,
 		.plan = outbox->plan,
 	};
 	outbox_unlock(outbox);

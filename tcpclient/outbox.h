@@ -48,10 +48,10 @@ enum outbox_plan {
 struct outbox_state {
 	size_t waiting; /* not sent yet                  */
 	size_t sent;    /* sent, their echo or answer has not come */
-	bool held;      /* those that wait are not to be sent yet              */
 	size_t asked_waiting; /* of those that wait, by outbox_ask()  */
 	size_t asked_sent;    /* of those that were sent              */
 	size_t kept;          /* on disk, sent or not                 */
+	bool held;            /* nothing can be taken now             */
 	enum outbox_plan plan;
 };
 

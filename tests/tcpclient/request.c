@@ -52,12 +52,18 @@ TEST(a_command_is_a_request_with_fields)
 	becomes("/topic all of it", "{\"op\":\"topic\",\"text\":\"all of it\",\"id\":7}\n");
 	becomes("/topic", "{\"op\":\"topic\",\"id\":7}\n");
 	becomes("/who", "{\"op\":\"who\",\"id\":7}\n");
+	becomes("/help", "{\"op\":\"help\",\"id\":7}\n");
+	becomes("/help join", "{\"op\":\"help\",\"command\":\"join\",\"id\":7}\n");
+	becomes("/admin a word", "{\"op\":\"admin\",\"password\":\"a word\",\"id\":7}\n");
+	becomes("/ignore ann", "{\"op\":\"ignore\",\"user\":\"ann\",\"id\":7}\n");
+	becomes("/ignore \"Johnny Boi\" --on", "{\"op\":\"ignore\",\"user\":\"Johnny Boi\",\"on\":true,\"id\":7}\n");
+	becomes("/ignore ann --off", "{\"op\":\"ignore\",\"user\":\"ann\",\"on\":false,\"id\":7}\n");
 }
 
 TEST(what_the_server_explains_best_stays_a_line)
 {
 	static const char *const lines[] = {"/foo", "/dm ann", "/dm", "/switch", "/join \"open", "/join tea --history", "/join tea after x", "/join tea now", "/search", "/mark x", "/history 3 after",
-		"/nick", "/me", "/help join",
+		"/nick", "/me", "/ignore", "/ignore ann now", "/admin",
 		"/quit", "!exit", "/", NULL};
 
 	for (const char *const *line = lines; *line != NULL; line++)

@@ -39,6 +39,7 @@ class Events:
         if room != "lobby":
             request = self.request()
             assert (request["op"], request["room"], request["history"]) == ("join", room, "none"), request
+            self.entry = request["id"]
         request = self.request()
         assert (request["op"], request["room"], request["history"]) == ("join", room, history), request
 
@@ -670,9 +671,11 @@ def test_json_requests_are_sent_as_they_are():
         events = [json.loads(line) for line in lines]
         assert code == 0 and errors == "", (code, errors, lines)
         assert [event["room"] for event in events if event.get("id") == "a"] == ["tea"], lines
-        assert [event["text"] for event in events if event.get("id") == 77] == ["{hi}"], lines
+        assert any(event.get("id") == 77 for event in events), lines
+        assert any(event["kind"] == "message" and event["text"] == "{hi}" for event in events), lines
         assert [event["text"][:5] for event in events if event.get("text", "").startswith("/join") and event.get("id") == 1], lines
-        assert [event["text"] for event in events if event.get("id") == 2] == ['{"text"}'], lines
+        assert any(event.get("id") == 2 for event in events), lines
+        assert any(event["kind"] == "message" and event["text"] == '{"text"}' for event in events), lines
 
 
 def test_nothing_is_said_elsewhere_when_the_room_is_refused():
@@ -688,8 +691,8 @@ def test_nothing_is_said_elsewhere_when_the_room_is_refused():
                     client.give(b"hello\nthere\n")
                 if form:
                     other = Events(server.accept(), "bot")
-                    request = other.request()
-                    assert (request["op"], request["room"]) == ("join", "secret"), request
+                    while (request := other.request()).get("room") != "secret":
+                        assert request["op"] in ("session", "join"), request
                     other.tell(kind="error", code="no-such-room", id=request["id"], text=refusal)
                     peer = other.peer
                 else:
@@ -834,6 +837,7 @@ def test_json_connects_again_as_long_as_there_is_input():
     with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
         other = Events(server.accept())
         other.expect_rooms("tea", history=1)
+        other.tell(kind="notice", code="room", id=other.entry, room="tea", text="You are in tea, 1 here.")
         client.give(b"one\n")
         first = other.request()
         assert (first["text"], first["room"]) == ("one", "tea"), first
@@ -850,7 +854,7 @@ def test_json_connects_again_as_long_as_there_is_input():
         other.peer.reset()
         code, lines, errors = client.end()
         assert code == 1 and "ended before all was said" in errors, (code, errors)
-        told = [json.loads(line) for line in lines]
+        told = [event for event in map(json.loads, lines) if event.get("code") != "room"]
         assert [event["kind"] for event in told][:5] == ["welcome", "notice", "notice", "welcome", "notice"], told
         assert "is gone" in told[1]["text"] and "Connected to" in told[2]["text"], told
         for event in told[1:3]:

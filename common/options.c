@@ -330,29 +330,55 @@ static bool is_option(const char *argument)
 	return argument[0] == '-' && argument[1] != '\0';
 }
 
+/* Moves the arguments from 'from' to 'to' in front of those from 'first' to 'from'. */
+static void move_forward(char **argv, int first, int from, int to)
+{
+	for (; from < to; first++, from++) {
+		char *argument = argv[from];
+
+		memmove(&argv[first + 1], &argv[first], (size_t)(from - first) * sizeof *argv);
+		argv[first] = argument;
+	}
+}
+
+static int read_argument(struct reading *reading, int argc, char **argv, int *place)
+{
+	const char *value;
+	const struct option *option = take_option(reading, argc, argv, place, &value);
+	char where[VARIABLE_SIZE];
+
+	if (option == NULL)
+		return -EINVAL;
+	(void)snprintf(where, sizeof where, "--%s", option->name);
+	return set_value(reading, option, where, value);
+}
+
+/* The arguments that are no options lie between 'first' and 'place'; options that follow are moved in front of them. */
 static int read_arguments(struct reading *reading, int argc, char **argv)
 {
+	bool options_end = false;
+	int first = 1;
 	int place = 1;
 
-	while (place < argc && is_option(argv[place])) {
-		const struct option *option;
-		const char *value;
-		char where[VARIABLE_SIZE];
-		int error;
+	while (place < argc && !options_end) {
+		int from = place;
+		int error = 0;
 
-		if (strcmp(argv[place], "--") == 0) {
+		if (!is_option(argv[place])) {
 			place++;
-			break;
+			continue;
 		}
-		option = take_option(reading, argc, argv, &place, &value);
-		if (option == NULL)
-			return -EINVAL;
-		(void)snprintf(where, sizeof where, "--%s", option->name);
-		error = set_value(reading, option, where, value);
+		options_end = strcmp(argv[place], "--") == 0;
+		if (options_end)
+			place++;
+		else
+			error = read_argument(reading, argc, argv, &place);
 		if (error != 0)
 			return error;
+		move_forward(argv, first, from, place);
+		first += place - from;
 	}
-	reading->result->first_argument = place;
+	reading->result->first_argument = first;
 	return 0;
 }
 
@@ -554,8 +580,9 @@ static const struct option *walk_next(struct walk *walk)
 	struct options_result unused;
 	struct reading reading = {.table = walk->table, .result = &unused};
 
-	if (walk->place >= walk->argc || !is_option(walk->argv[walk->place]) ||
-		strcmp(walk->argv[walk->place], "--") == 0)
+	while (walk->place < walk->argc && !is_option(walk->argv[walk->place]))
+		walk->place++;
+	if (walk->place >= walk->argc || strcmp(walk->argv[walk->place], "--") == 0)
 		return NULL;
 	return take_option(&reading, walk->argc, walk->argv, &walk->place, &walk->value);
 }

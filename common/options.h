@@ -4,6 +4,8 @@
  *
  *         --name VALUE   --name=VALUE   -name VALUE   -name=VALUE   --   (what follows is no option)
  *
+ * Options and other arguments may stand in any order: the latter are moved to the end of argv, in the order that they have.
+ *
  * An option "lag-memory" has the variable CHAT_LAG_MEMORY. Variables that no option has are left alone, because the
  * server, the client and other programs share an environment. An empty variable counts as not set.
  *
@@ -60,12 +62,12 @@ struct option {
 
 /* How the reading ended; the message says what is wrong, with flag or variable, value and what is allowed. */
 struct options_result {
-	int first_argument; /* the place in argv of the first that is no option */
+	int first_argument; /* the place in argv of the first that is no option; only such follow */
 	char message[OPTION_MESSAGE_SIZE];
 };
 
 /*
- * Reads the options of 'table', which ends with a NULL name, from the places above; 'environment' is ended by NULL, as
+ * Reads the options of 'table', which ends with a NULL name, from the places above, and sorts 'argv'; 'environment' is ended by NULL, as
  * environ is. Strings live as long as 'argv' and the environment do; those of a file for the rest of the program.
  * Returns 0, or -EINVAL with a message; values may have been changed then.
  */

@@ -119,6 +119,38 @@ bool text_is_clean(const char *text, size_t size)
 	return true;
 }
 
+enum order { ORDER_KEPT, ORDER_CHANGED, ORDER_BROKEN };
+
+/* What the character of three bytes at 'text' does to the order. */
+static enum order order_of(const unsigned char *text)
+{
+	if (text[0] == 0xE2 && text[1] == 0x80 && text[2] >= 0xA8 && text[2] <= 0xAE)
+		return text[2] <= 0xA9 ? ORDER_BROKEN : ORDER_CHANGED;
+	if (text[0] == 0xE2 && text[1] == 0x81 && text[2] >= 0xA6 && text[2] <= 0xAF)
+		return ORDER_CHANGED;
+	if (text[0] == 0xEF && text[1] == 0xBF && text[2] >= 0xB9 && text[2] <= 0xBB)
+		return ORDER_CHANGED;
+	return ORDER_KEPT;
+}
+
+size_t text_straighten(char *text, size_t size)
+{
+	size_t written = 0;
+
+	for (size_t i = 0; i < size; i++) {
+		bool long_enough = ((unsigned char)text[i] & 0xF0) == 0xE0 && size - i >= 3;
+		enum order order = long_enough ? order_of((const unsigned char *)text + i) : ORDER_KEPT;
+
+		if (order == ORDER_KEPT)
+			text[written++] = text[i];
+		else if (order == ORDER_BROKEN)
+			text[written++] = ' ';
+		if (order != ORDER_KEPT)
+			i += 2;
+	}
+	return written;
+}
+
 size_t text_prefix(const char *text, size_t size, size_t most)
 {
 	if (size <= most)

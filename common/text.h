@@ -30,6 +30,14 @@ size_t text_clean(const char *text, size_t size, char *out);
 /* Whether 'text' is valid UTF-8 without the characters that text_clean() leaves out. */
 bool text_is_clean(const char *text, size_t size);
 
+/*
+ * Drops from valid UTF-8, in place, what would give the text that follows another order on the screen: embeddings,
+ * overrides and isolates (U+202A to U+202E, U+2066 to U+2069), the deprecated and interlinear controls (U+206A to U+206F,
+ * U+FFF9 to U+FFFB); U+2028 and U+2029, the ends of lines and paragraphs, become a space each. Returns the bytes that are
+ * left. Letters that are written from right to left, and the marks that go with them (U+200E, U+200F, U+061C), stay.
+ */
+size_t text_straighten(char *text, size_t size);
+
 /* How many of the 'size' bytes of UTF-8 to show, 'most' at most, so that no character is cut. */
 size_t text_prefix(const char *text, size_t size, size_t most);
 

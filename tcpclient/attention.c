@@ -30,6 +30,7 @@ static void add_part(struct buffer *out, const char *text, size_t most)
 	size_t place = out->size;
 
 	buffer_add(out, text, size);
+	out->size = place + text_straighten(out->bytes + place, size);
 	for (; place < out->size; place++) {
 		if (out->bytes[place] == ';' || out->bytes[place] == '\t')
 			out->bytes[place] = ' ';

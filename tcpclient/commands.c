@@ -1,15 +1,23 @@
 #include "tcpclient/commands.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
+#include "common/nearest.h"
 #include "common/text.h"
+#include "common/verbs.h"
 #include "tcpclient/request.h"
 
-enum { FOUND_MOST = 50 }; /* lines that /find shows */
+enum {
+	FOUND_MOST = 50, /* lines that /find shows */
+	WORD_SIZE = 64,  /* of a command, with NUL */
+	COMMAND_SHOWN_MAX = 50,
+};
 
 /* What a command writes, and to whom. */
 struct work {
@@ -57,21 +65,58 @@ static void run_find(struct work *work, const char *words)
 	buffer_fini(&found);
 }
 
-static void run_save(struct work *work, const char *path)
+static const char *home(void)
 {
-	int error;
+	const char *path = getenv("HOME");
+	const struct passwd *account;
 
-	if (path[0] == '\0') {
-		usage(work, "save", "FILE");
-		return;
+	if (path != NULL && path[0] != '\0')
+		return path;
+	account = getpwuid(geteuid());
+	return account == NULL ? "~" : account->pw_dir;
+}
+
+/* The name of a file, as one types it: in quotes or not, "~/x" for one at home. Adds it with a NUL. */
+static void read_path(const char *text, struct buffer *path)
+{
+	size_t size = strlen(text);
+
+	while (size > 0 && strchr(" \t", text[size - 1]) != NULL)
+		size--;
+	if (size >= 2 && (text[0] == '"' || text[0] == '\'') && text[size - 1] == text[0]) {
+		text++;
+		size -= 2;
 	}
-	error = scene_save(work->scene, path);
+	if (size >= 2 && text[0] == '~' && text[1] == '/') {
+		buffer_add_text(path, home());
+		text++;
+		size--;
+	}
+	buffer_add(path, text, size);
+	buffer_add(path, "", 1);
+}
+
+static void tell_saved(struct work *work, const char *path, int error)
+{
 	if (error == -EEXIST)
-		say(work, RENDER_WARNING, "Not saved: there is a file of that name already; choose another.");
+		say(work, RENDER_WARNING, "! not-saved: there is a file of that name already; choose another: %s", path);
 	else if (error != 0)
-		say(work, RENDER_WARNING, "Not saved: %s.", strerrordesc_np(-error));
+		say(work, RENDER_WARNING, "! not-saved: the file cannot be written (%s); choose another: %s",
+			strerrordesc_np(-error), path);
 	else
-		say(work, RENDER_CALM, "Saved what was received.");
+		say(work, RENDER_CALM, "* Saved what was received: %s", path);
+}
+
+static void run_save(struct work *work, const char *arguments)
+{
+	struct buffer path = {0};
+
+	read_path(arguments, &path);
+	if (path.bytes[0] == '\0')
+		usage(work, "save", "FILE");
+	else
+		tell_saved(work, path.bytes, scene_save(work->scene, path.bytes));
+	buffer_fini(&path);
 }
 
 static void run_ignore(struct work *work, const char *arguments)
@@ -107,52 +152,85 @@ static void help_all(struct work *work)
 		say(work, RENDER_CALM, "* Tab completes, Alt-Enter begins a line, Ctrl-X Ctrl-E edits");
 }
 
-static const struct command *find(const char *name, size_t size)
+static const struct command *find(const char *name)
 {
 	const struct command *command = commands;
 
-	while (command->name != NULL && (strncmp(command->name, name, size) != 0 || command->name[size] != '\0'))
+	while (command->name != NULL && strcmp(command->name, name) != 0)
 		command++;
 	return command->name == NULL ? NULL : command;
 }
 
-/* "/help search" and "/help /search". Returns whether it is one of ours. */
+#define OFFER(function, name, arguments, help) nearest_offer(&nearest, name);
+
+/* Which command was meant by one that there is not; NULL: none, or no other than it, which the server may know. */
+static const char *meant_by(const char *typed)
+{
+	struct nearest nearest = {.typed = typed};
+
+	CHAT_VERBS(OFFER)
+	CLIENT_VERBS(OFFER)
+	nearest_offer(&nearest, "w");
+	if (nearest.word == NULL || strcmp(nearest.word, typed) == 0)
+		return NULL;
+	return nearest.word;
+}
+
+/* Returns false when there is nothing to be suggested: that the server knows best. */
+static bool suggest(struct work *work, const char *typed, const char *meant, bool as_text)
+{
+	int shown = (int)text_prefix(typed, strlen(typed), COMMAND_SHOWN_MAX);
+
+	if (meant == NULL)
+		return false;
+	if (as_text)
+		say(work, RENDER_WARNING,
+			"! unknown-command: there is no command /%.*s; did you mean /%s? //%.*s says it as text", shown, typed,
+			meant, shown, typed);
+	else
+		say(work, RENDER_WARNING, "! unknown-command: there is no command /%.*s; did you mean /%s?", shown, typed, meant);
+	return true;
+}
+
+/* The first word of 'text'; "" when it is too long for a command. */
+static void first_word(const char *text, char word[WORD_SIZE])
+{
+	size_t size = strcspn(text, " \t");
+
+	(void)snprintf(word, WORD_SIZE, "%.*s", size < WORD_SIZE ? (int)size : 0, text);
+}
+
+/* "/help search" and "/help /search". Returns whether it is answered. */
 static bool help(struct work *work, const char *name)
 {
 	const struct command *command;
+	char word[WORD_SIZE];
 
 	if (name[0] == '\0') {
 		help_all(work);
 		return false;
 	}
-	name += name[0] == '/';
-	command = find(name, strcspn(name, " \t"));
-	if (command != NULL)
-		help_one(work, command);
-	return command != NULL;
+	first_word(name + (name[0] == '/'), word);
+	command = find(word);
+	if (command == NULL)
+		return suggest(work, word, meant_by(word), false);
+	help_one(work, command);
+	return true;
 }
 
-/* "/SEARCH": of all others the server knows best what was meant. */
-static bool suggest(struct work *work, const char *line)
+/* "/serach": of all others than ours the server knows best what was meant. */
+static bool suggest_own(struct work *work, const char *typed)
 {
-	size_t size = strcspn(line + 1, " \t");
+	const char *meant = meant_by(typed);
 
-	for (const struct command *command = commands; command->name != NULL; command++) {
-		if (strlen(command->name) == size && strncasecmp(command->name, line + 1, size) == 0) {
-			say(work, RENDER_WARNING,
-				"! unknown-command: there is no command /%.*s; did you mean /%s? //%.*s says it as "
-				"text",
-				(int)size, line + 1, command->name, (int)size, line + 1);
-			return true;
-		}
-	}
-	return false;
+	return meant != NULL && find(meant) != NULL && suggest(work, typed, meant, true);
 }
 
 static bool work_on(struct work *work, const char *line)
 {
 	const char *arguments = "";
 	const struct command *command;
+	char word[WORD_SIZE];
 
 	if (line[0] != '/' || line[1] == '/')
 		return false;
@@ -162,9 +240,10 @@ static bool work_on(struct work *work, const char *line)
 		run_find(work, arguments); /* such a server cannot search */
 		return true;
 	}
-	command = find(line + 1, strcspn(line + 1, " \t"));
+	first_word(line + 1, word);
+	command = find(word);
 	if (command == NULL)
-		return suggest(work, line);
+		return suggest_own(work, word);
 	if (request_is(line, command->name, &arguments))
 		command->run(work, arguments);
 	return true;

@@ -25,6 +25,7 @@ enum {
 	WELCOME_AGAIN_MS = 10000, /* a server that was tcpchat before gets this long to say so again */
 	SETTLED_AFTER_MS = 5000,  /* a goTCP connection that lived so long was a good one             */
 	LEAVE_WITHIN_MS = 2000,
+	WINDOW_LINES = 8,         /* that a new connection sends before the first is answered */
 	EVENTS_WITHIN_MS = 10000, /* a server that does not answer "/events" in this time is spoken to in lines */
 	DETAIL_SIZE = 160,
 };
@@ -49,6 +50,7 @@ struct call {
 	long long leave_by;   /* when to stop being polite, 0: never */
 	long long read_at;    /* not to read before                  */
 	struct lines lines;
+	size_t window;       /* lines that may be without an answer: each answer allows one more */
 	size_t sending_from; /* of connection->sending: what is to be sent */
 };
 
@@ -215,6 +217,7 @@ static bool hear_event(struct connection *connection, const char *bytes, size_t 
 	buffer_clear(&connection->request);
 	if (event->id != 0 && outbox_answered(settings->outbox, event->id, &connection->request))
 		request = connection->request.bytes;
+	call->window += request != NULL;
 	settings->listener->heard(settings->context, connection->clean.bytes, connection->clean.size - 1, event, request);
 	return true;
 }
@@ -297,7 +300,7 @@ static void hear_last(struct connection *connection)
 	size_t size = 0;
 	enum lines_state state = lines_last(&connection->call.lines, &line, &size);
 
-	if (state != LINES_MORE)
+	if (state != LINES_MORE && connection->call.dialect != DIALECT_EVENTS) /* a torn event comes once more */
 		hear_line(connection, state, line, size);
 }
 
@@ -348,13 +351,17 @@ static void fill_lines(struct connection *connection)
 	free(lines);
 }
 
+/* A line that breaks again and again gets a few through each time, instead of the first part of too many. */
 static void fill_requests(struct connection *connection)
 {
+	struct outbox *outbox = connection->settings.outbox;
+	struct outbox_state state = outbox_state(outbox);
+	struct call *call = &connection->call;
 	size_t too_long = 0;
 	char text[DETAIL_SIZE];
 
-	outbox_take_requests(
-		connection->settings.outbox, &connection->sending, SEND_SIZE, &connection->call.quit, &too_long);
+	for (; state.waiting > 0 && !state.held && state.sent < call->window && connection->sending.size < SEND_SIZE; state = outbox_state(outbox))
+		outbox_take_requests(outbox, &connection->sending, connection->sending.size + 1, &call->quit, &too_long);
 	if (too_long == 0)
 		return;
 	(void)snprintf(text, sizeof text, "%zu", too_long);
@@ -541,6 +548,7 @@ static void call_begin(struct connection *connection, int socket)
 		.started_at = now,
 		.plain_at = now + (connection->was_tcpchat ? WELCOME_AGAIN_MS : CONNECTION_PLAIN_AFTER_MS),
 		.heard_at = now,
+		.window = WINDOW_LINES,
 	};
 	call_greet(connection);
 	lines_init(&connection->call.lines, CONNECTION_LINE_SIZE_MAX);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/lines.h"
+#include "common/text.h"
 #include "tcpclient/buffer.h"
 #include "tcpclient/commands.h"
 #include "tcpclient/connection.h"
@@ -47,6 +48,7 @@ struct filter {
 	size_t news_at; /* in 'out': where the line about what is new belongs */
 	bool has_news;
 	bool was_made; /* at least once */
+	bool awaits_room; /* nothing is said before we are in the room of the settings */
 	bool refused;
 	char lost[REASON_SIZE];
 	char name[NAME_SIZE]; /* who we are */
@@ -161,6 +163,32 @@ static void refuse(struct filter *filter, const char *code, const char *text)
 	filter->refused = true;
 }
 
+/* We are in the room, or never shall be: then nothing is said anywhere else. A person sees that, and says what is next. */
+static void end_wait(struct filter *filter, bool entered)
+{
+	if (!filter->awaits_room)
+		return;
+	filter->awaits_room = false;
+	if (!entered && !filter->is_person) {
+		filter->refused = true;
+		filter->input_ended = true;
+		outbox_abandon(filter->outbox);
+		outbox_plan(filter->outbox, OUTBOX_LEAVE);
+	}
+	outbox_hold(filter->outbox, false);
+}
+
+/* Nothing was asked but to join: the first error is the answer to that. */
+static void wait_in_lines(struct filter *filter, const struct heard *heard)
+{
+	static const char here[] = "* You are in ";
+	bool is_here = heard->kind == HEARD_NOTICE && heard->text_size > sizeof here &&
+		       memcmp(heard->text, here, sizeof here - 1) == 0;
+
+	if (is_here || heard->kind == HEARD_ERROR)
+		end_wait(filter, is_here);
+}
+
 static void on_line(void *context, const char *line, size_t size, const struct heard *heard)
 {
 	struct filter *filter = context;
@@ -172,7 +200,10 @@ static void on_line(void *context, const char *line, size_t size, const struct h
 	buffer_add(&text, "", 1);
 	if (heard->kind == HEARD_ERROR)
 		refuse(filter, "", text.bytes);
+	wait_in_lines(filter, heard);
 	text.bytes[size] = '\n';
+	if (filter->settings->form == FILTER_PLAIN)
+		text.size = text_straighten(text.bytes, text.size);
 	if (filter->settings->form == FILTER_PLAIN)
 		scene_note(filter->scene, text.bytes, text.size);
 	if (filter->settings->form != FILTER_JSON)
@@ -215,6 +246,8 @@ static void on_heard(void *context, const char *line, size_t size, const struct 
 	if (filter->settings->form == FILTER_JSON && !scene_asked_for(event))
 		print_event(filter, line, size, event);
 	(void)scene_hear(filter->scene, filter->name, event, request, &filter->out, &fold);
+	if (scene_entry(filter->scene) != ENTRY_AWAITED)
+		end_wait(filter, scene_entry(filter->scene) == ENTRY_MADE);
 	if (event->kind == EVENT_NICK && strcmp(event->participant, filter->name) == 0)
 		(void)snprintf(filter->name, sizeof filter->name, "%s", event->text);
 	flush_if_much(filter);
@@ -228,6 +261,10 @@ static void on_greet(void *context, enum dialect dialect, struct buffer *out)
 	if (filter->settings->form == FILTER_JSON && dialect != DIALECT_EVENTS) {
 		complain("the server knows no events, so there is nothing for --json", "");
 		filter->refused = true;
+	}
+	if (dialect == DIALECT_PLAIN && filter->awaits_room) {
+		complain("the server knows no rooms, so nothing is said: --room ", room);
+		end_wait(filter, false);
 	}
 	if (filter->scene != NULL)
 		scene_greet(filter->scene, dialect, out);
@@ -250,6 +287,7 @@ static void on_pause(void *context)
 	struct filter *filter = context;
 
 	flush(filter);
+	outbox_heard(filter->outbox);
 	if (filter->scene != NULL && !is_deaf(filter) && scene_shown(filter->scene))
 		timer_set(filter->timer, CHORES_MS);
 }
@@ -352,6 +390,15 @@ static void refuse_line(struct filter *filter)
 	filter->failed = true;
 }
 
+/* Whether a line is a command that looks at what was received. */
+static bool is_own(const struct filter *filter)
+{
+	const struct buffer *line = &filter->clean;
+
+	return (line->size >= 5 && memcmp(line->bytes, "/save", 5) == 0) ||
+	       (line->size >= 5 && memcmp(line->bytes, "/find", 5) == 0);
+}
+
 /* Commands of the client itself, and lines that mean nothing. Returns whether there is nothing to be sent. */
 static bool work_here(struct filter *filter)
 {
@@ -362,6 +409,8 @@ static bool work_here(struct filter *filter)
 		return false;
 	if (filter->is_person && filter->clean.size == 0) /* Enter alone says nothing */
 		return true;
+	if (!filter->is_person && is_own(filter))
+		outbox_wait_heard(filter->outbox); /* what came before belongs to it */
 	ours = commands_work(filter->scene, filter->clean.bytes, filter->clean.size, &out);
 	write_out(filter, &out);
 	buffer_fini(&out);
@@ -375,6 +424,8 @@ static bool put_line(struct filter *filter)
 	struct buffer instead = {0};
 	char room[NAME_SIZE] = "";
 
+	if (filter->settings->form == FILTER_JSON && line->size > 0 && line->bytes[0] == '{')
+		return outbox_put_request(filter->outbox, line->bytes, line->size);
 	if (filter->scene != NULL)
 		scene_typed(filter->scene, line->bytes, line->size, room, &instead);
 	if (instead.size > 0) {
@@ -599,6 +650,8 @@ int filter_run(const struct filter_settings *wanted)
 	mutex_init(&filter.mutex);
 	filter.is_person = wanted->form == FILTER_PLAIN && wanted->lines == NULL && isatty(STDIN_FILENO);
 	filter.scene = make_scene(wanted, filter.is_person, filter.outbox);
+	filter.awaits_room = wanted->room != NULL;
+	outbox_hold(filter.outbox, filter.awaits_room);
 	if (filter.scene != NULL)
 		begin(&filter);
 	error = filter_start(&filter);

@@ -1,7 +1,9 @@
 /*
  * tcpclient: the options, and who talks: a person at a terminal, or a pipe.
  */
+#include <ctype.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +51,7 @@ static struct {
 static const struct option table[] = {
 	{.name = "username",
 		.argument = "NAME",
-		.help = "who you are (default: $USER)",
+		.help = "who you are (default: $USER, else the account)",
 		.kind = OPTION_STRING,
 		.value = &settings.name,
 		.default_from = "USER"},
@@ -136,10 +138,27 @@ static int usage_error(const char *message)
 	return EXIT_USAGE;
 }
 
+/* The name of the account, with '-' for what a name of ours cannot have; or "guest", who may be anybody. */
+static const char *account_name(void)
+{
+	static char name[NAME_SIZE];
+	const struct passwd *account = getpwuid(geteuid());
+	char text[NAME_LENGTH_MAX + 1];
+	const char *found = account == NULL ? "" : account->pw_name;
+	size_t size = text_prefix(found, strlen(found), NAME_LENGTH_MAX);
+
+	for (size_t i = 0; i < size; i++) {
+		bool fits = (found[i] & 0x80) != 0 || isalnum((unsigned char)found[i]) || strchr("_-.#", found[i]) != NULL;
+
+		text[i] = fits ? found[i] : '-';
+	}
+	return name_make(text, size, name) ? name : "guest";
+}
+
 /* What is wrong with a name, as far as we can tell; the server decides. NULL: nothing. */
 static const char *name_fault(const char *name)
 {
-	if (name == NULL || name[strspn(name, " \t")] == '\0')
+	if (name[strspn(name, " \t")] == '\0')
 		return "a name is needed: tcpclient -username NAME";
 	if (strlen(name) > WANTED_NAME_SIZE_MAX)
 		return "--username: the name is too long; a name has 1 to 50 characters";
@@ -318,6 +337,8 @@ int main(int argc, char **argv)
 		return usage_error("one server is enough: tcpclient [-username NAME] [HOST[:PORT]]");
 	if (!net_place_parse(where, "localhost", "7777", &place))
 		return usage_error("the server is given as HOST, HOST:PORT or [IPV6]:PORT, with a port of 1 to 65535");
+	if (settings.name == NULL)
+		settings.name = account_name();
 	fault = name_fault(settings.name);
 	if (fault != NULL)
 		return usage_error(fault);

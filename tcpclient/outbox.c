@@ -15,6 +15,7 @@ struct entry {
 	long long id;     /* its number, 1 and up               */
 	long long put_at; /* clock_ms(); 0: long ago            */
 	bool kept;        /* on disk, by the same number        */
+	bool is_request;  /* to be sent as it is                */
 	char room[NAME_SIZE];
 	size_t size;
 	char line[];
@@ -37,6 +38,9 @@ struct outbox {
 	struct unsent *unsent GUARDED_BY(OUTBOX_LOCK); /* owned, or NULL */
 	enum outbox_plan plan GUARDED_BY(OUTBOX_LOCK);
 	bool stopped GUARDED_BY(OUTBOX_LOCK);
+	bool held GUARDED_BY(OUTBOX_LOCK);
+	bool abandoned GUARDED_BY(OUTBOX_LOCK);
+	bool unheard GUARDED_BY(OUTBOX_LOCK); /* answers are waited for, or were not dealt with */
 };
 
 static void outbox_lock(struct outbox *outbox) ACQUIRES(OUTBOX_LOCK) UNCHECKED;
@@ -146,6 +150,45 @@ void outbox_stop(struct outbox *outbox)
 	outbox_unlock(outbox);
 }
 
+void outbox_hold(struct outbox *outbox, bool held)
+{
+	outbox_lock(outbox);
+	outbox->held = held;
+	outbox_unlock(outbox);
+}
+
+void outbox_abandon(struct outbox *outbox)
+{
+	outbox_lock(outbox);
+	queue_fini(&outbox->waiting);
+	queue_init(&outbox->waiting);
+	outbox->abandoned = true;
+	outbox->stopped = true;
+	condition_broadcast(&outbox->changed);
+	outbox_unlock(outbox);
+}
+
+void outbox_heard(struct outbox *outbox)
+{
+	const struct queue *waiting = &outbox->waiting;
+	const struct queue *sent = &outbox->sent;
+
+	outbox_lock(outbox);
+	if (waiting->count == waiting->asked && sent->count == sent->asked) {
+		outbox->unheard = false;
+		condition_broadcast(&outbox->changed);
+	}
+	outbox_unlock(outbox);
+}
+
+void outbox_wait_heard(struct outbox *outbox)
+{
+	outbox_lock(outbox);
+	while (!outbox->stopped && outbox->unheard)
+		condition_wait(&outbox->changed, &outbox->mutex);
+	outbox_unlock(outbox);
+}
+
 static struct entry *make_entry(const char *room, const char *line, size_t size)
 {
 	struct entry *entry = memory_get(sizeof *entry + size);
@@ -181,7 +224,7 @@ static bool put(struct outbox *outbox, bool asked, const char *room, const char 
 {
 	struct entry *entry;
 
-	if (size > OUTBOX_LINE_SIZE_MAX || !has_room(outbox, 1, size))
+	if (size > OUTBOX_LINE_SIZE_MAX || !has_room(outbox, 1, size) || outbox->abandoned)
 		return false;
 	entry = make_entry(room, line, size);
 	entry->put_at = clock_ms();
@@ -191,6 +234,8 @@ static bool put(struct outbox *outbox, bool asked, const char *room, const char 
 	if (asked)
 		entry->id = OUTBOX_QUIET - entry->id;
 	append(outbox, entry);
+	if (!asked)
+		outbox->unheard = true;
 	return true;
 }
 
@@ -222,6 +267,23 @@ bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, si
 
 	outbox_lock(outbox);
 	taken = put(outbox, false, room, line, size);
+	outbox_unlock(outbox);
+	return taken;
+}
+
+bool outbox_put_request(struct outbox *outbox, const char *line, size_t size)
+{
+	struct entry *entry;
+	bool taken;
+
+	outbox_lock(outbox);
+	taken = size <= OUTBOX_LINE_SIZE_MAX && has_room(outbox, 1, size) && !outbox->abandoned;
+	if (taken) {
+		entry = make_entry("", line, size);
+		entry->is_request = true;
+		entry->put_at = clock_ms();
+		append(outbox, entry);
+	}
 	outbox_unlock(outbox);
 	return taken;
 }
@@ -294,7 +356,7 @@ size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool again, bo
 
 	assert(size > OUTBOX_LINE_SIZE_MAX);
 	outbox_lock(outbox);
-	while ((entry = outbox->waiting.first) != NULL && entry->size < size - taken) {
+	while (!outbox->held && (entry = outbox->waiting.first) != NULL && entry->size < size - taken) {
 		memcpy(out + taken, entry->line, entry->size);
 		taken += entry->size;
 		out[taken++] = '\n';
@@ -320,7 +382,7 @@ static void take_request(struct outbox *outbox, struct buffer *out, bool *quit, 
 {
 	struct entry *entry = queue_remove(&outbox->waiting, &outbox->waiting.first);
 	size_t before = out->size;
-	bool numbered = request_write(out, entry->room, entry->line, entry->size, entry->id);
+	bool numbered = !entry->is_request && request_write(out, entry->room, entry->line, entry->size, entry->id);
 
 	if (!numbered) {
 		buffer_add(out, entry->line, entry->size);
@@ -342,7 +404,7 @@ static void take_request(struct outbox *outbox, struct buffer *out, bool *quit, 
 void outbox_take_requests(struct outbox *outbox, struct buffer *out, size_t size, bool *quit, size_t *too_long)
 {
 	outbox_lock(outbox);
-	while (outbox->waiting.first != NULL && out->size < size)
+	while (!outbox->held && outbox->waiting.first != NULL && out->size < size)
 		take_request(outbox, out, quit, too_long);
 	outbox_unlock(outbox);
 }
@@ -469,6 +531,7 @@ struct outbox_state outbox_state(struct outbox *outbox)
 	state = (struct outbox_state){
 		.waiting = outbox->waiting.count,
 		.sent = outbox->sent.count,
+		.held = outbox->held,
 		.asked_waiting = outbox->waiting.asked,
 		.asked_sent = outbox->sent.asked,
 		.kept = outbox->unsent == NULL ? 0 : unsent_count(outbox->unsent),

@@ -48,6 +48,7 @@ enum outbox_plan {
 struct outbox_state {
 	size_t waiting; /* not sent yet                  */
 	size_t sent;    /* sent, their echo or answer has not come */
+	bool held;      /* those that wait are not to be sent yet              */
 	size_t asked_waiting; /* of those that wait, by outbox_ask()  */
 	size_t asked_sent;    /* of those that were sent              */
 	size_t kept;          /* on disk, sent or not                 */
@@ -72,11 +73,27 @@ bool outbox_wait(struct outbox *outbox) MUST_CHECK;
 /* Nobody takes lines any more; wakes outbox_wait(). */
 void outbox_stop(struct outbox *outbox);
 
+/* While it is held, nothing can be taken from it. */
+void outbox_hold(struct outbox *outbox, bool held);
+
+/* Nothing of what waits shall be sent, nor of what comes, which is refused; what is on disk stays there. As outbox_stop(). */
+void outbox_abandon(struct outbox *outbox);
+
+/* What was heard until now has been dealt with. */
+void outbox_heard(struct outbox *outbox);
+
+/* Waits until all that was put was sent and answered, as far as it is, and its answers were dealt with (outbox_heard()); or
+ * until outbox_stop(). */
+void outbox_wait_heard(struct outbox *outbox);
+
 /* Adds a line, without its end. Returns false when it is too long or there is no room. */
 bool outbox_put(struct outbox *outbox, const char *line, size_t size) MUST_CHECK;
 
 /* The same for a line that is meant for 'room', in event mode; "" is where the server believes us to be. */
 bool outbox_put_to(struct outbox *outbox, const char *room, const char *line, size_t size) MUST_CHECK;
+
+/* The same for a request that is written already: it is sent as it is, and its answer is not waited for. */
+bool outbox_put_request(struct outbox *outbox, const char *line, size_t size) MUST_CHECK;
 
 /* Asks for something that the person did not type; its number is below OUTBOX_QUIET. Without room it is not asked, and
  * false is returned. */
@@ -96,7 +113,7 @@ void outbox_plan(struct outbox *outbox, enum outbox_plan plan);
 size_t outbox_take(struct outbox *outbox, char *out, size_t size, bool again, bool *quit);
 
 /*
- * Adds waiting lines as requests to 'out', which is empty, until it has 'size' bytes or more; 2 * REQUEST_SIZE_MAX more
+ * Adds waiting lines as requests to 'out' until it has 'size' bytes or more; 2 * REQUEST_SIZE_MAX more
  * at most. '*too_long' counts the lines that have no room in a request, and are forgotten. '*quit' as for outbox_take().
  */
 void outbox_take_requests(struct outbox *outbox, struct buffer *out, size_t size, bool *quit, size_t *too_long);

@@ -20,6 +20,13 @@ bool places_are_same(const char *one, const char *other)
 	return name_key(one, key) == name_key(other, other_key) && strcmp(key, other_key) == 0;
 }
 
+const char *places_shown(const char *name)
+{
+	bool is_id = strspn(name, "0123456789abcdef") == PLACES_ID_LENGTH && name[PLACES_ID_LENGTH] == '\0';
+
+	return is_id ? "stranger" : name;
+}
+
 static size_t find(const struct places *places, const char *name)
 {
 	size_t i = 0;

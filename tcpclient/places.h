@@ -14,7 +14,10 @@
 
 #include "common/text.h"
 
-enum { PLACES_MAX = 32 }; /* as many as a tcpchat server allows */
+enum {
+	PLACES_MAX = 32,       /* as many as a tcpchat server allows */
+	PLACES_ID_LENGTH = 20, /* of the id, in hex digits, by which a room without a name is called */
+};
 
 #define PLACES_LOBBY "lobby"
 
@@ -35,6 +38,8 @@ void places_init(struct places *places);
 /* Whether two names are of the same room: upper and lower case count as the same. */
 bool places_are_same(const char *one, const char *other);
 bool places_have(const struct places *places, const char *name);
+/* What a person sees instead of a room's name: "stranger" for the id of a room without a name, where one meets such. */
+const char *places_shown(const char *name);
 /* Adds a room, unless it is there, or there are too many. */
 void places_add(struct places *places, const char *name, bool fleeting);
 void places_remove(struct places *places, const char *name);

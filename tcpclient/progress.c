@@ -67,6 +67,7 @@ void progress_forget(struct progress *progress, const char *name)
 static enum progress_verdict take_recalled(struct progress_room *room, long long seq, bool looks_up)
 {
 	if (room->recalled && seq > room->heard) {
+		room->first = room->first == 0 ? seq : room->first;
 		room->heard = seq;
 		return room->hides ? PROGRESS_OLD : PROGRESS_NEW;
 	}
@@ -85,6 +86,7 @@ static enum progress_verdict take_live(struct progress_room *room, long long seq
 		return PROGRESS_OLD;
 	if (seq != room->heard + 1 && !may_skip(room))
 		return PROGRESS_HOLE;
+	room->first = room->first == 0 ? seq : room->first;
 	room->heard = seq;
 	room->recalled = false;
 	room->may_skip = false;
@@ -146,8 +148,10 @@ void progress_joined(struct progress *progress, const char *name, const struct p
 	else if (answer->read)
 		room->mended = room->heard; /* when there is a hole now, nobody has what is missing */
 	(void)snprintf(room->id, sizeof room->id, "%s", answer->id);
-	if (answer->read)
+	if (answer->read) {
 		room->awaited = false;
+		room->first = 0;
+	}
 	room->last = answer->last;
 	room->mark = answer->mark;
 	if (room->marked < answer->mark)

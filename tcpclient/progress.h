@@ -35,6 +35,7 @@ enum progress_verdict {
 struct progress_room {
 	char name[NAME_SIZE];
 	char id[PROGRESS_ID_SIZE]; /* "": the server has not told it, and cannot be asked to go on      */
+	long long first;           /* that was heard since we came; 0: nothing                          */
 	long long heard;           /* 0: nothing yet                                                    */
 	long long shown;
 	long long marked;          /* the server knows that we read up to this one                      */

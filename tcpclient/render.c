@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "common/sync.h"
+#include "common/text.h"
+#include "tcpclient/places.h"
 
 /*
  * What a name, our own name, a notice and an error look like. Contrasts are those of WCAG 2.1 (relative luminance),
@@ -105,10 +107,19 @@ static void add_clock(struct buffer *out, enum render_colors colors, const char 
 	buffer_add_text(out, " ");
 }
 
+/* What is shown of a person's text stays within its line: an order from right to left ends where it ends. */
+static void finish_line(struct buffer *out, size_t start)
+{
+	if (out->size > start)
+		out->size = start + text_straighten(out->bytes + start, out->size - start);
+	buffer_add_text(out, "\n");
+}
+
 void render_line(struct buffer *out, enum render_colors colors, const char *clock, const char *own_name,
 	const struct heard *heard)
 {
 	bool own = strlen(own_name) == heard->name_size && memcmp(own_name, heard->name, heard->name_size) == 0;
+	size_t start = out->size;
 
 	add_clock(out, colors, clock);
 	switch (heard->kind) {
@@ -128,7 +139,7 @@ void render_line(struct buffer *out, enum render_colors colors, const char *cloc
 		buffer_add(out, heard->text, heard->text_size);
 		break;
 	}
-	buffer_add_text(out, "\n");
+	finish_line(out, start);
 }
 
 void render_event_clock(char clock[RENDER_CLOCK_SIZE], const struct event *event)
@@ -227,7 +238,8 @@ static void add_event(struct buffer *out, enum render_colors colors, const char 
 		add_faint(out, colors, "User \"%s\" is now \"%s\"", event->participant, event->text);
 		break;
 	case EVENT_TOPIC:
-		add_faint(out, colors, "User \"%s\" set the topic: %s", event->participant, event->text);
+		add_faint(out, colors, event->text[0] == '\0' ? "User \"%s\" removed the topic%s" : "User \"%s\" set the topic: %s",
+			event->participant, event->text);
 		break;
 	case EVENT_ROOM_CLOSED:
 		add_faint(out, colors, "chat server: chat room is closing");
@@ -257,22 +269,25 @@ void render_event(struct buffer *out, enum render_colors colors, const char *clo
 	const struct event *event, bool marked, bool stands_out)
 {
 	bool says = event->text[0] != '\0' || event->kind == EVENT_MESSAGE;
+	size_t start = out->size;
 
 	if (!says && (event->kind == EVENT_NOTICE || event->kind == EVENT_WELCOME || event->kind == EVENT_OTHER))
 		return;
 	add_clock(out, colors, clock);
 	if (marked)
-		add_faint(out, colors, "[%s] ", event->room);
+		add_faint(out, colors, "[%s] ", places_shown(event->room));
 	add_event(out, colors, own_name, event, stands_out);
-	buffer_add_text(out, "\n");
+	finish_line(out, start);
 }
 
 void render_own(
 	struct buffer *out, enum render_colors colors, const char *clock, enum render_tone tone, const char *text)
 {
+	size_t start = out->size;
+
 	add_clock(out, colors, clock);
 	add_styled(out, tone == RENDER_WARNING ? palettes[colors].alarm : palettes[colors].faint, text, strlen(text));
-	buffer_add_text(out, "\n");
+	finish_line(out, start);
 }
 
 void render_prompt(struct buffer *out, enum render_colors colors, const char *state, const char *own_name)

@@ -4,6 +4,8 @@
  * Lines are not broken to the width of the screen: the terminal does that, and so can undo it when it is resized, and
  * what is copied from it (an address, a command) is whole.
  *
+ * Text of others cannot change the order of the line: see text_straighten().
+ *
  * Threads: any; nothing here keeps state.
  */
 #ifndef TCPCLIENT_RENDER_H

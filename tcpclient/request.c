@@ -21,7 +21,8 @@ static const struct verb verbs[] = {
 	{"delete-room", "delete_room", "room", NULL, true},
 	{"dm", "dm", "to", "text", true},
 	{"w", "dm", "to", "text", true},
-	{"ignore", "ignore", "user", NULL, true},
+	{"admin", "admin", NULL, "password", false},
+	{"help", "help", NULL, "command", false},
 	{"invite", "invite", "user", NULL, true},
 	{"latest", "latest", "room", NULL, false},
 	{"leave", "leave", "room", NULL, false},
@@ -278,6 +279,27 @@ static bool write_mark(struct buffer *out, const char *arguments, long long id)
 	return true;
 }
 
+/* "/ignore ann --on" */
+static bool write_ignore(struct buffer *out, const char *arguments, long long id)
+{
+	char name[NAME_SIZE];
+	bool on;
+	json_t *object;
+
+	if (!request_take_name(&arguments, name))
+		return false;
+	on = strcmp(arguments, "--on") == 0;
+	if (arguments[0] != '\0' && !on && strcmp(arguments, "--off") != 0)
+		return false;
+	object = json_object();
+	add(object, "op", string("ignore"));
+	add(object, "user", string(name));
+	if (arguments[0] != '\0')
+		add(object, "on", on ? json_true() : json_false());
+	finish(out, object, id);
+	return true;
+}
+
 static bool write_command(struct buffer *out, const char *room, const char *line, long long id)
 {
 	const char *arguments;
@@ -292,11 +314,13 @@ static bool write_command(struct buffer *out, const char *room, const char *line
 		return false;
 	if (request_is(line, "join", &arguments))
 		return write_join(out, arguments, id);
+	if (request_is(line, "ignore", &arguments))
+		return write_ignore(out, arguments, id);
 	if (request_is(line, "history", &arguments))
 		return write_history(out, room, arguments, id);
 	if (request_is(line, "mark", &arguments))
 		return write_mark(out, arguments, id);
-	if (request_is(line, "search", &arguments) && arguments[0] == '\0')
+	if ((request_is(line, "search", &arguments) || request_is(line, "admin", &arguments)) && arguments[0] == '\0')
 		return false;
 	for (const struct verb *verb = verbs; verb->command != NULL; verb++) {
 		if (request_is(line, verb->command, &arguments))

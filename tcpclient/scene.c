@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "tcpclient/complete.h"
+#include "tcpclient/crowd.h"
 #include "tcpclient/ignored.h"
 #include "tcpclient/locks.h"
 #include "tcpclient/people.h"
@@ -18,12 +19,11 @@ enum {
 	ID_ROOMS = -1,        /* numbers of what is asked first; its answers are not shown, unless they are errors */
 	ID_WHO = -2,
 	ID_SWITCH = -3,
+	ID_LEAVE = -5,
 	ID_READ = -10,        /* and down: the same rooms, read from where we were */
 	ID_JOIN = -100,       /* and down: the rooms where we were */
-	ROOM_ID_LENGTH = 20,
 	DAY_SIZE = 64,
 	DATE_CLOCK_SIZE = 32,
-	FOLD_NAMES_MAX = 8, /* that are told */
 };
 
 #define HISTORY_USUAL "20" /* as the server's */
@@ -43,12 +43,8 @@ struct news {
 	long long mark; /* messages after this one */
 	long long last; /* up to this one          */
 	size_t count;   /* that were heard         */
-};
-
-/* Those who came, or went, in a row. */
-struct crowd {
-	struct buffer names;
-	size_t count;
+	bool recalled;  /* without who came and went, and as many as were asked for, at most */
+	bool first;     /* nothing was heard before them */
 };
 
 struct scene {
@@ -60,6 +56,7 @@ struct scene {
 	struct people rooms GUARDED_BY(SCENE_LOCK); /* all that we know of */
 	struct ignored ignored GUARDED_BY(SCENE_LOCK);
 	bool may_correct GUARDED_BY(SCENE_LOCK); /* the server may be asked once more to ignore, or not */
+	bool only_toggles GUARDED_BY(SCENE_LOCK); /* it cannot be told which of the two                 */
 	struct record record GUARDED_BY(SCENE_LOCK);
 	struct progress progress GUARDED_BY(SCENE_LOCK);
 	struct search search GUARDED_BY(SCENE_LOCK);
@@ -68,8 +65,8 @@ struct scene {
 	bool lines GUARDED_BY(SCENE_LOCK);  /* it does not; until it is known, neither */
 	char day[DAY_SIZE] GUARDED_BY(SCENE_LOCK);
 	char fold_room[NAME_SIZE] GUARDED_BY(SCENE_LOCK); /* "": nothing is folded */
-	struct crowd came GUARDED_BY(SCENE_LOCK);
-	struct crowd went GUARDED_BY(SCENE_LOCK);
+	struct crowd fold GUARDED_BY(SCENE_LOCK);
+	enum scene_entry entry GUARDED_BY(SCENE_LOCK);
 };
 
 static void scene_lock(struct scene *scene) ACQUIRES(SCENE_LOCK) UNCHECKED;
@@ -126,8 +123,6 @@ void scene_destroy(struct scene *scene) UNCHECKED /* nobody else knows it any mo
 	people_fini(&scene->rooms);
 	ignored_fini(&scene->ignored);
 	record_fini(&scene->record);
-	buffer_fini(&scene->came.names);
-	buffer_fini(&scene->went.names);
 	mutex_fini(&scene->mutex);
 	free(scene);
 }
@@ -298,6 +293,8 @@ void scene_begin_news(struct scene *scene, const struct event *event)
 		memcpy(scene->news.room, room->name, NAME_SIZE);
 		scene->news.mark = room->mark;
 		scene->news.last = room->last;
+		scene->news.recalled = event->history;
+		scene->news.first = room->first == event->seq;
 	}
 	scene_unlock(scene);
 }
@@ -310,15 +307,25 @@ static void count_news(struct scene *scene, const struct event *event) REQUIRES(
 		news->count++;
 }
 
+/* Whether there is more that is new, before or after what was counted. */
+static bool is_more_new(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	const struct news *news = &scene->news;
+	const struct progress_room *room = progress_find(&scene->progress, news->room);
+	long long wanted = atoll(history_wanted(scene)); /* 0 for all */
+
+	if (news->recalled)
+		return news->first && wanted > 0 && news->count >= (size_t)wanted;
+	return room != NULL && room->heard < news->last;
+}
+
 void scene_tell_news(struct scene *scene, struct buffer *out)
 {
-	const struct progress_room *room;
 	char text[100];
 
 	scene_lock(scene);
-	room = progress_find(&scene->progress, scene->news.room);
 	(void)snprintf(text, sizeof text, "--- %zu%s new since you were here ---", scene->news.count,
-		room != NULL && room->heard < scene->news.last ? "+" : "");
+		is_more_new(scene) ? "+" : "");
 	if (scene->news.count > 0)
 		render_own(out, scene->settings.colors, "", RENDER_CALM, text);
 	scene->news = (struct news){.count = 0};
@@ -403,6 +410,16 @@ void scene_expect(struct scene *scene, const char *room)
 	scene_unlock(scene);
 }
 
+enum scene_entry scene_entry(struct scene *scene)
+{
+	enum scene_entry entry;
+
+	scene_lock(scene);
+	entry = scene->entry;
+	scene_unlock(scene);
+	return entry;
+}
+
 bool scene_is_in_events(struct scene *scene)
 {
 	bool events;
@@ -447,12 +464,29 @@ static bool goes_to(const char *line, size_t size, const void *context)
 	return goes;
 }
 
+/* Has the server ignore a name, also for those who come with it later; or no longer. A server of earlier times changes
+ * what was so, of who is there now: see on_ignored(). */
+static void ask_to_ignore(struct scene *scene, const char *name, bool on) REQUIRES(SCENE_LOCK)
+{
+	struct buffer line = {0};
+
+	buffer_add_format(&line, "/ignore \"%s\"%s", name, scene->only_toggles ? "" : on ? " --on" : " --off");
+	buffer_add(&line, "", 1);
+	(void)outbox_ask(scene->settings.outbox, line.bytes);
+	buffer_fini(&line);
+}
+
 /* Who is here or will come is ignored by the server, too, for what it keeps from us: private messages, invitations. */
 static void tell_ignored(struct scene *scene) REQUIRES(SCENE_LOCK)
 {
+	scene->only_toggles = false;
 	for (size_t i = 0; i < scene->ignored.count; i++) {
-		scene->ignored.people[i].told = false;
-		ask(scene, "ignore", scene->ignored.people[i].name);
+		struct ignored_person *person = &scene->ignored.people[i];
+
+		person->told = false;
+		ask_to_ignore(scene, person->name, true);
+		if (person->now != NULL)
+			ask_to_ignore(scene, person->now, true);
 	}
 }
 
@@ -479,6 +513,8 @@ static void greet_in_events(struct scene *scene, struct buffer *out) REQUIRES(SC
 	}
 	if (places->count > 1)
 		request_write_op(out, "switch", "room", after.current, ID_SWITCH);
+	if (places->count > 0 && !places_have(places, PLACES_LOBBY)) /* where everybody begins, but which we had left */
+		request_write_op(out, "leave", "room", PLACES_LOBBY, ID_LEAVE);
 	if (!going)
 		*places = after;
 	if (scene->settings.unseen)
@@ -546,8 +582,8 @@ static void room_of_answer(const struct event *event, char room[NAME_SIZE])
 	else if (strncmp(event->text, here, sizeof here - 1) == 0)
 		(void)snprintf(room, NAME_SIZE, "%.*s", (int)strcspn(event->text + sizeof here - 1, ","),
 			event->text + sizeof here - 1);
-	else if (start != NULL && strspn(start + sizeof pair - 1, "0123456789abcdef") == ROOM_ID_LENGTH)
-		(void)snprintf(room, NAME_SIZE, "%.*s", ROOM_ID_LENGTH, start + sizeof pair - 1);
+	else if (start != NULL && strspn(start + sizeof pair - 1, "0123456789abcdef") == PLACES_ID_LENGTH)
+		(void)snprintf(room, NAME_SIZE, "%.*s", PLACES_ID_LENGTH, start + sizeof pair - 1);
 }
 
 static void on_joined(struct scene *scene, const char *wanted, const struct event *event) REQUIRES(SCENE_LOCK)
@@ -592,18 +628,24 @@ static void on_gone(struct scene *scene, const char *room) REQUIRES(SCENE_LOCK)
 		settle(scene);
 }
 
-static void on_ignored(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
+static void on_ignored(struct scene *scene, const char *name, const char *how, const struct event *event)
+	REQUIRES(SCENE_LOCK)
 {
 	struct ignored_person *person = ignored_find(&scene->ignored, name);
 	bool begun = strncmp(event->text, "you ignore ", 11) == 0;
 
-	if (event->kind == EVENT_ERROR)
-		return; /* nobody of that name is there now */
+	if (event->kind == EVENT_ERROR) { /* nobody of that name is there now */
+		if (how[0] != '\0' && strcmp(event->code, "bad-request") == 0) {
+			scene->only_toggles = true;
+			ask_to_ignore(scene, name, person != NULL);
+		}
+		return;
+	}
 	if (person != NULL)
 		person->told = begun;
 	if (begun != (person != NULL) && scene->may_correct) { /* it did not know what we did */
 		scene->may_correct = false;
-		ask(scene, "ignore", name);
+		ask_to_ignore(scene, name, person != NULL);
 	}
 }
 
@@ -653,7 +695,9 @@ static void on_answer(struct scene *scene, const char *request, const struct eve
 		(void)!request_take_name(&arguments, name);
 		if (event->kind != EVENT_ERROR) {
 			on_gone(scene, name);
-			buffer_add_format(&text, "* You left %s.", name[0] == '\0' ? "the room" : name);
+			const char *shown = name[0] == '\0' ? "room" : places_shown(name);
+
+			buffer_add_format(&text, "* You left %s%s.", shown == name ? "" : "the ", shown);
 			buffer_add(&text, "", 1);
 			say_at(scene, event, out, RENDER_CALM, text.bytes);
 			buffer_fini(&text);
@@ -661,7 +705,7 @@ static void on_answer(struct scene *scene, const char *request, const struct eve
 			settle(scene);
 		}
 	} else if (request_is(request, "ignore", &arguments) && request_take_name(&arguments, name)) {
-		on_ignored(scene, name, event);
+		on_ignored(scene, name, arguments, event);
 	} else if (request_is(request, "who", &arguments) && event->kind == EVENT_NOTICE) {
 		learn_people(scene, event->text);
 	}
@@ -677,7 +721,7 @@ static void greet_ignored(struct scene *scene, const char *name) REQUIRES(SCENE_
 	if (person == NULL || person->told || scene->settings.unseen)
 		return;
 	person->told = true;
-	ask(scene, "ignore", name);
+	ask_to_ignore(scene, name, true);
 }
 
 /* Who is ignored may change the name or leave, which is not shown; so this is learned afterwards. */
@@ -730,6 +774,15 @@ static bool is_quiet(long long id)
 	return (id < 0 && id > ID_JOIN) || id < OUTBOX_QUIET; /* where we are again is told */
 }
 
+/* The answer to a "/join" of the first requests. */
+static void on_entry(struct scene *scene, const char *room, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	const char *wanted = scene->settings.room;
+
+	if (scene->entry == ENTRY_AWAITED && wanted != NULL && places_are_same(wanted, room))
+		scene->entry = event->kind == EVENT_ERROR ? ENTRY_REFUSED : ENTRY_MADE;
+}
+
 /* What we asked ourselves. Returns whether the person need not see the answer. */
 static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
 {
@@ -743,11 +796,15 @@ static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRE
 		scene->progress.changed = true;
 	} else if (event->id <= ID_READ && read_place < scene->asked.count)
 		on_room(scene, scene->asked.items[read_place].name, event, true);
+	if (event->id == ID_LEAVE && event->kind != EVENT_ERROR)
+		places_remove(&scene->places, PLACES_LOBBY); /* something may have been said there before */
 	if (event->id == ID_WHO)
 		learn_people(scene, event->text);
 	else if (event->id == ID_ROOMS)
 		learn_room(scene, event->text);
-	else if (event->id <= ID_JOIN && place < scene->asked.count && event->kind == EVENT_ERROR) {
+	if (event->id <= ID_JOIN && place < scene->asked.count)
+		on_entry(scene, scene->asked.items[place].name, event);
+	if (event->id <= ID_JOIN && place < scene->asked.count && event->kind == EVENT_ERROR) {
 		on_gone(scene, scene->asked.items[place].name);
 		return false;
 	}
@@ -794,6 +851,15 @@ static bool is_ignored(struct scene *scene, const char *name, const char *partic
 	return strcmp(participant, name) != 0 && ignored_find(&scene->ignored, participant) != NULL;
 }
 
+/* We went, and came back: from before we were told that we are there. */
+static bool is_own_return(struct scene *scene, const char *name, const struct event *event) REQUIRES(SCENE_LOCK)
+{
+	const struct progress_room *room = progress_find(&scene->progress, event->room);
+
+	return (event->kind == EVENT_JOINED || event->kind == EVENT_LEFT) && strcmp(event->participant, name) == 0 &&
+	       room != NULL && event->seq > 0 && event->seq <= room->last;
+}
+
 static bool is_hidden(struct scene *scene, const char *name, const char *request, const struct event *event)
 	REQUIRES(SCENE_LOCK)
 {
@@ -803,7 +869,7 @@ static bool is_hidden(struct scene *scene, const char *name, const char *request
 		return request == NULL; /* the answer to our own */
 	if (event->kind == EVENT_NOTICE && (strcmp(event->code, "said") == 0 || strcmp(event->code, "done") == 0))
 		return true;
-	return is_ignored(scene, name, event->participant);
+	return is_ignored(scene, name, event->participant) || is_own_return(scene, name, event);
 }
 
 static void day_of_today(char day[DAY_SIZE])
@@ -873,10 +939,7 @@ static void add_refused(
 static void unfold(struct scene *scene) REQUIRES(SCENE_LOCK)
 {
 	scene->fold_room[0] = '\0';
-	buffer_clear(&scene->came.names);
-	buffer_clear(&scene->went.names);
-	scene->came.count = 0;
-	scene->went.count = 0;
+	crowd_clear(&scene->fold);
 }
 
 void scene_unfold(struct scene *scene)
@@ -884,22 +947,6 @@ void scene_unfold(struct scene *scene)
 	scene_lock(scene);
 	unfold(scene);
 	scene_unlock(scene);
-}
-
-static void crowd_add(struct crowd *crowd, const char *name)
-{
-	if (crowd->count++ < FOLD_NAMES_MAX)
-		buffer_add_format(&crowd->names, "%s%s", crowd->count > 1 ? ", " : "", name);
-}
-
-static void crowd_tell(const struct crowd *crowd, struct buffer *out, const char *what)
-{
-	if (crowd->count == 0)
-		return;
-	buffer_add(out, crowd->names.bytes, crowd->names.size);
-	if (crowd->count > FOLD_NAMES_MAX)
-		buffer_add_format(out, " and %zu more", crowd->count - FOLD_NAMES_MAX);
-	buffer_add_text(out, what);
 }
 
 static enum scene_fold fold_event(struct scene *scene, const struct event *event) REQUIRES(SCENE_LOCK)
@@ -913,7 +960,10 @@ static enum scene_fold fold_event(struct scene *scene, const struct event *event
 	if (!again)
 		unfold(scene);
 	(void)snprintf(scene->fold_room, sizeof scene->fold_room, "%s", event->room);
-	crowd_add(event->kind == EVENT_JOINED ? &scene->came : &scene->went, event->participant);
+	if (event->kind == EVENT_JOINED)
+		crowd_came(&scene->fold, event->participant);
+	else
+		crowd_went(&scene->fold, event->participant);
 	return again ? FOLD_AGAIN : FOLD_BEGIN;
 }
 
@@ -922,11 +972,8 @@ static void show_fold(struct scene *scene, const char *clock, bool marked, struc
 	struct buffer text = {0};
 
 	if (marked)
-		buffer_add_format(&text, "[%s] ", scene->fold_room);
-	crowd_tell(&scene->came, &text, " joined");
-	if (scene->came.count > 0 && scene->went.count > 0)
-		buffer_add_text(&text, "; ");
-	crowd_tell(&scene->went, &text, " left");
+		buffer_add_format(&text, "[%s] ", places_shown(scene->fold_room));
+	crowd_tell(&scene->fold, &text);
 	buffer_add(&text, "", 1);
 	render_own(out, scene->settings.colors, clock, RENDER_CALM, text.bytes);
 	buffer_fini(&text);
@@ -1041,7 +1088,7 @@ void scene_note(struct scene *scene, const char *line, size_t size)
 void scene_room(struct scene *scene, char room[NAME_SIZE])
 {
 	scene_lock(scene);
-	(void)snprintf(room, NAME_SIZE, "%s", scene->places.current);
+	(void)snprintf(room, NAME_SIZE, "%s", places_shown(scene->places.current));
 	if (places_are_same(room, PLACES_LOBBY) || !scene->events)
 		room[0] = '\0';
 	scene_unlock(scene);
@@ -1130,7 +1177,7 @@ void scene_ignore(struct scene *scene, const char *name, struct buffer *out)
 	result = ignored_change(&scene->ignored, name, &error);
 	if (scene->events && (result == IGNORED_BEGUN || result == IGNORED_ENDED)) {
 		scene->may_correct = true;
-		ask(scene, "ignore", name);
+		ask_to_ignore(scene, name, result == IGNORED_BEGUN);
 	}
 	scene_unlock(scene);
 	say_ignored(scene, name, result, error, out);

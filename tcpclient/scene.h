@@ -86,6 +86,10 @@ void scene_keep(struct scene *scene);
 /* Tells the server, soon, that the person has read what was shown. Returns whether there was anything to tell. */
 bool scene_mark(struct scene *scene);
 
+/* Whether we came into the room of the settings, as the first connection has asked for. */
+enum scene_entry { ENTRY_AWAITED, ENTRY_MADE, ENTRY_REFUSED };
+enum scene_entry scene_entry(struct scene *scene);
+
 /* Whether what is typed goes to a server that searches itself. */
 bool scene_is_in_events(struct scene *scene);
 

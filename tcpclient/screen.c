@@ -32,6 +32,7 @@
 #include "tcpclient/editor.h"
 #include "tcpclient/keys.h"
 #include "tcpclient/locks.h"
+#include "tcpclient/secret.h"
 #include "tcpclient/view.h"
 
 /* U+2424, what stands for a line end within a message. */
@@ -370,7 +371,7 @@ static void take_line(char *line) UNCHECKED
 	buffer_clear(&screen.given);
 	buffer_add(&screen.given, line, strlen(line) + 1);
 	screen.line_came = true;
-	if (line[0] != '\0') {
+	if (line[0] != '\0' && !secret_is_in(line, strlen(line))) {
 		add_history(line);
 		keep_line(line);
 	}

@@ -28,7 +28,7 @@ typedef size_t screen_completer(void *context, const char *line, size_t point, s
 void screen_set_completer(screen_completer *completer, void *context);
 
 /* Takes the lines of earlier times from a file, and adds new ones to it; only its owner may read it. Without a file that
- * can be written the lines are forgotten at the end. */
+ * can be written the lines are forgotten at the end, and secrets at once (secret.h). */
 void screen_open_history(const char *path);
 
 /* Whether the terminal has the keyboard's focus, as far as it tells. */

@@ -20,6 +20,7 @@
 #include "tcpclient/resume.h"
 #include "tcpclient/scene.h"
 #include "tcpclient/screen.h"
+#include "tcpclient/secret.h"
 #include "tcpclient/timer.h"
 
 enum {
@@ -34,6 +35,7 @@ enum {
 
 struct talk {
 	const char *wanted_name;   /* constant */
+	const char *wanted_room;   /* constant; or NULL */
 	enum render_colors colors; /* constant */
 	enum scene_bell bell;      /* constant */
 	struct outbox *outbox;
@@ -133,11 +135,14 @@ static void add_own(const struct talk *talk, struct buffer *out, enum render_ton
 
 static void add_pending_lines(const struct talk *talk, struct buffer *out, char *lines)
 {
+	char hidden[] = "(a command with a password)";
 	char *rest = NULL;
 
 	for (char *line = strtok_r(lines, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
 		struct buffer text = {0};
 
+		if (secret_is_in(line, strlen(line)))
+			line = hidden;
 		buffer_add_format(&text, "(waits for the server) %.*s", (int)text_prefix(line, strlen(line), TEXT_SIZE), line);
 		buffer_add(&text, "", 1);
 		render_own(out, talk->colors, "", RENDER_CALM, text.bytes);
@@ -145,14 +150,19 @@ static void add_pending_lines(const struct talk *talk, struct buffer *out, char 
 	}
 }
 
-/* Returns when there will be more, in milliseconds, or -1. Without a server a line waits at once. */
+/* Returns when there will be more, in milliseconds, or -1. Without a server a line waits at once, and one that does not speak
+ * in events cannot acknowledge it. */
 static int add_pending(struct talk *talk, struct buffer *out)
 {
+	bool online = is_online(talk);
 	struct buffer lines = {0};
 	char text[TEXT_SIZE];
 	int next_ms;
-	size_t count = outbox_pending(talk->outbox, is_online(talk) ? PENDING_MS : 0, PENDING_MOST, &lines, &next_ms);
+	size_t count;
 
+	if (online && !scene_is_in_events(talk->scene))
+		return -1;
+	count = outbox_pending(talk->outbox, online ? PENDING_MS : 0, PENDING_MOST, &lines, &next_ms);
 	buffer_add(&lines, "", 1);
 	(void)snprintf(text, sizeof text, "(waits for the server: %zu lines)", count);
 	if (count > PENDING_MOST)
@@ -370,6 +380,8 @@ static void on_greet(void *context, enum dialect dialect, struct buffer *out)
 	struct talk *talk = context;
 
 	scene_greet(talk->scene, dialect, out);
+	if (dialect == DIALECT_PLAIN && talk->wanted_room != NULL)
+		add_own(talk, &talk->shown, RENDER_WARNING, "This server knows no rooms: what you say is heard by all (--room).");
 	set_room_prompt(talk);
 }
 
@@ -785,7 +797,7 @@ static void prompt_fini(struct talk *talk) UNCHECKED /* there is no other thread
 int talk_run(const struct talk_settings *settings)
 {
 	struct talk talk = {
-		.wanted_name = settings->name, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
+		.wanted_name = settings->name, .wanted_room = settings->room, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
 	struct scene_settings scene = {
 		.colors = settings->colors,
 		.room = settings->room,

@@ -1,18 +1,13 @@
 #include "tcpserver/core/command.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/nearest.h"
 #include "common/verbs.h"
 #include "tcpserver/core/member.h"
 #include "tcpserver/core/session.h"
-
-enum {
-	COMMAND_NEAR = 2,       /* mistyped letters up to which a command is suggested */
-	COMMAND_NAME_MAX = 16,  /* bytes of the longest command                         */
-};
 
 #define COMMAND_OF(function, name, arguments, help) {name, arguments, help, command_##function},
 
@@ -31,65 +26,25 @@ const struct command *command_find(const char *name)
 
 /* ---- Suggestions. ---- */
 
-static unsigned least(unsigned one, unsigned two, unsigned three)
-{
-	unsigned smaller = one < two ? one : two;
-
-	return smaller < three ? smaller : three;
-}
-
-/* How many letters have to be changed, added or left out to make one word of the other, in whatever case (Levenshtein's
- * distance). 'right' is in lower case. */
-static unsigned distance(const char *left, const char *right)
-{
-	unsigned row[COMMAND_NAME_MAX + 1];
-	size_t width = strlen(right);
-
-	for (unsigned i = 0; i <= width; i++)
-		row[i] = i;
-	for (unsigned line = 1; left[line - 1] != '\0'; line++) {
-		int letter = tolower((unsigned char)left[line - 1]);
-		unsigned diagonal = row[0];
-
-		row[0] = line;
-		for (size_t i = 1; i <= width; i++) {
-			unsigned above = row[i];
-
-			row[i] = least(above + 1, row[i - 1] + 1, diagonal + (letter != right[i - 1]));
-			diagonal = above;
-		}
-	}
-	return row[width];
-}
-
 /* The known command that is most like 'name', or NULL when none is. */
-static const struct command *command_nearest(const char *name)
+static const char *command_nearest(const char *name)
 {
-	const struct command *nearest = NULL;
-	unsigned best = COMMAND_NEAR + 1;
+	struct nearest nearest = {.typed = name};
 
-	if (strlen(name) > COMMAND_NAME_MAX)
-		return NULL;
-	for (const struct command *command = commands; command->name != NULL; command++) {
-		unsigned this = distance(name, command->name);
-
-		if (this < best && this < strlen(command->name)) {
-			best = this;
-			nearest = command;
-		}
-	}
-	return nearest;
+	for (const struct command *command = commands; command->name != NULL; command++)
+		nearest_offer(&nearest, command->name);
+	return nearest.word;
 }
 
 static void command_unknown(struct session *session, const char *name)
 {
 	int shown = (int)text_prefix(name, strlen(name), COMMAND_SHOWN_MAX);
-	const struct command *nearest = command_nearest(name);
+	const char *nearest = command_nearest(name);
 
 	if (nearest != NULL)
 		session_error(session, "unknown-command",
 			"there is no command /%.*s; did you mean /%s? /help lists the commands, //%.*s says it as text", shown,
-			name, nearest->name, shown, name);
+			name, nearest, shown, name);
 	else
 		session_error(session, "unknown-command",
 			"there is no command /%.*s; /help lists the commands, //%.*s says it as text", shown, name, shown, name);
@@ -148,10 +103,16 @@ bool command_take_name(struct session *session, const char *command, const char 
 	const char *start = *arguments + quoted;
 	size_t size = strcspn(start, quoted ? "\"" : " \t");
 
-	if (size == 0 || size >= NAME_SIZE || (quoted && start[size] != '"')) {
+	if (quoted && start[size] != '"')
+		session_error(session, "usage", "the name after the \" has no \" at its end; type it in \"double quotes\"");
+	else if (quoted && size == 0)
+		session_error(session, "usage", "there is no name between the \"\"; type one, or leave them out");
+	else if (size >= NAME_SIZE)
+		session_error(session, "usage", "no name is as long as that; one has at most %d letters", NAME_LENGTH_MAX);
+	else if (size == 0)
 		command_usage(session, command);
+	if (size == 0 || size >= NAME_SIZE || (quoted && start[size] != '"'))
 		return false;
-	}
 	(void)snprintf(name, NAME_SIZE, "%.*s", (int)size, start);
 	*arguments = start + size + quoted;
 	*arguments += strspn(*arguments, " \t");

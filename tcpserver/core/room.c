@@ -389,6 +389,11 @@ static void room_make_id(char id[ROOM_ID_SIZE])
 		(void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
 }
 
+bool room_is_id(const char *key)
+{
+	return strlen(key) == ROOM_ID_SIZE - 1 && strspn(key, "0123456789abcdef") == ROOM_ID_SIZE - 1;
+}
+
 /* The topic that was set in an earlier life of the room. */
 static bool room_copy_topic(struct room *room, const char *topic) UNCHECKED;
 static bool room_copy_topic(struct room *room, const char *topic)

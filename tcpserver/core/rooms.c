@@ -159,9 +159,9 @@ struct room *rooms_find(struct rooms *rooms, const char *name)
 	(void)name_key(name, key);
 	/* Again when another thread was faster. A damaged journal can say for ever that the room is one that is open already. */
 	for (int tries = 0; room == NULL && result == ROOMS_EXISTS && tries < FIND_TRIES; tries++) {
-		room = rooms_find_open(rooms, key, name);
+		room = rooms_find_open(rooms, key, key);
 		if (room == NULL)
-			result = rooms_reopen(rooms, key, name, &room);
+			result = rooms_reopen(rooms, key, key, &room);
 	}
 	return room;
 }

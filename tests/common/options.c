@@ -373,7 +373,7 @@ TEST(what_follows_two_dashes_is_no_option)
 	CHECK_TEXT(name, "nobody");
 }
 
-TEST(the_first_argument_ends_the_options)
+TEST(what_is_no_option_is_an_argument)
 {
 	CHECK_EQUAL(parse("program|--verbose|localhost:7777", ""), 0);
 	CHECK_EQUAL(result.first_argument, 2);
@@ -381,11 +381,54 @@ TEST(the_first_argument_ends_the_options)
 	CHECK_EQUAL(result.first_argument, 1);
 }
 
+/* Parses and tells the arguments that are no options. */
+static const char *arguments_of(const char *arguments)
+{
+	static char *argv[WORDS_MAX];
+	static char *variables[] = {NULL};
+	static char words[1024];
+	int argc = split(arguments, argv);
+
+	words[0] = '\0';
+	CHECK_EQUAL(options_parse(table, argc, argv, variables, &result), 0);
+	for (int i = result.first_argument; i < argc; i++) {
+		(void)strcat(words, argv[i]);
+		(void)strcat(words, i + 1 < argc ? " " : "");
+	}
+	return words;
+}
+
+TEST(options_may_follow_arguments)
+{
+	CHECK_TEXT(arguments_of("program|host|--verbose"), "host");
+	CHECK_EQUAL(verbose, 1);
+	CHECK_TEXT(arguments_of("program|a|--username|bob|b|-nick=rob|c"), "a b c");
+	CHECK_TEXT(name, "bob");
+	CHECK_TEXT(nick, "rob");
+	CHECK_TEXT(arguments_of("program|--username|tom|a|b"), "a b");
+	CHECK_TEXT(arguments_of("program|a|--nick|tim|--|--username|b"), "a --username b");
+	CHECK_TEXT(name, "tom");
+	CHECK_TEXT(nick, "tim");
+	CHECK_TEXT(arguments_of("program|a|--"), "a");
+	CHECK_TEXT(arguments_of("program|a|-|b"), "a - b");
+	refuses("program|host|--bogus", "", "--bogus: there is no such option; --help lists them");
+	refuses("program|host|--username", "", "--username: a value is missing; it takes NAME");
+}
+
+TEST(an_answer_may_be_asked_for_after_arguments)
+{
+	CHECK_EQUAL(parse("program|host|--help|--config|/nowhere", ""), 0);
+	CHECK_EQUAL(help, 1);
+	CHECK_EQUAL(parse("program|host|--|--help", ""), 0);
+	CHECK_TEXT(arguments_of("program|host|--|--help"), "host --help");
+}
+
 /* '--env-file' was looked for in every word, also in what is no option or the value of one. */
 TEST(only_an_option_names_the_file)
 {
-	CHECK_EQUAL(parse("program|host|--env-file=/nowhere", ""), 0);
-	CHECK_EQUAL(result.first_argument, 1);
+	CHECK_EQUAL(parse("program|host|--env-file=/nowhere", ""), -EINVAL);
+	CHECK_EQUAL(parse("program|host|--|--env-file=/nowhere", ""), 0);
+	CHECK_EQUAL(result.first_argument, 2);
 	CHECK_EQUAL(parse("program|--username|--env-file=/nowhere", ""), 0);
 	CHECK_TEXT(name, "--env-file=/nowhere");
 	CHECK_EQUAL(parse("program|--|--env-file=/nowhere", ""), 0);

@@ -189,3 +189,36 @@ TEST(every_text_of_four_telling_bytes_is_cleaned_as_the_tables_say)
 	}
 	free(text);
 }
+
+static void straightens(const char *text, const char *wanted)
+{
+	char straight[256];
+	size_t size = strlen(text);
+
+	memcpy(straight, text, size);
+	straight[text_straighten(straight, size)] = '\0';
+	CHECK_TEXT(straight, wanted);
+}
+
+TEST(text_cannot_change_the_order_of_what_follows)
+{
+	char changing[] = "\xE2\x80\xA8";
+
+	straightens("", "");
+	straightens("plain", "plain");
+	straightens("a\u202Eb", "ab");
+	straightens("\u202A\u202B\u202C\u202D\u202E\u2066\u2067\u2068\u2069", "");
+	straightens("\u206A\u206F\uFFF9\uFFFBx", "x");
+	straightens("one\u2028two\u2029", "one two ");
+	straightens("\u202E\u202Ex\u202E", "x");
+	CHECK_EQUAL(text_straighten(changing, 2), 2); /* a part of one is none */
+}
+
+TEST(what_is_written_from_right_to_left_stays)
+{
+	straightens("\u05E9\u05DC\u05D5\u05DD\u200F!", "\u05E9\u05DC\u05D5\u05DD\u200F!");
+	straightens("\u0645\u0631\u062D\u0628\u0627\u061C\u200E", "\u0645\u0631\u062D\u0628\u0627\u061C\u200E");
+	straightens("\u0646\u0645\u06CC\u200C\u062E\u0648\u0627\u0647\u0645", "\u0646\u0645\u06CC\u200C\u062E\u0648\u0627\u0647\u0645");
+	straightens("\u2027\u202F\u2065\u2070\uFFF8\uFFFC\uFFFD", "\u2027\u202F\u2065\u2070\uFFF8\uFFFC\uFFFD");
+	straightens("\U0001F468\u200D\U0001F469", "\U0001F468\u200D\U0001F469");
+}

@@ -170,6 +170,7 @@ def lag_in_events(block):
     with Server("--lag-memory", "64K", journal="memory:10") as server:
         ann = server.join("ann")
         ann.say("here")
+        ann.expect("ann: here")  # or Bob may see it as a line
         bob = join_events(server, "bob")
         bob.ask("history", id=1)
         seen = bob.until(kind="notice", id=1)[:1]
@@ -296,6 +297,8 @@ SITUATIONS = [
     ("no-such-user", as_bob),
     ("~ bob waves", as_bob),
     ("[bob -> ann]", as_bob_beside_ann),
+    ("* you ignore carl", as_bob),
+    ("0123456789ABCDEF", as_bob),
     ("* you ignore", as_bob_beside_ann),
     ("* pong", as_bob),
     ("is now", as_bob),

@@ -26,6 +26,25 @@ TEST(without_colours_a_line_is_its_text_and_the_time)
 	CHECK_TEXT(rendered("", RENDER_NO_COLORS), "12:34 \n");
 }
 
+TEST(text_cannot_change_the_order_of_its_line)
+{
+	struct event event = {.kind = EVENT_MESSAGE, .participant = "ann", .text = "a\u202Eb", .room = "", .to = ""};
+	struct buffer out = {0};
+
+	CHECK_TEXT(rendered("ann: abc \u202Egnitirw", RENDER_NO_COLORS), "12:34 ann: abc gnitirw\n");
+	CHECK_TEXT(rendered("* \u2067x", RENDER_NO_COLORS), "12:34 * x\n");
+	CHECK_TEXT(rendered("ann: \u05E9\u05DC\u05D5\u05DD\u200F!", RENDER_NO_COLORS),
+		"12:34 ann: \u05E9\u05DC\u05D5\u05DD\u200F!\n");
+	render_event(&out, RENDER_NO_COLORS, "", "bob", &event, false, false);
+	buffer_add(&out, "", 1);
+	CHECK_TEXT(out.bytes, "ann: ab\n");
+	buffer_clear(&out);
+	render_own(&out, RENDER_NO_COLORS, "", RENDER_CALM, "x\u202Ey");
+	buffer_add(&out, "", 1);
+	CHECK_TEXT(out.bytes, "xy\n");
+	buffer_fini(&out);
+}
+
 TEST(with_colours_notices_are_dim_and_errors_red)
 {
 	CHECK_TEXT(rendered("* x", RENDER_8_COLORS), "\033[2m12:34\033[0m \033[2m* x\033[0m\n");

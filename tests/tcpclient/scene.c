@@ -162,7 +162,7 @@ static void notifies(enum attention_way way, bool tmux, const char *wanted)
 {
 	struct buffer out = {0};
 
-	attention_notify(&out, way, tmux, "an;n", "hi; there");
+	attention_notify(&out, way, tmux, "an;n", "hi; \u202Ethere");
 	buffer_add(&out, "", 1);
 	CHECK_TEXT(out.bytes, wanted);
 	buffer_fini(&out);

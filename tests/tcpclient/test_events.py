@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 
-from support import DEADLINE, HOST, Fake, Filter, Terminal, WELCOME, main, wait_for
+from support import DEADLINE, HOST, Fake, Filter, GoServer, Terminal, WELCOME, main, wait_for
 from talk import Server
 
 
@@ -87,6 +87,15 @@ def test_a_message_is_a_request_with_a_number():
         assert request["action"] is True and request["text"] == "waves", request
         enter(terminal, "/frob 1")
         assert other.peer.line() == "/frob 1"  # the server knows best what is wrong with it
+
+
+def test_a_topic_that_was_removed_is_said_to_be():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        other.tell(seq=5, room="lobby", kind="topic", participant="ann", text="tea")
+        other.tell(seq=6, room="lobby", kind="topic", participant="ann", text="")
+        terminal.wait('User "ann" set the topic: tea')
+        terminal.wait('User "ann" removed the topic')
 
 
 def test_what_was_not_acknowledged_is_sent_again_in_its_room():
@@ -170,13 +179,13 @@ def test_strangers_meet():
         terminal.wait_prompt()
         other.wait_prompt("ann")
         enter(terminal, "/join")
-        terminal.wait(r"You wait for a stranger.*\n\[[0-9a-f]{20}\] You\(bob\)>")
+        terminal.wait(r"You wait for a stranger.*\n\[stranger\] You\(bob\)>")
         enter(other, "/join")
-        other.wait(r"You met a stranger.*\n\[[0-9a-f]{20}\] You\(ann\)>")
+        other.wait(r"You met a stranger.*\n\[stranger\] You\(ann\)>")
         enter(other, "hello stranger")
         terminal.wait(r"^\d\d:\d\d ann: hello stranger")
         enter(other, "/leave")
-        other.wait(r"You left .*\nYou\(ann\)> ?\Z")
+        other.wait(r"You left the stranger\.\nYou\(ann\)> ?\Z")
         # Who was left behind stayed in the room that was over, and each of its lines was refused.
         terminal.wait(r"\nYou\(bob\)> ?\Z")
         enter(terminal, "back in the lobby")
@@ -202,6 +211,31 @@ def test_rooms_are_joined_again():
         server.process.wait()
 
 
+def test_the_lobby_that_was_left_stays_so():
+    """One was put back into it by every new connection."""
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/join tea")
+        other.tell(kind="notice", code="room", id=other.request()["id"], room="tea", text="You are in tea, 1 here.")
+        assert other.request()["op"] == "who"
+        enter(terminal, "/leave lobby")
+        request = other.request()
+        assert (request["op"], request["room"]) == ("leave", "lobby"), request
+        other.tell(kind="notice", code="done", id=request["id"])
+        terminal.wait("You left lobby")
+        other.peer.reset()
+        other = Events(server.accept())
+        seen = []
+        while "rooms" not in seen:
+            request = other.request()
+            seen.append(f'{request["op"]} {request.get("room", "")}'.strip())
+        assert [line for line in seen if "lobby" in line] == ["leave lobby"], seen
+        assert seen.index("join tea") < seen.index("leave lobby"), seen
+        enter(terminal, "here")
+        request = other.request()
+        assert (request["op"], request["room"]) == ("send", "tea"), request
+
+
 # What is seen
 
 
@@ -209,19 +243,23 @@ def test_who_is_ignored_is_not_seen():
     with Fake() as server, bob(server) as terminal:
         other = events(server, terminal)
         enter(terminal, "/ignore eve")
-        other.tell(kind="notice", id=other.request()["id"], text="you ignore eve; /ignore eve again ends that")
+        request = other.request()
+        assert (request["op"], request["user"], request["on"]) == ("ignore", "eve", True), request
+        other.tell(kind="notice", id=request["id"], text="you ignore eve; /ignore eve again ends that")
         other.tell(kind="message", room="lobby", participant="eve", text="not seen")
         other.tell(kind="message", room="lobby", participant="ann", text="seen")
         rows = terminal.wait("ann: seen")
         assert "not seen" not in "\n".join(rows), rows
         other.peer.reset()
         other = events(server, terminal)
-        assert other.request()["user"] == "eve"
+        request = other.request()
+        assert (request["user"], request["on"]) == ("eve", True), request
         enter(terminal, "/ignore")
         terminal.wait(r"\* you ignore eve\nYou")
         enter(terminal, "/ignore EVE")
         terminal.wait(r"\* you no longer ignore EVE\nYou")
-        assert other.request()["user"] == "EVE"
+        request = other.request()
+        assert (request["user"], request["on"]) == ("EVE", False), request
         other.tell(kind="message", room="lobby", participant="eve", text="seen again")
         terminal.wait("eve: seen again")
 
@@ -290,6 +328,20 @@ def test_a_server_that_did_not_know_whom_one_ignores_is_told_again():
         assert other.request()["op"] == "send"
 
 
+def test_a_server_that_cannot_be_told_to_ignore_is_asked_to():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "/ignore eve")
+        request = other.request()
+        assert request["on"] is True, request
+        other.tell(kind="error", id=request["id"], code="bad-request", text="there is no field on")
+        request = other.request()
+        assert request["user"] == "eve" and "on" not in request, request
+        other.tell(kind="notice", id=request["id"], text="you ignore eve; /ignore eve again ends that")
+        enter(terminal, "/ignore eve")
+        assert "on" not in other.request()
+
+
 def test_commands_of_the_client_are_explained_by_the_client():
     with Server() as server, person(server, "bob", height=50) as terminal:
         terminal.wait_prompt()
@@ -298,16 +350,26 @@ def test_commands_of_the_client_are_explained_by_the_client():
         enter(terminal, "/help /save")
         terminal.wait(r"\* /save FILE - .*\nYou")
         enter(terminal, "/help topic")
-        terminal.wait(r"\* /topic \[TEXT\] - ")
+        terminal.wait(r"\* /topic \[.*TEXT\] - ")
         enter(terminal, "/SEARCH words")
         terminal.wait("there is no command /SEARCH; did you mean /search")
+        enter(terminal, "/FIND words")
+        terminal.wait("there is no command /FIND; did you mean /find")
         enter(terminal, "/SAVE")
         terminal.wait("there is no command /SAVE; did you mean /save")
-        enter(terminal, "/search")
-        terminal.wait("it is /search WORDS")
+        for typed, meant in (("/serach words", "/search"), ("/saev out.txt", "/save"), ("/help jion", "/join"),
+                             ("/help JOIN", "/join"), ("/help SEARCH", "/search"), ("/help /serach", "/search")):
+            command = typed.replace("/help", "").strip(" /").split()[0]
+            enter(terminal, typed)
+            terminal.wait(f"! unknown-command: there is no command /{command}; did you mean {meant}[?]")
+            terminal.keys("C-l")
+        enter(terminal, "/help zzzzzz")
+        terminal.wait("! unknown-command: the server has no command /zzzzzz")
+        enter(terminal, "/find")
+        terminal.wait("it is /find WORDS")
         enter(terminal, "/help")
         rows = terminal.wait(r"/who \[ROOM\] - (.|\n)*//text - says /text")
-        for own in ("/ignore [USER] - hides", "/save FILE - ", "/search WORDS - "):
+        for own in ("/ignore [USER] - hides", "/save FILE - ", "/find WORDS - "):
             assert any(own in row for row in rows), rows
 
 
@@ -328,17 +390,17 @@ def test_who_comes_and_goes_in_a_row_is_one_line():
         for name in ("eve", "dan"):
             other.tell(kind="joined", room="lobby", participant=name)
         other.tell(kind="left", room="lobby", participant="ann", text="normally")
-        rows = terminal.wait(r"^\d\d:\d\d ann, eve, dan joined; ann left\nYou\(bob\)> typed\Z")
+        rows = terminal.wait(r"^\d\d:\d\d eve, dan joined; ann joined and left\nYou\(bob\)> typed\Z")
         assert len(rows) == 5, rows
         for number in range(12):
             other.tell(kind="joined", room="lobby", participant=f"a person with a long name {number}")
             if number == 6:
                 terminal.wait("long name 4")
-        rows = terminal.wait(r"and 7 more joined; ann left\nYou\(bob\)> typed\Z")
+        rows = terminal.wait(r"and 6 more joined; ann joined and left\nYou\(bob\)> typed\Z")
         assert len(rows) == 5, rows
         other.tell(kind="message", room="lobby", participant="eve", text="hi")
         other.tell(kind="joined", room="lobby", participant="zoe")
-        terminal.wait(r'ann left\n\d\d:\d\d eve: hi\n\d\d:\d\d User "zoe" just joined the chat!\nYou')
+        terminal.wait(r'ann joined and left\n\d\d:\d\d eve: hi\n\d\d:\d\d User "zoe" just joined the chat!\nYou')
 
 
 def test_search_and_save():
@@ -356,7 +418,9 @@ def test_search_and_save():
             "ann: Green tea", "ann: black coffee", "ann: GREEN coffee"]
         assert saved.stat().st_mode & 0o777 == 0o600
         enter(terminal, "/save out.txt")
-        terminal.wait("there is a file of that name")
+        terminal.wait("! not-saved: there is a file of that name")
+        enter(terminal, "/save no/such/folder")
+        terminal.wait(r"! not-saved: the file cannot be written \(No such file or directory\)")
 
 
 def raw_output(terminal):
@@ -410,6 +474,33 @@ def test_tab_completes_commands_rooms_and_people():
             terminal.wait_prompt()
 
 
+def test_a_password_is_not_remembered():
+    """/admin PASSWORD was in the history's file, and was shown again while the server was gone."""
+    with tempfile.TemporaryDirectory() as state:
+        with Fake() as server, bob(server, environment={"XDG_STATE_HOME": state}) as terminal:
+            other = events(server, terminal)
+            for line in ("hello", "/admin tops3cret", "/amdin tops3cret", "/help admin"):
+                enter(terminal, line)
+                if not line.startswith("/amdin"):
+                    other.request() if line == "hello" else other.peer.line()
+            terminal.wait_prompt()
+            terminal.keys("Up")
+            terminal.wait_prompt(typed="/help admin")
+            terminal.keys("Up")
+            terminal.wait_prompt(typed="hello")
+            terminal.keys("C-c")
+            terminal.wait_prompt()
+            other.peer.reset()
+            terminal.wait(r"\(offline\) You\(bob\)> ?\Z")
+            enter(terminal, "/admin tops3cret")
+            terminal.wait("\\(waits for the server\\) \\(a command with a password\\)")
+            assert "tops3cret" not in "\n".join(terminal.history())
+            for folder, _, files in os.walk(state):
+                for file in files:
+                    with open(os.path.join(folder, file), "rb") as content:
+                        assert b"tops3cret" not in content.read(), file
+
+
 def test_typed_lines_are_remembered_for_each_server():
     with tempfile.TemporaryDirectory() as state:
         for line in ("first", None):
@@ -431,6 +522,92 @@ def test_typed_lines_are_remembered_for_each_server():
             files = [name for name in os.listdir(os.path.join(state, "tcpclient")) if name.startswith("history")]
             assert files == [f"history-{HOST}-{port}"], files
             assert os.stat(os.path.join(state, "tcpclient", files[0])).st_mode & 0o777 == 0o600
+
+
+def read_answer(other, room="lobby", last=0, mark=0, requests=None):
+    """Answers what reads the room."""
+    other.expect_session()
+    request = other.request()
+    assert request["op"] == "join", request
+    other.tell(kind="notice", code="room", id=request["id"], room=room, room_id="0123456789abcdef0123", last=last, mark=mark,
+               text="You are in lobby, 1 here.")
+    assert [other.request()["op"], other.request()["op"]] == ["who", "rooms"]
+
+
+def message(seq, text, **more):
+    return {"kind": "message", "room": "lobby", "participant": "ann", "text": text, "seq": seq, **more}
+
+
+def test_what_waits_for_the_server_is_shown_until_it_is_acknowledged():
+    with Fake() as server, bob(server) as terminal:
+        other = events(server, terminal)
+        enter(terminal, "one")
+        enter(terminal, "/me two")
+        terminal.type("three")
+        terminal.wait(r"^\(waits for the server\) one\n\(waits for the server\) /me two\nYou\(bob\)> three\Z")
+        first, second = other.request(), other.request()
+        other.tell(kind="notice", code="said", id=first["id"], room="lobby", seq=2)
+        terminal.wait(r"\.\n\(waits for the server\) /me two\nYou\(bob\)> three\Z")
+        other.tell(kind="error", code="not-stored", id=second["id"], text="the disk is full; send it again")
+        terminal.wait(r"! not-stored: the disk is full; send it again\n.*\(refused\) /me two\nYou\(bob\)> three\Z")
+
+
+def test_what_is_new_is_told():
+    with Fake() as server, bob(server) as terminal:
+        other = Events(server.accept())
+        read_answer(other, last=9, mark=6)
+        for seq in range(5, 9):
+            other.tell(**message(seq, f"line {seq}", history=True, at="2026-11-20T08:00:00.000Z"))
+        other.tell(**message(10, "now", at="2026-11-21T08:00:00.000Z"))
+        rows = terminal.wait("ann: now")
+        assert terminal.clock_free(rows[-8:]) == [
+            "--- Friday, 20 November 2026 ---", "ann: line 5", "ann: line 6", "--- 2 new since you were here ---",
+            "ann: line 7", "ann: line 8", "--- Saturday, 21 November 2026 ---", "ann: now"][-7:] + ["You(bob)>"], rows
+        request = other.request()
+        assert (request["op"], request["room"], request["seq"]) == ("mark", "lobby", 10), request
+
+
+def test_a_hole_is_mended():
+    with Fake() as server, bob(server) as terminal:
+        other = Events(server.accept())
+        read_answer(other)
+        other.tell(**message(1, "one"))
+        other.tell(**message(3, "three"))
+        request = other.request()
+        while request["op"] == "mark":
+            request = other.request()
+        assert (request["op"], request["room"], request["after"], request["room_id"]) == (
+            "join", "lobby", 1, "0123456789abcdef0123"), request
+        other.tell(**message(4, "four"))
+        other.tell(kind="notice", code="room", id=request["id"], room="lobby", room_id="0123456789abcdef0123", last=4, mark=0,
+                   text="You are in lobby, 1 here.")
+        for seq, text in ((2, "two"), (3, "three"), (4, "four"), (4, "four")):
+            other.tell(**message(seq, text))
+        other.tell(**message(5, "five"))
+        rows = terminal.wait("ann: five")
+        said = [row.split("ann: ")[1].rstrip() for row in rows if "ann: " in row]
+        assert said == ["one", "two", "three", "four", "five"], said
+
+
+def test_who_is_behind_is_told():
+    with Fake() as server, bob(server) as terminal:
+        other = Events(server.accept())
+        read_answer(other)
+        other.tell(**message(1, "one"))
+        other.tell(kind="notice", code="behind", room="lobby", count=5000,
+                   text="You are 5000 messages behind; /latest goes to what is said now.")
+        other.tell(kind="notice", code="skipped", room="lobby", count=7, text="(7 messages skipped)")
+        other.tell(**message(9, "nine"))
+        terminal.wait(r"one\n.*You are 5000 messages behind; /latest.*\n.*\(7 messages skipped\)\n.*ann: nine")
+        enter(terminal, "/latest")
+        request = other.request()
+        while request["op"] == "mark":
+            request = other.request()
+        assert (request["op"], request["room"]) == ("latest", "lobby"), request
+        other.tell(kind="notice", code="room", id=request["id"], room="lobby", room_id="0123456789abcdef0123", last=90, mark=0,
+                   text="80 messages skipped; /history shows them")
+        other.tell(**message(91, "newest"))
+        terminal.wait(r"80 messages skipped.*\n.*ann: newest")
 
 
 # Scripts
@@ -471,12 +648,93 @@ def test_json_hides_what_the_client_asks_by_itself():
     with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address,
                                   stdin=subprocess.DEVNULL) as client:
         other = Events(server.accept())
-        other.tell(kind="error", id=other.request()["id"], code="room-full", text="tea is full")
+        other.expect_session()
+        other.expect_read("lobby", 1)
+        join, read = other.request(), other.request()
+        other.tell(kind="error", id=join["id"], code="room-full", text="tea is full")
+        other.tell(kind="error", id=read["id"], code="room-full", text="tea is full")
         assert other.request()["op"] == "switch"
         other.peer.close()
         code, lines, errors = client.end()
         assert json.loads(lines[1]) == {"kind": "error", "code": "room-full", "text": "tea is full"}, lines
         assert code == 1 and "room-full: tea is full" in errors, (code, lines, errors)
+
+
+def test_json_requests_are_sent_as_they_are():
+    with Server() as server, Filter("-username", "bot", "--json", f"{HOST}:{server.port}") as client:
+        code, lines, errors = client.end(b'''{"op":"join","room":"tea","id":"a"}
+{"op":"send","room":"tea","text":"{hi}","id":77}
+/help join
+/msg {"text"}
+''')
+        events = [json.loads(line) for line in lines]
+        assert code == 0 and errors == "", (code, errors, lines)
+        assert [event["room"] for event in events if event.get("id") == "a"] == ["tea"], lines
+        assert [event["text"] for event in events if event.get("id") == 77] == ["{hi}"], lines
+        assert [event["text"][:5] for event in events if event.get("text", "").startswith("/join") and event.get("id") == 1], lines
+        assert [event["text"] for event in events if event.get("id") == 2] == ['{"text"}'], lines
+
+
+def test_nothing_is_said_elsewhere_when_the_room_is_refused():
+    """It was said in the lobby."""
+    refusal = "there is no room secret, and none can be made"
+    for form in ((), ("--plain",), ("--json",)):
+        for given in ("-c", "stdin", "listening"):
+            arguments = ("-c", "hello\nthere") if given == "-c" else ()
+            stdin = subprocess.PIPE if given == "stdin" else subprocess.DEVNULL
+            with Fake() as server, Filter(
+                    server.address, "-username", "bot", "--room", "secret", *form, *arguments, stdin=stdin) as client:
+                if given == "stdin":
+                    client.give(b"hello\nthere\n")
+                if form:
+                    other = Events(server.accept(), "bot")
+                    request = other.request()
+                    assert (request["op"], request["room"]) == ("join", "secret"), request
+                    other.tell(kind="error", code="no-such-room", id=request["id"], text=refusal)
+                    peer = other.peer
+                else:
+                    peer = server.accept().welcome("bot")
+                    peer.expect('/join "secret"')
+                    peer.say("bob: hello", "! no-such-room: " + refusal)
+                data = peer.received
+                while chunk := peer.connection.recv(65536):
+                    data += chunk
+                assert b"hello" not in data and b"there" not in data, data
+                peer.close()
+                code, lines, errors = client.end()
+                assert code == 1 and refusal in errors, (form, given, code, errors)
+
+
+def test_what_is_said_waits_for_the_room():
+    for form in ((), ("--plain",), ("--json",)):
+        with Server() as server, Filter(
+                "-username", "ann", "--room", "tea", *form, f"{HOST}:{server.port}", "-c", "hello\nthere") as client:
+            code, lines, errors = client.end()
+            assert code == 0 and errors == "", (form, code, errors, lines)
+            said = "\n".join(lines)
+            assert "hello" in said and "there" in said, lines
+            if form == ("--json",):
+                rooms = [event["room"] for event in map(json.loads, lines) if event["kind"] == "message"]
+                assert rooms == ["tea", "tea"], lines
+
+
+def test_a_gotcp_server_has_no_rooms():
+    for form in ((), ("--plain",), ("--json",)):
+        with GoServer() as server, Filter(server.address, "-username", "bot", "--room", "tea", *form, "-c", "hello") as client:
+            code, lines, errors = client.end()
+            assert code == 1 and "the server knows no rooms" in errors, (form, code, errors)
+            assert not any("hello" in line for line in lines), lines
+
+
+def test_what_was_said_before_is_saved():
+    with Server() as server, tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "a file")
+        with Filter("-username", "bot", "--plain", f"{HOST}:{server.port}") as client:
+            code, lines, errors = client.end(f'one\ntwo\n/save "{file}"\nthree\n'.encode())
+            assert code == 0, (code, errors)
+        with open(file, encoding="utf-8") as saved:
+            text = saved.read()
+        assert "bot: one\nbot: two\n" in text and "three" not in text, text
 
 
 def test_json_refusals_are_errors():

@@ -1,6 +1,7 @@
 """The client in a pipe."""
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -403,6 +404,21 @@ def test_the_name_comes_from_the_environment():
             peer = server.accept().welcome(name)
             peer.close()
             assert client.end()[0] == 0
+
+
+def test_without_any_the_name_is_that_of_the_account():
+    with Fake() as server, Filter(server.address, stdin=subprocess.DEVNULL, environment={"USER": ""}) as client:
+        peer = server.accept().welcome(pwd.getpwuid(os.geteuid()).pw_name)
+        peer.close()
+        assert client.end()[0] == 0
+
+
+def test_options_may_follow_the_server():
+    with Fake() as server, Filter(server.address, "-username", "bot", "--plain", stdin=subprocess.DEVNULL) as client:
+        peer = server.accept().greet("bot")
+        peer.close()
+        code, lines, _ = client.end()
+        assert code == 0 and lines[0].startswith("Connected to "), (code, lines)
 
 
 def test_the_name_may_stand_in_a_configuration_file():

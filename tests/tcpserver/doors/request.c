@@ -55,8 +55,14 @@ TEST(a_command_gets_its_fields_as_arguments)
 	check_command("{\"op\":\"dm\",\"to\":\"ann\",\"text\":\"hi there\"}", "dm", "\"ann\" hi there");
 	check_command("{\"op\":\"nick\",\"name\":\"Johnny Boi\"}", "nick", "Johnny Boi");
 	check_command("{\"op\":\"new_room\",\"room\":\"tea\"}", "new-room", "\"tea\"");
-	check_command("{\"op\":\"topic\",\"text\":\"a \\\"b\\\"\"}", "topic", "a \"b\"");
+	check_command("{\"op\":\"topic\",\"text\":\"a \\\"b\\\"\"}", "topic", "-- a \"b\"");
+	check_command("{\"op\":\"topic\",\"text\":\"\"}", "topic", "-- ");
+	check_command("{\"op\":\"topic\",\"text\":\"a\",\"room\":\"b\"}", "topic", "--room \"b\" -- a");
+	check_command("{\"op\":\"rooms\",\"room_id\":\"x\"}", "rooms", "");
 	check_command("{\"op\":\"help\",\"command\":\"me\"}", "help", "me");
+	check_command("{\"op\":\"ignore\",\"user\":\"a b\",\"on\":true}", "ignore", "\"a b\" --on");
+	check_command("{\"op\":\"ignore\",\"on\":false,\"user\":\"a\"}", "ignore", "\"a\" --off");
+	check_command("{\"op\":\"invite\",\"room\":\"tea\",\"user\":\"a\"}", "invite", "\"a\" \"tea\"");
 	check_command("{\"op\":\"rooms\",\"unknown\":[{}]}", "rooms", "");
 	request_fini(&request);
 }
@@ -82,10 +88,14 @@ TEST(what_is_wrong_is_said)
 	check_wrong("{\"op\":\"dm\",\"to\":\"ann\"}", "is missing");
 	check_wrong("{\"op\":\"dm\",\"to\":\"ann\",\"text\":null}", "no string");
 	check_wrong("{\"op\":\"join\",\"room\":[]}", "no string");
+	check_wrong("{\"op\":\"ignore\",\"user\":\"a\",\"on\":1}", "neither true nor false");
 	check_wrong("{\"op\":\"join\",\"room\":\"a\\\" b\"}", "quotation mark");
 	check_wrong("{\"op\":\"rooms\",\"id\":1.5}", "\"id\"");
 	check_wrong("{\"op\":\"rooms\",\"id\":{}}", "\"id\"");
-	check_wrong("{\"op\":\"rooms\",\"id\":99999999999999999999}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"id\":99999999999999999999}", "the id is a number that is too large");
+	check_wrong("{\"op\":\"rooms\",\"x\":99999999999999999999,\"id\":1}", "a number in the request is too large");
+	check_wrong("{\"op\":\"rooms\",\"room\":\"tea\"}", "takes no \"room\"");
+	check_wrong("{\"op\":\"dm\",\"to\":\"ann\",\"text\":\"x\",\"room\":\"tea\"}", "takes no \"room\"");
 	request_fini(&request);
 }
 
@@ -192,7 +202,7 @@ TEST(brackets_in_brackets_are_refused_before_they_are_read)
 	check_wrong(text, "brackets");
 	memset(text, '[', sizeof text - 1);
 	check_wrong(text, "brackets");
-	check_command("{\"op\":\"topic\",\"text\":\"[[[[[[[[[[{{{{{{\\\"[[[[[\"}", "topic", "[[[[[[[[[[{{{{{{\"[[[[[");
+	check_command("{\"op\":\"topic\",\"text\":\"[[[[[[[[[[{{{{{{\\\"[[[[[\"}", "topic", "-- [[[[[[[[[[{{{{{{\"[[[[[");
 	request_fini(&request);
 }
 

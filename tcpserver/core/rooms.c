@@ -56,6 +56,7 @@ void rooms_init(struct rooms *rooms, struct journal *journal, size_t most)
 {
 	*rooms = (struct rooms){.journal = journal, .most = most};
 	mutex_init(&rooms->mutex);
+	condition_init(&rooms->opened);
 }
 
 static void rooms_unlink(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
@@ -76,6 +77,7 @@ void rooms_fini(struct rooms *rooms)
 		rooms_unlink(rooms, room);
 		room_release(room);
 	}
+	(void)pthread_cond_destroy(&rooms->opened);
 	mutex_fini(&rooms->mutex);
 }
 
@@ -135,6 +137,68 @@ static struct room *rooms_find_open(struct rooms *rooms, const char *key, const 
 	return room;
 }
 
+/* ---- Rooms that the journal keeps: many come back to one at the same time, and one of them opens it. ---- */
+
+/* Lives on the stack of the thread that opens the room. */
+struct rooms_opening {
+	struct rooms_opening *next;
+	const char *id;
+};
+
+static struct rooms_opening **rooms_find_opening(struct rooms *rooms, const char *id) REQUIRES(ROOMS_LOCK);
+static struct rooms_opening **rooms_find_opening(struct rooms *rooms, const char *id)
+{
+	struct rooms_opening **place = &rooms->opening;
+
+	while (*place != NULL && strcmp((*place)->id, id) != 0)
+		place = &(*place)->next;
+	return place;
+}
+
+static void rooms_wait_opened(struct rooms *rooms) REQUIRES(ROOMS_LOCK) UNCHECKED;
+static void rooms_wait_opened(struct rooms *rooms)
+{
+	condition_wait(&rooms->opened, &rooms->mutex);
+}
+
+/* Returns false when another thread has opened the room, after waiting for it if need be. */
+static bool rooms_begin_opening(struct rooms *rooms, struct rooms_opening *opening)
+{
+	bool first;
+
+	rooms_lock(rooms);
+	first = *rooms_find_opening(rooms, opening->id) == NULL;
+	while (*rooms_find_opening(rooms, opening->id) != NULL)
+		rooms_wait_opened(rooms);
+	first = first && tfind(opening->id, &rooms->by_id, compare_id_of) == NULL;
+	if (first) {
+		opening->next = rooms->opening;
+		rooms->opening = opening;
+	}
+	rooms_unlock(rooms);
+	return first;
+}
+
+static void rooms_end_opening(struct rooms *rooms, const struct rooms_opening *opening)
+{
+	rooms_lock(rooms);
+	*rooms_find_opening(rooms, opening->id) = opening->next;
+	condition_broadcast(&rooms->opened);
+	rooms_unlock(rooms);
+}
+
+static enum rooms_result rooms_open_kept(struct rooms *rooms, const struct room_record *record, struct room **room)
+{
+	struct rooms_opening opening = {.id = record->id};
+	enum rooms_result result;
+
+	if (!rooms_begin_opening(rooms, &opening))
+		return ROOMS_EXISTS;
+	result = rooms_create(rooms, &record->attributes, room);
+	rooms_end_opening(rooms, &opening);
+	return result;
+}
+
 /* Opens a room that the journal keeps. */
 static enum rooms_result rooms_reopen(struct rooms *rooms, const char *key, const char *id, struct room **room)
 {
@@ -145,7 +209,7 @@ static enum rooms_result rooms_reopen(struct rooms *rooms, const char *key, cons
 	if (record == NULL)
 		return ROOMS_NO_MEMORY;
 	if (rooms->journal->ops->find_room(rooms->journal, key, id, record) == 0)
-		result = rooms_create(rooms, &record->attributes, room);
+		result = rooms_open_kept(rooms, record, room);
 	free(record);
 	return result;
 }

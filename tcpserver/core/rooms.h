@@ -26,6 +26,8 @@ struct rooms {
 	void *by_id GUARDED_BY(ROOMS_LOCK);  /* trees of rooms (tsearch) */
 	void *by_key GUARDED_BY(ROOMS_LOCK); /* those with a name        */
 	size_t count GUARDED_BY(ROOMS_LOCK);
+	struct rooms_opening *opening GUARDED_BY(ROOMS_LOCK); /* rooms that the journal is asked for at the moment */
+	pthread_cond_t opened;                                /* one of these is done */
 };
 
 enum rooms_result {

@@ -344,7 +344,8 @@ class Talker:
     def _hear_error(self, event):
         code, number = event["code"], event.get("id")
         assert self.faulty() or self.refusals > 0, f"{self.name} got an error: {shown(event)}"
-        assert code in ("not-stored", "not-in-room", "journal-unreadable", "no-such-room", "no-memory", "room-gone"), f"{self.name} got an error: {shown(event)}"
+        allowed = ("not-stored", "not-in-room", "journal-unreadable", "no-such-room", "no-memory")
+        assert code in allowed, f"{self.name} got an error: {shown(event)}"
         if isinstance(number, str) and number.startswith("join "):
             self.loop.later(0.1, lambda epoch=self._epoch: self._rejoin(epoch, number[5:]))
         elif isinstance(number, int) and number in self.outbox:

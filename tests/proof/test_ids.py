@@ -2,8 +2,10 @@
 
 import json
 import random
+import tempfile
+import time
 
-from talk import Server, main
+from talk import BUILD_KIND, Server, main, pump
 
 FIRST = {"op": "session", "after": 0}
 
@@ -45,6 +47,24 @@ def test_clients_with_ids_come_and_go_in_any_order():
                     break
             last.close()
         server.assert_lives()
+
+
+def test_many_come_back_to_a_room_at_once():
+    """After a restart each of them wanted to open it; those who lost the race waited seconds until the winner's was closed."""
+    with tempfile.TemporaryDirectory(prefix="tcpchat-ids-") as folder:
+        for _ in range(8):
+            with Server(journal=f"sqlite:{folder}/chat.db") as server:
+                clients = []
+                for i in range(24):
+                    client = server.connect()
+                    clients.append(client)
+                    client.outgoing = b"".join(json.dumps(request).encode() + b"\n" for request in (
+                        dict(FIRST, session="%032x" % i, name=f"guest{i}"), {"op": "join", "room": "tea", "history": "none"},
+                        {"op": "send", "room": "tea", "text": "kept"}, {"op": "ping", "text": "here"}))
+                begin = time.monotonic()
+                pump(clients, lambda client: b'"kind":"pong"' in client.buffer)
+                took = time.monotonic() - begin
+                assert took < (3 if BUILD_KIND == "plain" else 4.5), f"it took {took:.1f} s"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,15 @@ static const char *parse_fraction(const char *text, int64_t *ns)
 	return text;
 }
 
+/* The seconds since 1970 of the parts, in '*seconds'. Returns whether there is such a day: strptime() takes any up to 31. */
+static bool date_seconds(struct tm parts, int64_t *seconds)
+{
+	int day = parts.tm_mday;
+
+	*seconds = timegm(&parts);
+	return parts.tm_mday == day;
+}
+
 bool date_parse(const char *text, int64_t *at_ns)
 {
 	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
@@ -26,17 +35,18 @@ bool date_parse(const char *text, int64_t *at_ns)
 	int64_t fraction = 0;
 	int64_t seconds;
 
+	if (text[strspn(text, "0123456789-T:.Z")] != '\0') /* strptime() takes white space and signs */
+		return false;
 	for (size_t i = 0; rest == NULL && i < sizeof forms / sizeof *forms; i++) {
 		memset(&parts, 0, sizeof parts);
 		rest = strptime(text, forms[i], &parts);
-		if (i == 0 && rest != NULL && rest[0] == '.')
+		if (i == 0 && rest != NULL && rest[0] == '.' && rest[1] >= '0' && rest[1] <= '9')
 			rest = parse_fraction(rest + 1, &fraction);
 	}
 	if (rest == NULL || strcmp(rest + (rest[0] == 'Z'), "") != 0)
 		return false;
-	if (parts.tm_year < 70 || parts.tm_year > 300)
+	if (parts.tm_year < 70 || parts.tm_year > 300 || !date_seconds(parts, &seconds))
 		return false;
-	seconds = timegm(&parts);
 	*at_ns = seconds * NS_PER_S + fraction;
 	return true;
 }

@@ -15,8 +15,10 @@
 	X(events, "events", "", "answers in JSON from now on, one object a line")                                          \
 	X(help, "help", "[COMMAND]", "lists the commands, or explains one")                                                \
 	X(history, "history", "[N] [before NUMBER|DATE] [in ROOM]", "shows what was said before")                          \
-	X(ignore, "ignore", "USER", "keeps USER from writing to you alone, inviting or meeting you; again: no longer")     \
-	X(invite, "invite", "USER", "invites USER to the room where you are")                                              \
+	X(ignore, "ignore", "USER [--on|--off]",                                                                           \
+		"keeps USER from writing to you alone, inviting or meeting you; again, or --off: no longer; --on: also who"  \
+		" has that name later")                                                                                      \
+	X(invite, "invite", "USER [ROOM]", "invites USER to the room where you are, or to ROOM")                           \
 	X(join, "join", "[ROOM] [--history N|all|none] [after NUMBER]",                                                    \
 		"goes to ROOM, which is made if need be; without a name: meets a stranger")                                \
 	X(latest, "latest", "[ROOM]", "leaves out what you have not been sent yet, and goes on with what is said now")     \
@@ -32,7 +34,7 @@
 	X(search, "search", "WORDS [from:NAME] [in:ROOM] [before:DATE] [after:DATE] [page:N]", "finds what was said")      \
 	X(session, "session", "ID [NAME] [after NUMBER]", "tells by which ID your client, if it comes back, knows itself")  \
 	X(switch, "switch", "ROOM", "sets where plain text goes, if you are in several rooms")                             \
-	X(topic, "topic", "[TEXT]", "tells or sets the topic of the room")                                                 \
+	X(topic, "topic", "[--room ROOM] [--clear|TEXT]", "tells, sets or removes the topic of the room")                  \
 	X(who, "who", "[ROOM]", "tells who is here, or in ROOM")
 
 #endif

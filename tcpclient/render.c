@@ -238,7 +238,8 @@ static void add_event(struct buffer *out, enum render_colors colors, const char 
 		add_faint(out, colors, "User \"%s\" is now \"%s\"", event->participant, event->text);
 		break;
 	case EVENT_TOPIC:
-		add_faint(out, colors, "User \"%s\" set the topic: %s", event->participant, event->text);
+		add_faint(out, colors, event->text[0] == '\0' ? "User \"%s\" removed the topic%s" : "User \"%s\" set the topic: %s",
+			event->participant, event->text);
 		break;
 	case EVENT_ROOM_CLOSED:
 		add_faint(out, colors, "chat server: chat room is closing");

@@ -171,6 +171,8 @@ static bool write_verb(struct buffer *out, const struct verb *verb, const char *
 
 	if (named && !request_take_name(&arguments, name))
 		return false;
+	if (named && verb->text == NULL && arguments[0] != '\0')
+		return false; /* more than we know of */
 	if (verb->name_is_needed && (!named || (verb->text != NULL && arguments[0] == '\0')))
 		return false;
 	object = json_object();
@@ -322,6 +324,8 @@ static bool write_command(struct buffer *out, const char *room, const char *line
 		return write_mark(out, arguments, id);
 	if ((request_is(line, "search", &arguments) || request_is(line, "admin", &arguments)) && arguments[0] == '\0')
 		return false;
+	if (request_is(line, "topic", &arguments) && strncmp(arguments, "--", 2) == 0)
+		return false; /* an option, and no text */
 	for (const struct verb *verb = verbs; verb->command != NULL; verb++) {
 		if (request_is(line, verb->command, &arguments))
 			return write_verb(out, verb, arguments, id);

@@ -142,6 +142,14 @@ static int compare_ids(const void *left, const void *right)
 	return memcmp(((const struct client *)left)->id, ((const struct client *)right)->id, CLIENT_ID_SIZE);
 }
 
+static int compare_numbers(const void *left, const void *right)
+{
+	uint64_t one = ((const struct client *)left)->number;
+	uint64_t other = ((const struct client *)right)->number;
+
+	return (one > other) - (one < other);
+}
+
 static unsigned random_tag(void)
 {
 	unsigned number = 0;
@@ -167,6 +175,7 @@ static int client_list_claim(struct client_list *list, struct client *client, ch
 	place = tsearch(client, &list->names, compare_keys);
 	if (place != NULL && *place == client) {
 		list->name_count++;
+		(void)tsearch(client, &list->numbers, compare_numbers); /* without memory it is not found by its number */
 		return 0;
 	}
 	client->key = NULL;
@@ -239,6 +248,15 @@ static void client_forget_id(struct client_list *list, struct client *client)
 	condition_broadcast(&list->ghost_left);
 }
 
+static void client_forget_number(struct client_list *list, const struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static void client_forget_number(struct client_list *list, const struct client *client)
+{
+	void *const *place = tfind(client, &list->numbers, compare_numbers);
+
+	if (place != NULL && *place == client)
+		(void)tdelete(client, &list->numbers, compare_numbers);
+}
+
 void client_list_unregister(struct client_list *list, struct client *client)
 {
 	client_list_lock(list);
@@ -246,6 +264,7 @@ void client_list_unregister(struct client_list *list, struct client *client)
 	client_forget_id(list, client);
 	if (client->key != NULL) {
 		(void)tdelete(client, &list->names, compare_keys);
+		client_forget_number(list, client);
 		list->name_count--;
 		free(client->key);
 		client->key = NULL;
@@ -331,6 +350,9 @@ static int compare_key_of(const void *key, const void *client)
 	return strcmp(key, ((const struct client *)client)->key);
 }
 
+static bool client_ignores(const struct client *client, const struct client *other) REQUIRES(CLIENT_LIST_LOCK);
+static void client_list_follow_ignored(struct client_list *list, struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+
 static struct client *client_list_look_up(struct client_list *list, const char *name) REQUIRES(CLIENT_LIST_LOCK);
 static struct client *client_list_look_up(struct client_list *list, const char *name)
 {
@@ -342,21 +364,45 @@ static struct client *client_list_look_up(struct client_list *list, const char *
 	return place == NULL ? NULL : *place;
 }
 
-struct outlet *client_list_find(
-	struct client_list *list, const char *name, const struct door **door, char found[NAME_SIZE])
+bool client_list_find(
+	struct client_list *list, const struct client *client, const char *name, struct addressee *found)
 {
-	struct outlet *outlet = NULL;
-	struct client *client;
+	const struct client *other;
+	bool is_there;
 
 	client_list_lock(list);
-	client = client_list_look_up(list, name);
-	if (client != NULL && client->outlet != NULL) {
-		outlet = outlet_acquire(client->outlet);
-		*door = client->door;
-		(void)snprintf(found, NAME_SIZE, "%s", client->name);
+	other = client_list_look_up(list, name);
+	is_there = other != NULL && other->outlet != NULL;
+	if (is_there) {
+		*found = (struct addressee){
+			.outlet = outlet_acquire(other->outlet),
+			.door = other->door,
+			.ignores = client_ignores(other, client),
+		};
+		(void)snprintf(found->name, sizeof found->name, "%s", other->name);
 	}
 	client_list_unlock(list);
-	return outlet;
+	return is_there;
+}
+
+bool client_list_tell_name(
+	struct client_list *list, uint64_t number, const unsigned char id[CLIENT_ID_SIZE], char name[NAME_SIZE])
+{
+	static const unsigned char no_id[CLIENT_ID_SIZE];
+	const struct client wanted = {.number = number, .id = id};
+	struct client *const *place;
+	bool is_there;
+
+	client_list_lock(list);
+	if (memcmp(id, no_id, CLIENT_ID_SIZE) == 0)
+		place = tfind(&wanted, &list->numbers, compare_numbers);
+	else
+		place = tfind(&wanted, &list->ids, compare_ids);
+	is_there = place != NULL && (*place)->key != NULL;
+	if (is_there)
+		(void)snprintf(name, NAME_SIZE, "%s", (*place)->name);
+	client_list_unlock(list);
+	return is_there;
 }
 
 /* ---- Another name. ---- */
@@ -394,6 +440,7 @@ static int client_list_try_rename(
 	client_list_lock(list);
 	holder = client_list_look_up(list, name);
 	if (holder == NULL) {
+		client_list_follow_ignored(list, client);
 		old = client->key;
 		(void)tdelete(client, &list->names, compare_keys);
 		list->name_count--;
@@ -485,45 +532,114 @@ static enum ignore_result client_ignore(struct client *client, struct client *ot
 	return IGNORE_BEGUN;
 }
 
-static enum ignore_result client_toggle_ignored(struct client *client, struct client *other)
-	REQUIRES(CLIENT_LIST_LOCK);
-static enum ignore_result client_toggle_ignored(struct client *client, struct client *other)
-{
-	struct ignored **place = client_ignored_place(client, other);
+/* ---- Ignoring names. ---- */
 
+/* Where 'client' has the name among those that it ignores, or, with NULL, a place for one more; NULL if there is none. */
+static char **client_name_place(const struct client *client, const char *key) REQUIRES(CLIENT_LIST_LOCK);
+static char **client_name_place(const struct client *client, const char *key)
+{
+	for (size_t i = 0; client->ignored_names != NULL && i < IGNORED_MOST; i++) {
+		char **place = &client->ignored_names[i];
+
+		if (key == NULL ? *place == NULL : *place != NULL && strcmp(*place, key) == 0)
+			return place;
+	}
+	return NULL;
+}
+
+static bool client_ignores(const struct client *client, const struct client *other)
+{
+	return client_ignored_place(client, other) != NULL ||
+	       (other->key != NULL && client_name_place(client, other->key) != NULL);
+}
+
+static enum ignore_result client_add_name(struct client *client, const char *key) REQUIRES(CLIENT_LIST_LOCK);
+static enum ignore_result client_add_name(struct client *client, const char *key)
+{
+	char **place;
+
+	if (client->ignored_names == NULL)
+		client->ignored_names = calloc(IGNORED_MOST, sizeof(char *));
+	if (client->ignored_names == NULL)
+		return IGNORE_NO_MEMORY;
+	place = client_name_place(client, NULL);
 	if (place == NULL)
-		return client_ignore(client, other);
-	ignored_release(*place);
-	*place = NULL;
-	return IGNORE_ENDED;
+		return IGNORE_TOO_MANY;
+	*place = strdup(key);
+	return *place == NULL ? IGNORE_NO_MEMORY : IGNORE_BEGUN;
+}
+
+/* Takes the name, and 'other', if it is not NULL, off those that the client ignores. Returns whether one of them was there. */
+static bool client_heed(struct client *client, const char *key, const struct client *other) REQUIRES(CLIENT_LIST_LOCK);
+static bool client_heed(struct client *client, const char *key, const struct client *other)
+{
+	char **name = client_name_place(client, key);
+	struct ignored **place = other == NULL ? NULL : client_ignored_place(client, other);
+
+	if (name != NULL) {
+		free(*name);
+		*name = NULL;
+	}
+	if (place != NULL) {
+		ignored_release(*place);
+		*place = NULL;
+	}
+	return name != NULL || place != NULL;
+}
+
+/* The client is about to lose its name: who ignores that ignores the client from now on, as far as there is place. */
+static void client_list_follow_ignored(struct client_list *list, struct client *client)
+{
+	for (struct client *other = list->first; other != NULL; other = other->next) {
+		if (client_name_place(other, client->key) != NULL && client_ignored_place(other, client) == NULL)
+			(void)client_ignore(other, client);
+	}
 }
 
 enum ignore_result client_list_ignore(
 	struct client_list *list, struct client *client, const char *name, char found[NAME_SIZE])
 {
 	enum ignore_result result = IGNORE_NOBODY;
+	char key[NAME_KEY_SIZE];
 	struct client *other;
 
+	(void)name_key(name, key);
 	client_list_lock(list);
 	other = client_list_look_up(list, name);
-	if (other != NULL) {
-		result = client_toggle_ignored(client, other);
-		(void)snprintf(found, NAME_SIZE, "%s", other->name);
-	}
+	(void)snprintf(found, NAME_SIZE, "%s", other == NULL ? name : other->name);
+	if (client_heed(client, key, other))
+		result = IGNORE_ENDED;
+	else if (other != NULL)
+		result = client_ignore(client, other);
 	client_list_unlock(list);
 	return result;
 }
 
-bool client_list_is_ignored_by(struct client_list *list, const struct client *client, const char *name)
+enum ignore_result client_list_ignore_name(
+	struct client_list *list, struct client *client, const char *name, char found[NAME_SIZE])
 {
+	enum ignore_result result = IGNORE_BEGUN;
+	char key[NAME_KEY_SIZE];
 	const struct client *other;
-	bool ignored;
 
+	(void)name_key(name, key);
 	client_list_lock(list);
 	other = client_list_look_up(list, name);
-	ignored = other != NULL && client_ignored_place(other, client) != NULL;
+	(void)snprintf(found, NAME_SIZE, "%s", other == NULL ? name : other->name);
+	if (client_name_place(client, key) == NULL)
+		result = client_add_name(client, key);
 	client_list_unlock(list);
-	return ignored;
+	return result == IGNORE_BEGUN && other == NULL ? IGNORE_AWAITS : result;
+}
+
+void client_list_heed_name(struct client_list *list, struct client *client, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+
+	(void)name_key(name, key);
+	client_list_lock(list);
+	(void)client_heed(client, key, client_list_look_up(list, name));
+	client_list_unlock(list);
 }
 
 bool client_list_either_ignores(struct client_list *list, const struct client *one, const struct client *other)
@@ -531,7 +647,7 @@ bool client_list_either_ignores(struct client_list *list, const struct client *o
 	bool ignored;
 
 	client_list_lock(list);
-	ignored = client_ignored_place(one, other) != NULL || client_ignored_place(other, one) != NULL;
+	ignored = client_ignores(one, other) || client_ignores(other, one);
 	client_list_unlock(list);
 	return ignored;
 }
@@ -543,7 +659,11 @@ void client_list_forget_ignored(struct client_list *list, struct client *client)
 		if (client->ignores[i] != NULL)
 			ignored_release(client->ignores[i]);
 	}
+	for (size_t i = 0; client->ignored_names != NULL && i < IGNORED_MOST; i++)
+		free(client->ignored_names[i]);
 	free(client->ignores);
+	free(client->ignored_names);
 	client->ignores = NULL;
+	client->ignored_names = NULL;
 	client_list_unlock(list);
 }

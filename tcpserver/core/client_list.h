@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/text.h"
 #include "tcpserver/core/locks.h"
@@ -21,7 +22,8 @@ struct door;
 struct outlet;
 struct rooms;
 
-enum { IGNORED_MOST = 100 }; /* people that one client can ignore */
+enum { CLIENT_ID_SIZE = 16 }; /* bytes of the random number by which a client knows itself again */
+enum { IGNORED_MOST = 100 }; /* people that one client can ignore, and as many names */
 
 /*
  * A client as those who ignore it know it, whatever its name: made when the first one does, and there until the last one
@@ -34,6 +36,7 @@ struct ignored {
 
 /* What the list knows of a client; a part of its session. */
 struct client {
+	uint64_t number;      /* of its session; constant, no other one has it */
 	char name[NAME_SIZE]; /* others read it under the lock, or under ROOMS_LOCK; it changes under both */
 	struct client *previous GUARDED_BY(CLIENT_LIST_LOCK);
 	struct client *next GUARDED_BY(CLIENT_LIST_LOCK);
@@ -46,6 +49,7 @@ struct client {
 	atomic_bool is_replaced;                                 /* there is a newer one: this one has to end       */
 	struct ignored *as_ignored GUARDED_BY(CLIENT_LIST_LOCK); /* itself; NULL while nobody has ignored it        */
 	struct ignored **ignores GUARDED_BY(CLIENT_LIST_LOCK);   /* IGNORED_MOST others or NULLs; NULL before the first */
+	char **ignored_names GUARDED_BY(CLIENT_LIST_LOCK);       /* the same of names, as name_key() makes them         */
 };
 
 struct client_list {
@@ -55,6 +59,7 @@ struct client_list {
 	struct client *first GUARDED_BY(CLIENT_LIST_LOCK);
 	void *names GUARDED_BY(CLIENT_LIST_LOCK); /* a tree of clients, by key (tsearch) */
 	void *ids GUARDED_BY(CLIENT_LIST_LOCK);   /* those that have one, by id          */
+	void *numbers GUARDED_BY(CLIENT_LIST_LOCK); /* those with a name, by number      */
 	size_t count GUARDED_BY(CLIENT_LIST_LOCK);
 	size_t name_count GUARDED_BY(CLIENT_LIST_LOCK);
 	bool someone_departed GUARDED_BY(CLIENT_LIST_LOCK);
@@ -104,13 +109,32 @@ size_t client_list_count(struct client_list *list);
 /* Gives a client that has a name another one; as client_list_register(). Returns 0, or -ENOMEM, and it has the old name. */
 int client_list_rename(struct client_list *list, struct client *client, struct rooms *rooms, const char *name) MUST_CHECK;
 
-/* The outlet, with a reference, and the door of the client with that name; NULL if there is none. '*name' is its name as
- * it is written. */
-struct outlet *client_list_find(struct client_list *list, const char *name, const struct door **door,
-	char found[NAME_SIZE]) MUST_CHECK;
+/* Somebody to whom something may be told. */
+struct addressee {
+	char name[NAME_SIZE];   /* as it is written                 */
+	struct outlet *outlet;  /* a reference                      */
+	const struct door *door;
+	bool ignores;           /* it ignores the client that asked */
+};
+
+/* Finds the client with that name, for 'client'. Returns false when there is none. */
+bool client_list_find(struct client_list *list, const struct client *client, const char *name, struct addressee *found)
+	MUST_CHECK;
+
+/* How the one is called now who was client 'number', or, if 'id' is not all zero, who knows itself by that id. Returns false
+ * when it is not here. */
+bool client_list_tell_name(struct client_list *list, uint64_t number, const unsigned char id[CLIENT_ID_SIZE],
+	char name[NAME_SIZE]) MUST_CHECK;
 
 /* What client_list_ignore() did. */
-enum ignore_result { IGNORE_BEGUN, IGNORE_ENDED, IGNORE_NOBODY, IGNORE_TOO_MANY, IGNORE_NO_MEMORY };
+enum ignore_result {
+	IGNORE_BEGUN,
+	IGNORE_AWAITS, /* the same, but nobody has that name now */
+	IGNORE_ENDED,
+	IGNORE_NOBODY,
+	IGNORE_TOO_MANY,
+	IGNORE_NO_MEMORY,
+};
 
 /*
  * The client ignores who has that name now, or, if it does already, no longer. It goes with the connection, not with the
@@ -119,8 +143,11 @@ enum ignore_result { IGNORE_BEGUN, IGNORE_ENDED, IGNORE_NOBODY, IGNORE_TOO_MANY,
  */
 enum ignore_result client_list_ignore(struct client_list *list, struct client *client, const char *name,
 	char found[NAME_SIZE]) MUST_CHECK;
-/* Whether the client of 'name' ignores 'client'. */
-bool client_list_is_ignored_by(struct client_list *list, const struct client *client, const char *name) MUST_CHECK;
+/* The client ignores the name: who has it now, and who will, whatever that one is called later. May be said twice. */
+enum ignore_result client_list_ignore_name(struct client_list *list, struct client *client, const char *name,
+	char found[NAME_SIZE]) MUST_CHECK;
+/* Takes both back, for the name and for who has it now. May be said twice. */
+void client_list_heed_name(struct client_list *list, struct client *client, const char *name);
 /* Whether one of the two ignores the other. */
 bool client_list_either_ignores(
 	struct client_list *list, const struct client *one, const struct client *other) MUST_CHECK;

@@ -103,10 +103,16 @@ bool command_take_name(struct session *session, const char *command, const char 
 	const char *start = *arguments + quoted;
 	size_t size = strcspn(start, quoted ? "\"" : " \t");
 
-	if (size == 0 || size >= NAME_SIZE || (quoted && start[size] != '"')) {
+	if (quoted && start[size] != '"')
+		session_error(session, "usage", "the name after the \" has no \" at its end; type it in \"double quotes\"");
+	else if (quoted && size == 0)
+		session_error(session, "usage", "there is no name between the \"\"; type one, or leave them out");
+	else if (size >= NAME_SIZE)
+		session_error(session, "usage", "no name is as long as that; one has at most %d letters", NAME_LENGTH_MAX);
+	else if (size == 0)
 		command_usage(session, command);
+	if (size == 0 || size >= NAME_SIZE || (quoted && start[size] != '"'))
 		return false;
-	}
 	(void)snprintf(name, NAME_SIZE, "%.*s", (int)size, start);
 	*arguments = start + size + quoted;
 	*arguments += strspn(*arguments, " \t");

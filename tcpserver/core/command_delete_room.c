@@ -7,6 +7,7 @@
 void command_delete_room(struct session *session, const char *arguments)
 {
 	char name[NAME_SIZE];
+	char creator[NAME_SIZE];
 	struct room *room;
 
 	if (!command_take_name(session, "delete-room", &arguments, name) || !command_ends(session, "delete-room", arguments))
@@ -16,11 +17,12 @@ void command_delete_room(struct session *session, const char *arguments)
 		command_no_such_room(session, name);
 		return;
 	}
+	session_find_creator(session, room, creator);
 	if (room_attributes(room)->persistent)
 		session_error(session, "not-allowed", "%s always stays; nobody may close it", name);
-	else if (room_attributes(room)->creator_number != session->stranger.number && !session->is_administrator)
+	else if (!session_is_creator(session, room) && !session->is_administrator)
 		session_error(session, "not-allowed", "only who made %s, or an administrator, may close it; ask %s", name,
-			room_attributes(room)->creator);
+			creator);
 	else
 		session_close_room(session, room);
 	room_release(room);

@@ -22,31 +22,28 @@ void command_dm(struct session *session, const char *arguments)
 {
 	struct client_list *clients = &session->talk->clients;
 	char wanted[NAME_SIZE];
-	char found[NAME_SIZE];
-	struct telling direct = {.kind = TELL_DIRECT, .participant = session->client.name, .to = found};
-	const struct door *door;
-	struct outlet *outlet;
+	struct addressee other;
+	struct telling direct = {.kind = TELL_DIRECT, .participant = session->client.name, .to = other.name};
 
 	if (!command_take_name(session, "dm", &arguments, wanted) || !command_needs_text(session, "dm", arguments))
 		return;
-	outlet = client_list_find(clients, wanted, &door, found);
-	if (outlet == NULL) {
+	if (!client_list_find(clients, &session->client, wanted, &other)) {
 		command_no_such_user(session, wanted);
 		return;
 	}
 	(void)session_settle(session); /* what was said before is seen before */
 	direct.text = arguments;
-	if (outlet == session->outlet)
+	if (other.outlet == session->outlet)
 		direct.request_id = session->request_id;
-	if (client_list_is_ignored_by(clients, &session->client, found)) {
-		session_error(session, "ignored", "%s does not want to hear from you alone; say it in a room", found);
-	} else if (!tell_other(outlet, door, &direct)) {
-		session_error(session, "not-told", "%s is too far behind to be told more now; try again later", found);
-	} else if (outlet != session->outlet) {
+	if (other.ignores) {
+		session_error(session, "ignored", "%s does not want to hear from you alone; say it in a room", other.name);
+	} else if (!tell_other(other.outlet, other.door, &direct)) {
+		session_error(session, "not-told", "%s is too far behind to be told more now; try again later", other.name);
+	} else if (other.outlet != session->outlet) {
 		direct.request_id = session->request_id;
 		session_tell(session, &direct);
 	} else {
 		session->request_answered = true;
 	}
-	outlet_release(outlet);
+	outlet_release(other.outlet);
 }

@@ -131,7 +131,8 @@ void command_history(struct session *session, const char *arguments)
 	}
 	(void)session_settle(session);
 	history.next = room_find_said(history.room, history.before, history.count);
-	while (history.next != 0 && show_page(session, &history))
+	history.failed = history.next == ROOM_UNREADABLE;
+	while (history.next != 0 && !history.failed && show_page(session, &history))
 		continue;
 	tell_end(session, &history);
 }

@@ -13,9 +13,8 @@
 enum { INVITATION_SIZE = 3 * NAME_SIZE };
 
 /* Returns whether the other could be told. */
-static bool send_invitation(struct session *session, struct outlet *outlet, const struct door *door)
+static bool send_invitation(struct session *session, const struct room *room, const struct addressee *other)
 {
-	struct room *room = session->place->room;
 	char text[INVITATION_SIZE];
 	struct telling invitation = {
 		.kind = TELL_NOTICE,
@@ -29,33 +28,38 @@ static bool send_invitation(struct session *session, struct outlet *outlet, cons
 
 	(void)snprintf(text, sizeof text, "%s invites you to %s; /join %s goes there", session->client.name,
 		room_label(room), room_id(room));
-	words = door->words(&invitation, &size);
-	told = words != NULL && outlet_tell_from_outside(outlet, words, size);
+	words = other->door->words(&invitation, &size);
+	told = words != NULL && outlet_tell_from_outside(other->outlet, words, size);
 	free(words);
 	return told;
 }
 
-void command_invite(struct session *session, const char *arguments)
+static void invite(struct session *session, const struct room *room, const char *wanted)
 {
-	struct client_list *clients = &session->talk->clients;
-	char wanted[NAME_SIZE];
-	char found[NAME_SIZE];
-	const struct door *door;
-	struct outlet *outlet;
+	struct addressee other;
 
-	if (!command_take_name(session, "invite", &arguments, wanted) || !command_ends(session, "invite", arguments))
-		return;
-	outlet = client_list_find(clients, wanted, &door, found);
-	if (outlet == NULL) {
+	if (!client_list_find(&session->talk->clients, &session->client, wanted, &other)) {
 		command_no_such_user(session, wanted);
 		return;
 	}
 	(void)session_settle(session); /* what was said before is seen before */
-	if (client_list_is_ignored_by(clients, &session->client, found))
-		session_error(session, "ignored", "%s does not want to hear from you alone", found);
-	else if (!send_invitation(session, outlet, door))
-		session_error(session, "not-told", "%s is too far behind to be told more now; try again later", found);
+	if (other.ignores)
+		session_error(session, "ignored", "%s does not want to hear from you alone", other.name);
+	else if (!send_invitation(session, room, &other))
+		session_error(session, "not-told", "%s is too far behind to be told more now; try again later", other.name);
 	else
-		session_notice(session, "%s is invited to %s", found, room_label(session->place->room));
-	outlet_release(outlet);
+		session_notice_in(session, room, "%s is invited to %s", other.name, room_label(room));
+	outlet_release(other.outlet);
+}
+
+void command_invite(struct session *session, const char *arguments)
+{
+	char wanted[NAME_SIZE];
+	const struct member *place;
+
+	if (!command_take_name(session, "invite", &arguments, wanted))
+		return;
+	place = command_take_place(session, "invite", &arguments);
+	if (place != NULL && command_ends(session, "invite", arguments))
+		invite(session, place->room, wanted);
 }

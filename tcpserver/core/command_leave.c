@@ -1,8 +1,33 @@
 #include "tcpserver/core/command.h"
 
+#include <stdio.h>
+
+#include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/room.h"
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
+
+/* Another room than that where plain text goes. */
+static void leave_another(struct session *session, struct member *place)
+{
+	struct telling done = {.kind = TELL_NOTICE, .code = "done", .request_id = session->request_id};
+	struct room *room = room_acquire(place->room);
+	char text[NAME_SIZE + 16];
+
+	session_leave(session, place, "for another room");
+	(void)snprintf(text, sizeof text, "you left %s", room_label(room));
+	done.room = room_label(room);
+	done.text = text;
+	session_tell(session, &done);
+	room_release(room);
+}
+
+static void leave_here(struct session *session)
+{
+	session_leave(session, session->place, "for another room");
+	session_go_on(session);
+}
 
 void command_leave(struct session *session, const char *arguments)
 {
@@ -22,6 +47,8 @@ void command_leave(struct session *session, const char *arguments)
 		session_error(session, "not-in-room", "you are in no room but the lobby; /quit leaves the chat");
 		return;
 	}
-	session_leave(session, place, "for another room");
-	session_go_home(session);
+	if (place == session->place)
+		leave_here(session);
+	else
+		leave_another(session, place);
 }

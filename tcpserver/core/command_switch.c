@@ -18,5 +18,5 @@ void command_switch(struct session *session, const char *arguments)
 		return;
 	}
 	session->place = place;
-	session_notice(session, "plain text goes to %s now", room_label(place->room));
+	session_notice_in(session, place->room, "plain text goes to %s now", room_label(place->room));
 }

@@ -54,9 +54,9 @@ static void who_in(struct session *session, struct room *room, bool here)
 	if (text == NULL)
 		session_error(session, "no-memory", "the server has no memory for the list now; try again later");
 	else if (count > WHO_MOST)
-		session_notice(session, "%zu %s%s: %s, and %zu more", count, here ? "" : "in ", where, text, count - WHO_MOST);
+		session_notice_in(session, room, "%zu %s%s: %s, and %zu more", count, here ? "" : "in ", where, text, count - WHO_MOST);
 	else
-		session_notice(session, "%zu %s%s: %s", count, here ? "" : "in ", where, text);
+		session_notice_in(session, room, "%zu %s%s: %s", count, here ? "" : "in ", where, text);
 	free(text);
 	free(names);
 }

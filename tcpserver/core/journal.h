@@ -27,8 +27,6 @@ struct member;
 struct message;
 struct outlet;
 
-enum { CLIENT_ID_SIZE = 16 }; /* bytes of the random number by which a client knows itself again */
-
 /* A message on its way to its place. */
 struct draft {
 	struct message *message; /* a reference; 'seq' and 'at_ns' are the journal's to set, unless they are set    */

@@ -389,6 +389,11 @@ static void room_make_id(char id[ROOM_ID_SIZE])
 		(void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
 }
 
+bool room_is_id(const char *key)
+{
+	return strlen(key) == ROOM_ID_SIZE - 1 && strspn(key, "0123456789abcdef") == ROOM_ID_SIZE - 1;
+}
+
 /* The topic that was set in an earlier life of the room. */
 static bool room_copy_topic(struct room *room, const char *topic) UNCHECKED;
 static bool room_copy_topic(struct room *room, const char *topic)
@@ -724,12 +729,12 @@ uint64_t room_jump(struct room *room, struct member *member)
 /* ---- Looking back. ---- */
 
 /* Counts what was said in messages 'from' to 'before' - 1, from the end. Returns the number of the one with which '*count'
- * is reached, or 0, with '*count' less by those there are. */
+ * is reached, or 0, with '*count' less by those there are; or ROOM_UNREADABLE. */
 static uint64_t room_count_back(struct room *room, uint64_t from, uint64_t before, size_t *count)
 {
 	struct message *messages[PAGE_MESSAGES];
 	ssize_t read = room_read(room, from, messages, (size_t)(before - from));
-	uint64_t found = 0;
+	uint64_t found = read < 0 ? ROOM_UNREADABLE : 0;
 
 	for (ssize_t i = read; i > 0; i--) {
 		const struct message *message = messages[i - 1];

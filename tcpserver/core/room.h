@@ -21,10 +21,10 @@
 #include <sys/types.h>
 
 #include "common/text.h"
+#include "tcpserver/core/client_list.h"
 #include "tcpserver/core/locks.h"
 #include "tcpserver/core/message.h"
 
-struct client;
 struct format;
 struct journal;
 struct member;
@@ -42,7 +42,8 @@ struct room_attributes {
 	const char *name;       /* NULL: it has only its id                       */
 	const char *creator;    /* the name of who made it; "" for the server's own */
 	const char *topic;      /* when it is opened; NULL: none                  */
-	uint64_t creator_number; /* the number of its session; 0 for the server's own, and after a restart */
+	uint64_t creator_number; /* the number of its session; 0 for the server's own, and when it was opened again */
+	unsigned char creator_id[CLIENT_ID_SIZE]; /* by which its client knows itself; zero: it told none, or as above */
 	int64_t created_ns;     /* since 1970; 0: now                             */
 	size_t capacity;        /* members, at most; 0: no limit                  */
 	bool listed;            /* /rooms shows it                                */
@@ -58,6 +59,8 @@ struct room_people {
 	bool known GUARDED_BY(ROOMS_LOCK); /* rooms_find() finds it; so the table has a reference */
 };
 
+#define ROOM_UNREADABLE UINT64_MAX
+
 /* How room_give_page() ended. */
 enum room_page {
 	ROOM_PAGE,    /* the outbox holds a page of the journal    */
@@ -71,6 +74,8 @@ struct room *room_open(const struct room_attributes *attributes, struct journal 
 struct room *room_acquire(struct room *room);
 void room_release(struct room *room);
 
+/* Whether a text, as name_key() makes it, has the form of an id: no room has such a name. */
+bool room_is_id(const char *key);
 const char *room_id(const struct room *room);
 /* Its name, or its id if it has none: what people call it. */
 const char *room_label(const struct room *room);
@@ -135,7 +140,8 @@ uint64_t room_jump(struct room *room, struct member *member);
 
 /* The number of the last message that was published; 0: none. Does not block. */
 uint64_t room_last_seq(struct room *room);
-/* The number of the message with which the last 'count' begin that were said before message 'before'; 0: there is none. */
+/* The number of the message with which the last 'count' begin that were said before message 'before'; 0: there is none;
+ * ROOM_UNREADABLE: the journal cannot be read. */
 uint64_t room_find_said(struct room *room, uint64_t before, size_t count) MUST_CHECK;
 /* The number of the first message at 'at_ns' or later; one more than the last if there is none. */
 uint64_t room_find_time(struct room *room, int64_t at_ns) MUST_CHECK;

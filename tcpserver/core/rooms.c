@@ -8,6 +8,8 @@
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/member.h"
 
+enum { FIND_TRIES = 100 };
+
 static void rooms_lock(struct rooms *rooms) ACQUIRES(ROOMS_LOCK) UNCHECKED;
 static void rooms_unlock(struct rooms *rooms) RELEASES(ROOMS_LOCK) UNCHECKED;
 
@@ -152,12 +154,15 @@ struct room *rooms_find(struct rooms *rooms, const char *name)
 {
 	enum rooms_result result = ROOMS_EXISTS;
 	char key[NAME_KEY_SIZE];
-	struct room *room;
+	struct room *room = NULL;
 
 	(void)name_key(name, key);
-	do
-		room = rooms_find_open(rooms, key, name);
-	while (room == NULL && (result = rooms_reopen(rooms, key, name, &room)) == ROOMS_EXISTS); /* another thread was faster */
+	/* Again when another thread was faster. A damaged journal can say for ever that the room is one that is open already. */
+	for (int tries = 0; room == NULL && result == ROOMS_EXISTS && tries < FIND_TRIES; tries++) {
+		room = rooms_find_open(rooms, key, key);
+		if (room == NULL)
+			result = rooms_reopen(rooms, key, key, &room);
+	}
 	return room;
 }
 

@@ -45,7 +45,7 @@ void rooms_fini(struct rooms *rooms) UNCHECKED;
  * rooms_forget_empty(). */
 enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes *attributes, struct room **room)
 	MUST_CHECK;
-/* The room of that name, or else of that id, with a reference; it is opened if only the journal has it, and may block then.
+/* The room of that name, or else of that id, in whatever case, with a reference; it is opened if only the journal has it, and may block then.
  * NULL if there is none, or there are too many to open one more. */
 struct room *rooms_find(struct rooms *rooms, const char *name) MUST_CHECK;
 /* Removes a room that is not persistent and that nobody is in. */

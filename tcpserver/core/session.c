@@ -39,14 +39,26 @@ static enum outlet_state session_deliver(struct session *session);
 
 /* ---- What is on its way to the journal. ---- */
 
+static void session_do_duty(struct session *session);
+
+/* What there is to do between two waits. A session that has ended sends only what session_drain() sends: nothing may follow
+ * a farewell. */
+static void session_work_on(struct session *session)
+{
+	if (session_ended(session))
+		session_do_duty(session);
+	else
+		(void)session_deliver(session);
+}
+
 static void session_wait_for_drafts(struct session *session)
 {
 	session_flush(session);
 	while (!outlet_is_settled(session->outlet)) {
 		outlet_pause(session->outlet);
-		(void)session_deliver(session);
+		session_work_on(session);
 	}
-	(void)session_deliver(session);
+	session_work_on(session);
 }
 
 int session_settle(struct session *session)
@@ -324,6 +336,7 @@ static void session_leave_shut_rooms(struct session *session)
 	for (size_t i = session->place_count; i > 0; i--) {
 		struct member *place = session->places[i - 1];
 		struct room *room = place->room;
+		bool was_here = place == session->place;
 
 		if (!room_is_shut(room))
 			continue;
@@ -331,7 +344,8 @@ static void session_leave_shut_rooms(struct session *session)
 		session_leave(session, place, NULL);
 		session_tell_pair_is_over(session, room);
 		room_release(room);
-		session_go_home(session);
+		if (was_here)
+			session_go_on(session);
 	}
 }
 
@@ -394,7 +408,7 @@ struct member *session_place(struct session *session, const char *name)
 	for (size_t i = 0; i < session->place_count; i++) {
 		const struct room *room = session->places[i]->room;
 
-		if ((room_key(room) != NULL && strcmp(room_key(room), key) == 0) || strcmp(room_id(room), name) == 0)
+		if ((room_key(room) != NULL && strcmp(room_key(room), key) == 0) || strcmp(room_id(room), key) == 0)
 			return session->places[i];
 	}
 	return NULL;
@@ -426,11 +440,14 @@ static void session_no_memory(struct session *session)
 /* The number of the message with which a member of the room begins to read; 0: with what is said next. */
 static uint64_t session_start(struct room *room, const struct reading *reading)
 {
+	uint64_t start;
+
 	if (reading->resumes && (reading->of[0] == '\0' || strcmp(reading->of, room_id(room)) == 0))
 		return reading->after + 1;
 	if (reading->count == SIZE_MAX)
 		return 1;
-	return reading->count == 0 ? 0 : room_find_said(room, UINT64_MAX, reading->count);
+	start = reading->count == 0 ? 0 : room_find_said(room, UINT64_MAX, reading->count);
+	return start == ROOM_UNREADABLE ? 0 : start; /* it can ask for it when the journal can be read again */
 }
 
 static bool session_recalls(const struct room *room, const struct reading *reading)
@@ -553,6 +570,16 @@ void session_go_home(struct session *session)
 			session, session->place, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
 	else
 		session_finish(session, SESSION_REFUSED);
+}
+
+void session_go_on(struct session *session)
+{
+	struct member *place = session->place;
+
+	if (place == NULL)
+		session_go_home(session);
+	else
+		session_tell_room(session, place, "plain text goes to %s now", room_label(place->room));
 }
 
 /* ---- The name. ---- */
@@ -704,6 +731,25 @@ static bool session_let_know(struct session *session, struct room *room, struct 
 	return session_settle(session) == 0;
 }
 
+bool session_is_creator(const struct session *session, const struct room *room)
+{
+	static const unsigned char no_id[CLIENT_ID_SIZE];
+	const struct room_attributes *attributes = room_attributes(room);
+
+	if (attributes->creator_number == session->client.number)
+		return true;
+	return session->has_client_id && memcmp(attributes->creator_id, no_id, CLIENT_ID_SIZE) != 0 &&
+	       memcmp(attributes->creator_id, session->client_id, CLIENT_ID_SIZE) == 0;
+}
+
+void session_find_creator(const struct session *session, const struct room *room, char name[NAME_SIZE])
+{
+	const struct room_attributes *attributes = room_attributes(room);
+
+	if (!client_list_tell_name(&session->talk->clients, attributes->creator_number, attributes->creator_id, name))
+		(void)snprintf(name, NAME_SIZE, "%s", attributes->creator);
+}
+
 void session_set_topic(struct session *session, struct member *place, const char *topic)
 {
 	(void)session_let_know(session, place->room, place, MESSAGE_TOPIC, session->client.name, topic);
@@ -713,7 +759,7 @@ void session_close_room(struct session *session, struct room *room)
 {
 	if (!session_let_know(session, room, NULL, MESSAGE_ROOM_CLOSED, session->client.name, NULL))
 		return;
-	session_notice(session, "%s is closed", room_label(room));
+	session_notice_in(session, room, "%s is closed", room_label(room));
 	room_forget(room);
 	rooms_remove(&session->talk->rooms, room);
 	session_leave_shut_rooms(session); /* what the client says next shall not go there */
@@ -781,6 +827,7 @@ struct session *session_create(struct talk *talk, int socket)
 	session->stranger.person = &session->client;
 	/* Relaxed: it only has to differ from the others. */
 	session->stranger.number = 1 + atomic_fetch_add_explicit(&talk->sessions_begun, 1, memory_order_relaxed);
+	session->client.number = session->stranger.number;
 	session->socket = socket;
 	net_peer_address(socket, session->address);
 	return session;

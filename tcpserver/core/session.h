@@ -141,6 +141,12 @@ void session_tell_room(struct session *session, struct member *place, const char
 void session_leave(struct session *session, struct member *place, const char *how);
 /* Back in the lobby, if it is nowhere. */
 void session_go_home(struct session *session);
+/* It left where its plain text went: goes home, or tells where that goes now. */
+void session_go_on(struct session *session);
+/* Whether it made the room, over this connection or, with the same client id, over another one. */
+bool session_is_creator(const struct session *session, const struct room *room);
+/* How the one is called who made the room: now, if it is here. */
+void session_find_creator(const struct session *session, const struct room *room, char name[NAME_SIZE]);
 /* Sets the topic of the room of 'place'. */
 void session_set_topic(struct session *session, struct member *place, const char *topic);
 /* Closes the room to all its members, who are told. */
@@ -154,7 +160,7 @@ bool session_begin_events(struct session *session);
 
 void session_tell(struct session *session, const struct telling *telling);
 void session_notice(struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The same, about a room where the client is: programs need not read its name out of the text. */
+/* The same, about a room: programs need not read its name out of the text. */
 void session_notice_in(struct session *session, const struct room *room, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same, about any room, of which programs are told when it was made, too. */
 void session_notice_about(struct session *session, const char *room, int64_t created_ns, const char *format, ...)

@@ -56,10 +56,13 @@ static bool visit_enter(struct session *session, struct room *room, const struct
 	return step != SESSION_GONE;
 }
 
-/* Tells why no room could be made. */
+/* Tells why no room of that name could be made; NULL: none for strangers. */
 static void visit_refuse(struct session *session, enum rooms_result result, const char *name)
 {
-	if (result == ROOMS_TOO_MANY)
+	if (result == ROOMS_TOO_MANY && name == NULL)
+		session_error(session, "too-many-rooms", "there are %zu rooms, which is the most, so you have none to wait for a"
+			" stranger in; try again later", session->talk->rooms.most);
+	else if (result == ROOMS_TOO_MANY)
 		session_error(session, "too-many-rooms", "there are %zu rooms, which is the most; join one of them, see /rooms",
 			session->talk->rooms.most);
 	else if (result == ROOMS_EXISTS)
@@ -69,7 +72,15 @@ static void visit_refuse(struct session *session, enum rooms_result result, cons
 		session_error(session, "no-memory", "the server has no memory for one more room now; try again later");
 }
 
-/* Makes a named room. Tells the client, and returns false, when that is not to be. */
+static bool is_id(const char *text)
+{
+	char key[NAME_KEY_SIZE];
+
+	(void)name_key(text, key);
+	return room_is_id(key);
+}
+
+/* Whether a room of that name may be made, which is 'name' then; if not, the client is told. */
 static bool visit_may_make(struct session *session, const char *text, char name[NAME_SIZE])
 {
 	if (!session->talk->rooms_are_open) {
@@ -77,10 +88,10 @@ static bool visit_may_make(struct session *session, const char *text, char name[
 			" there are", text);
 		return false;
 	}
-	if (name_make(text, strlen(text), name))
+	if (name_make(text, strlen(text), name) && !is_id(name))
 		return true;
-	session_error(session, "bad-room-name", "a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside;"
-		" choose another");
+	session_error(session, "bad-room-name", "a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside,"
+		" and is not like an id; choose another");
 	return false;
 }
 
@@ -89,10 +100,11 @@ static enum rooms_result visit_make(struct session *session, const char *name, s
 	struct room_attributes attributes = {
 		.name = name,
 		.creator = session->client.name,
-		.creator_number = session->stranger.number,
+		.creator_number = session->client.number,
 		.listed = true,
 	};
 
+	memcpy(attributes.creator_id, session->client_id, CLIENT_ID_SIZE);
 	return rooms_create(&session->talk->rooms, &attributes, room);
 }
 
@@ -106,6 +118,11 @@ void visit_room(struct session *session, const char *text, const struct reading 
 		struct room *room = rooms_find(&session->talk->rooms, text);
 		enum rooms_result result = ROOMS_DONE;
 
+		if (room == NULL && is_id(text)) {
+			session_error(session, "no-such-room", "there is no room %s any more; ask for another invitation, or see /rooms",
+				text);
+			return;
+		}
 		if (room == NULL && !visit_may_make(session, text, name))
 			return;
 		if (room == NULL)
@@ -181,7 +198,7 @@ static bool visit_pair_room(struct session *session)
 {
 	struct room_attributes attributes = {
 		.creator = session->client.name,
-		.creator_number = session->stranger.number,
+		.creator_number = session->client.number,
 		.capacity = 2,
 		.ends_with_member = true,
 	};
@@ -190,7 +207,7 @@ static bool visit_pair_room(struct session *session)
 
 	if (result == ROOMS_DONE)
 		return session_go(session, room, &nothing_said) == SESSION_WENT;
-	visit_refuse(session, result, "");
+	visit_refuse(session, result, NULL);
 	return false;
 }
 

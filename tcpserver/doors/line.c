@@ -50,6 +50,8 @@ static const struct parts message_parts[MESSAGE_KINDS] = {
 	[MESSAGE_ROOM_CLOSED] = {"chat server: chat room is closing", NULL, "\n"},
 };
 
+static const struct parts topic_removed = {"User \"", "\" removed the topic", "\n"};
+
 static size_t add(char *out, size_t place, const char *bytes, size_t size)
 {
 	memcpy(out + place, bytes, size);
@@ -58,7 +60,8 @@ static size_t add(char *out, size_t place, const char *bytes, size_t size)
 
 static size_t line_encode(const struct message *message, char *out, size_t size)
 {
-	const struct parts *parts = &message_parts[message->kind];
+	bool removes = message->kind == MESSAGE_TOPIC && message->text_size == 0;
+	const struct parts *parts = removes ? &topic_removed : &message_parts[message->kind];
 	size_t before = strlen(parts->before);
 	size_t name = parts->between == NULL ? 0 : message->participant_size;
 	size_t between = parts->between == NULL ? 0 : strlen(parts->between);

@@ -16,6 +16,7 @@ enum field_kind {
 	FIELD_NAME,   /* a string; in quotes, because names of people and rooms hold spaces */
 	FIELD_NUMBER, /* a whole number, not negative                                       */
 	FIELD_EITHER, /* a number, or a string without white space                          */
+	FIELD_SWITCH, /* true or false, as --on or --off                                  */
 };
 
 struct field {
@@ -38,8 +39,8 @@ static const struct op ops[] = {
 	{"help", "help", {{"command?", FIELD_TEXT, NULL}}},
 	{"history", "history",
 		{{"count?", FIELD_NUMBER, NULL}, {"before?", FIELD_EITHER, "before "}, {"room?", FIELD_NAME, "in "}}},
-	{"ignore", "ignore", {{"user", FIELD_NAME, NULL}}},
-	{"invite", "invite", {{"user", FIELD_NAME, NULL}}},
+	{"ignore", "ignore", {{"user", FIELD_NAME, NULL}, {"on?", FIELD_SWITCH, NULL}}},
+	{"invite", "invite", {{"user", FIELD_NAME, NULL}, {"room?", FIELD_NAME, NULL}}},
 	{"join", "join",
 		{{"room?", FIELD_NAME, NULL}, {"after?", FIELD_NUMBER, "after "}, {"room_id?", FIELD_EITHER, "of "},
 			{"history?", FIELD_EITHER, "--history "}}},
@@ -58,7 +59,7 @@ static const struct op ops[] = {
 		{{"session", FIELD_EITHER, NULL}, {"name?", FIELD_NAME, NULL}, {"after?", FIELD_NUMBER, "after "},
 			{"room_id?", FIELD_EITHER, "of "}, {"history?", FIELD_EITHER, "--history "}}},
 	{"switch", "switch", {{"room", FIELD_NAME, NULL}}},
-	{"topic", "topic", {{"text?", FIELD_TEXT, NULL}}},
+	{"topic", "topic", {{"room?", FIELD_NAME, "--room "}, {"text?", FIELD_TEXT, "-- "}}},
 	{"who", "who", {{"room?", FIELD_NAME, NULL}}},
 	{NULL, NULL, {{NULL, FIELD_TEXT, NULL}}},
 };
@@ -127,6 +128,8 @@ static char *request_value(const json_t *object, const char *name, enum field_ki
 {
 	const json_t *value = json_object_get(object, name);
 
+	if (kind == FIELD_SWITCH)
+		return json_is_boolean(value) ? strdup(json_is_true(value) ? "--on" : "--off") : NULL;
 	if (kind == FIELD_NUMBER || (kind == FIELD_EITHER && json_is_integer(value)))
 		return request_number(value);
 	return request_field(object, name);
@@ -136,6 +139,10 @@ static const char *request_fault(const char *value, enum field_kind kind)
 {
 	if (value == NULL && kind == FIELD_NUMBER)
 		return "a field of the request is no whole number from 0 on";
+	if (value == NULL && kind == FIELD_EITHER)
+		return "a field of the request is neither a whole number from 0 on nor a string";
+	if (value == NULL && kind == FIELD_SWITCH)
+		return "a field of the request is neither true nor false";
 	if (value == NULL)
 		return "a field of the request is no string";
 	if (kind == FIELD_NAME && strchr(value, '"') != NULL)
@@ -178,10 +185,24 @@ static const char *request_add(struct request *request, const json_t *object, co
 	return wrong;
 }
 
+static bool op_takes(const struct op *op, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < FIELDS_MAX && op->fields[i].name != NULL; i++) {
+		if (strncmp(op->fields[i].name, name, length) == 0 && strchr("?", op->fields[i].name[length]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 static const char *request_read_command(struct request *request, const json_t *object, const struct op *op)
 {
 	const char *wrong = NULL;
 
+	/* Other fields may be left alone; but who names a room wants nothing done elsewhere. */
+	if (json_object_get(object, "room") != NULL && !op_takes(op, "room"))
+		return "this request takes no \"room\"";
 	request->command = op->command;
 	request->arguments = strdup("");
 	if (request->arguments == NULL)
@@ -338,11 +359,14 @@ static void request_save_id(struct request *request, const char *line, size_t si
 {
 	const char *value = request_find_id(line, size);
 	json_t *id = NULL;
+	json_error_t error = {.text = ""};
 
 	if (value != NULL)
-		id = json_loadb(value, value_size(value, size - (size_t)(value - line)), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+		id = json_loadb(value, value_size(value, size - (size_t)(value - line)), JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 	if (id != NULL)
 		(void)request_take_id(request, id); /* the line is wrong in any case */
+	else if (value != NULL && json_error_code(&error) == json_error_numeric_overflow)
+		request->wrong = "the id is a number that is too large";
 	json_decref(id);
 }
 
@@ -376,6 +400,8 @@ static json_t *request_parse(const char *line, size_t size, const char **wrong)
 	object = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (object == NULL && json_error_code(&error) == json_error_duplicate_key)
 		*wrong = "a field of the request comes twice";
+	if (object == NULL && json_error_code(&error) == json_error_numeric_overflow)
+		*wrong = "a number in the request is too large";
 	return object;
 }
 

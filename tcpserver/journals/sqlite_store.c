@@ -15,6 +15,7 @@ enum {
 	CELL_MOST = 16 * 1024 * 1024,     /* bytes of one value, however large the file says it is             */
 	LOG_KEPT_MOST = 16 * 1024 * 1024, /* bytes of the write-ahead log that stay when it starts anew      */
 	WRITER_CACHE_KIB = 16 * 1024,
+	READER_CACHE_KIB = 256, /* who reads on and on has no use for more, and it is not to cost the others memory */
 };
 
 #define ROOM_COLUMNS "number, id, name, creator, topic, capacity, flags, created"
@@ -110,6 +111,7 @@ static int store_distrust(sqlite3 *connection)
 
 static int store_set_up(struct sqlite_store *store, enum store_use use, enum sqlite_sync sync)
 {
+	char sql[40];
 	int result;
 
 	(void)sqlite3_extended_result_codes(store->connection, 1);
@@ -119,6 +121,10 @@ static int store_set_up(struct sqlite_store *store, enum store_use use, enum sql
 		(void)sqlite3_wal_autocheckpoint(store->connection, 0);
 	if (result == SQLITE_OK)
 		result = sqlite3_exec(store->connection, store_sync_pragma(sync), NULL, NULL, NULL);
+	if (result == SQLITE_OK && use == STORE_READS) {
+		(void)snprintf(sql, sizeof sql, "PRAGMA cache_size = -%d", READER_CACHE_KIB);
+		result = sqlite3_exec(store->connection, sql, NULL, NULL, NULL);
+	}
 	return result;
 }
 

@@ -2,7 +2,7 @@
  * Lets system calls of a program fail in ways that a test chooses, while it runs (LD_PRELOAD).
  *
  * TALK_FAULTS names a file of at least sizeof(struct faults) bytes, which the test maps too: it writes what shall happen,
- * and reads how often it has happened. Nothing happens while a field is zero. Sockets, threads and memory are concerned.
+ * and reads how often it has happened. Nothing happens while a field is zero. Sockets, threads, memory and reading of files are concerned.
  *
  * Threads: any; the fields are atomic counters, and nothing here keeps another state.
  */
@@ -34,6 +34,7 @@ struct faults {
 	_Atomic uint32_t memory_fails;   /* how many malloc() and calloc() of the next two sizes fail      */
 	_Atomic uint32_t memory_least;   /* bytes */
 	_Atomic uint32_t memory_most;
+	_Atomic uint32_t read_fails;     /* how many pread() fail with EIO                                 */
 	_Atomic uint32_t create_failed;  /* from here on: how often it has happened                        */
 	_Atomic uint32_t accept_failed;
 	_Atomic uint32_t send_cut;
@@ -44,6 +45,7 @@ struct faults {
 	_Atomic uint32_t calls;          /* of functions that may be interrupted */
 	_Atomic uint32_t sends;
 	_Atomic uint32_t memory_failed;
+	_Atomic uint32_t read_failed;
 };
 
 static struct faults nothing;
@@ -133,6 +135,20 @@ ssize_t send(int socket, const void *bytes, size_t size, int flags)
 		++faults->send_cut;
 	}
 	return REAL(send)(socket, bytes, size, flags);
+}
+
+ssize_t pread(int file, void *bytes, size_t size, off_t place)
+{
+	if (take(&faults->read_fails, &faults->read_failed))
+		return fail(EIO);
+	return REAL(pread)(file, bytes, size, place);
+}
+
+ssize_t pread64(int file, void *bytes, size_t size, off64_t place)
+{
+	if (take(&faults->read_fails, &faults->read_failed))
+		return fail(EIO);
+	return REAL(pread64)(file, bytes, size, place);
 }
 
 static ssize_t receive(int socket, void *bytes, size_t size, int flags)

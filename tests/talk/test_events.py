@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 
-from events import SCHEMA, Events, faults, join_events, parse_event
+from events import SCHEMA, Events, come_back, faults, join_events, parse_event
 from talk import MAX_LINE, Server, main, pump, temporary_file
 
 HOME = "You are in lobby. /join finds a stranger, /rooms lists the rooms."
@@ -51,7 +51,7 @@ def test_every_kind_of_event_is_as_the_schema_says():
         ann.until(kind="room_closed", room="milk", participant="rob")
         ann.until(kind="joined", room="lobby", participant="rob")
         ann.say("/frobnicate")
-        ann.expect(kind="error", code="unknown-command")
+        ann.until(kind="error", code="unknown-command")
         ann.say("/ping 7")
         ann.expect(kind="pong", text="7")
         server.stop()
@@ -282,8 +282,166 @@ def test_a_client_in_event_mode_is_in_several_rooms():
         ann.expect(kind="error", code="not-in-room")
         ann.say("/leave tea")
         bob.expect('User "ann" just left the chat (for another room)')
+        ann.expect(kind="notice", code="done", room="tea", text="you left tea", id=None)
         ann.say("/who")
-        ann.expect(kind="notice", text="1 here: ann")
+        ann.expect(kind="notice", room="lobby", text="1 here: ann")
+
+
+def test_who_leaves_is_told_where_plain_text_goes():
+    """A story: after "/leave" a client believed to be in one room, and the server sent its words to another one."""
+    with Server() as server:
+        ann = join_events(server, "ann")
+        for room in ("tea", "milk", "jam"):
+            ann.ask("join", room=room, id=room)
+            ann.until(id=room)
+        ann.ask("leave", room="tea", id=1)
+        ann.expect(kind="notice", code="done", id=1, room="tea")
+        ann.ask("leave", id=2)
+        ann.expect(kind="notice", code="room", id=2, room="milk", text="plain text goes to milk now")
+        ann.say("in milk")
+        ann.expect(kind="message", room="milk", text="in milk")
+        ann.ask("delete_room", room="milk", id=3)
+        events = ann.until(kind="notice", code="room", id=3)
+        assert events[-1]["room"] == "lobby" and events[-1]["text"] == "plain text goes to lobby now", events
+        assert any(event.get("text") == "milk is closed" and event["room"] == "milk" for event in events), events
+        ann.ask("join", room="tea", id=4)
+        ann.until(id=4)
+        ann.ask("leave", room="lobby", id=5)
+        ann.until(kind="notice", code="done", id=5, room="lobby")
+        ann.say("/leave")
+        ann.expect(kind="notice", code="room", room="lobby", text=HOME)
+        ann.ask("leave", id=6)
+        ann.expect(kind="error", code="not-in-room", id=6)
+
+
+def test_who_is_sent_out_of_a_room_is_told_where_plain_text_goes():
+    with Server() as server:
+        ann = join_events(server, "ann")
+        bob = join_events(server, "bob")
+        for room in ("tea", "milk"):
+            ann.ask("new_room", room=room, id=room)
+            ann.until(id=room)
+            bob.ask("join", room=room, id=room)
+            bob.until(id=room)
+        ann.ask("delete_room", room="milk", id=1)
+        bob.until(kind="room_closed", room="milk")
+        bob.expect(kind="notice", code="room", room="tea", id=None, text="plain text goes to tea now")
+        bob.ask("switch", room="lobby", id=2)
+        bob.expect(kind="notice", room="lobby", id=2, text="plain text goes to lobby now")
+        ann.ask("delete_room", room="tea", id=3)
+        bob.until(kind="room_closed", room="tea")
+        bob.ask("ping", id=4)
+        bob.expect(kind="pong", id=4)  # nothing has changed for it
+
+
+def test_answers_about_a_room_name_it():
+    with Server() as server:
+        ann = join_events(server, "ann")
+        server.join("bob")
+        ann.expect(kind="joined")
+        ann.ask("join", room="tea", id=1)
+        ann.until(id=1)
+        for op, fields, room, count in (("who", {}, "tea", 1), ("who", {"room": "lobby"}, "lobby", 1), ("topic", {}, "tea", 2),
+                                        ("topic", {"room": "lobby"}, "lobby", 2), ("invite", {"user": "bob"}, "tea", 1),
+                                        ("invite", {"user": "bob", "room": "lobby"}, "lobby", 1),
+                                        ("switch", {"room": "tea"}, "tea", 1)):
+            ann.ask(op, id=2, **fields)
+            for _ in range(count):
+                ann.expect(kind="notice", id=2, room=room)
+        ann.ask("delete_room", room="tea", id=3)
+        ann.until(kind="notice", id=3, room="tea", text="tea is closed")
+
+
+def test_a_request_acts_on_the_room_that_it_names_or_on_none():
+    """A story: "topic" with a "room" set the topic of the current one."""
+    with Server() as server:
+        ann = join_events(server, "ann")
+        bob = server.join("bob")
+        ann.expect(kind="joined")
+        ann.ask("join", room="Johnny Tea", id=1)
+        ann.until(id=1)
+        ann.ask("topic", room="lobby", text="green", id=2)
+        bob.expect('User "ann" set the topic: green')
+        ann.expect(kind="topic", room="lobby", text="green")
+        ann.expect(kind="notice", code="done", id=2)
+        ann.ask("topic", room="johnny tea", text="--clear", id=3)
+        ann.expect(kind="topic", room="Johnny Tea", text="--clear")
+        ann.until(id=3)
+        ann.ask("topic", text="--room lobby black", id=4)
+        ann.expect(kind="topic", room="Johnny Tea", text="--room lobby black")
+        ann.until(id=4)
+        ann.say("/topic --room lobby black")
+        ann.expect(kind="topic", room="lobby", text="black")
+        ann.ask("topic", room="nowhere", text="green", id=5)
+        ann.expect(kind="error", code="not-in-room", id=5)
+        ann.say("/topic --room")
+        ann.expect(kind="error", code="usage")
+        ann.ask("invite", user="bob", room="nowhere", id=6)
+        ann.expect(kind="error", code="not-in-room", id=6)
+        for op, fields in (("ping", {}), ("rooms", {}), ("dm", {"to": "ann", "text": "x"}), ("nick", {"name": "anna"}),
+                           ("help", {}), ("ignore", {"user": "bob"}), ("quit", {})):
+            ann.ask(op, room="lobby", id=7, **fields)
+            ann.expect(kind="error", code="bad-request", id=7,
+                       text='this request takes no "room"; see the requests in PROTOCOL.md')
+
+
+def test_a_topic_is_removed():
+    with Server() as server:
+        ann = join_events(server, "ann")
+        bob = server.join("bob")
+        ann.expect(kind="joined")
+        for ask in (lambda: ann.ask("topic", text=""), lambda: ann.say("/topic --clear")):
+            ann.ask("topic", text="green")
+            ann.expect(kind="topic", text="green")
+            ask()
+            ann.expect(kind="topic", room="lobby", participant="ann", text="")
+            bob.expect('User "ann" set the topic: green', 'User "ann" removed the topic')
+            bob.say("/topic")
+            bob.expect("* lobby has no topic; /topic TEXT sets one", re.compile(r"\* lobby was made on .+"))
+            bob.say("/rooms")
+            bob.expect("* 1 room:", "* lobby (2)")
+        ann.say("/topic --clear it")
+        ann.expect(kind="error", code="usage")
+
+
+def test_a_number_that_is_too_large_is_said_to_be():
+    with Server() as server:
+        ann = join_events(server, "ann")
+        for fields, wrong in ((b'"id":99999999999999999999', "the id is a number that is too large"),
+                              (b'"id":-99999999999999999999', "the id is a number that is too large"),
+                              (b'"x":99999999999999999999', "a number in the request is too large")):
+            ann.client.raw(b'{"op":"ping",' + fields + b"}\n")
+            ann.expect(kind="error", code="bad-request", id=None, text=wrong + "; see the requests in PROTOCOL.md")
+        ann.client.raw(b'{"op":"ping","x":99999999999999999999,"id":7}\n')
+        ann.expect(kind="error", code="bad-request", id=7)
+
+
+def test_who_made_a_room_may_close_it_after_it_came_back():
+    session = "00112233445566778899aabbccddeeff"
+    with Server() as server:
+        ann = join_events(server, "ann")
+        bob = come_back(server, "bob", session)
+        bob.ask("new_room", room="tea", id=1)
+        bob.until(id=1)
+        ann.until(kind="joined", participant="bob")
+        ann.ask("join", room="tea", id=1)
+        ann.until(id=1)
+        bob.client.reset()
+        ann.until(kind="left", room="tea", participant="bob")
+        rob = come_back(server, "rob", session)
+        ann.ask("delete_room", room="tea", id=2)
+        refused = ann.until(id=2)[-1]
+        assert refused["text"] == "only who made tea, or an administrator, may close it; ask rob", refused
+        zero = come_back(server, "zero", "0" * 32)
+        zero.ask("delete_room", room="tea", id=1)
+        zero.until(kind="error", code="not-allowed", id=1)
+        rob.ask("delete_room", room="tea", id=2)
+        rob.until(kind="notice", id=2, text="tea is closed")
+        ann.until(kind="room_closed", room="tea", participant="rob")
+        ann.ask("new_room", room="milk", id=3)  # one without an id
+        ann.until(kind="notice", code="room", id=3)
+        zero.ask("delete_room", room="milk", id=4)
+        zero.until(kind="error", code="not-allowed", id=4)
 
 
 def test_a_new_name_is_told_in_each_room_once():

@@ -34,6 +34,43 @@ def chat(server, prefix="", rounds=20, size=300):
             other.expect(f'User "{names[i]}" just left the chat (normally)')
 
 
+# ---- The journal. ----
+
+
+def test_a_journal_that_cannot_be_read_is_told_and_read_again_when_it_can():
+    with FaultyServer(journal="sqlite:chat.db") as server:
+        ann = server.join("ann")
+        for i in range(50):
+            ann.say(str(i))
+            ann.expect(f"ann: {i}")
+        for command in ("/history", "/search 7"):
+            server.faults.read_fails = 1000000
+            ann.say(command)
+            line = ann.line()
+            server.mend()
+            assert line.startswith("! journal-unreadable: "), (command, line)
+        ann.say("/history 1")
+        ann.expect(re.compile(r"\[.+\] ann: 49"), re.compile(r"\* 1 message; .+"))
+
+
+def test_one_who_is_far_behind_waits_for_a_journal_that_cannot_be_read():
+    with FaultyServer("--lag-memory", "64K", journal="sqlite:chat.db") as server:
+        ann = server.join("ann")
+        bob = server.join("bob", receive_buffer=4096)
+        ann.expect('User "bob" just joined the chat!')
+        for i in range(5000):
+            ann.say(f"{i} {'x' * 1000}")
+            ann.expect(re.compile(f"ann: {i} x+"))
+        server.faults.read_fails = 1000000
+        pump([bob], lambda client: server.faults.read_failed > 2)
+        ann.say("still here")
+        ann.expect("ann: still here")
+        server.mend()
+        pump([bob], lambda client: client.buffer.endswith(b"ann: still here\n"))
+        numbers = [int(line.split()[1]) for line in bob.buffer.decode().splitlines() if line.endswith("x")]
+        assert numbers == list(range(5000)), numbers[-3:]
+
+
 # ---- Accepting. ----
 
 

@@ -296,6 +296,8 @@ SITUATIONS = [
     ("no-such-user", as_bob),
     ("~ bob waves", as_bob),
     ("[bob -> ann]", as_bob_beside_ann),
+    ("* you ignore carl", as_bob),
+    ("0123456789ABCDEF", as_bob),
     ("* you ignore", as_bob_beside_ann),
     ("* pong", as_bob),
     ("is now", as_bob),

@@ -2,6 +2,7 @@
 
 import re
 
+from events import join_events
 from talk import Server, main, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
@@ -82,6 +83,32 @@ def test_a_room_goes_when_its_last_member_is_cut_off():
         assert rooms_of(ann) == {"lobby": 2}
 
 
+def test_an_invitation_to_a_room_that_is_over_makes_none():
+    """A story: "/join" with the id of a room that was no more made a listed room with that name."""
+    with Server() as server:
+        ann = server.join("ann")
+        for name in ("0123456789abcdef0123", "0123456789ABCDEF0123", "\uff10" * 20):
+            refused = f"! no-such-room: there is no room {name} any more; ask for another invitation, or see /rooms"
+            ask(ann, f"/join {name}", refused)
+            ask(ann, f"/new-room {name}", re.compile("! bad-room-name: .+"))
+        assert rooms_of(ann) == {"lobby": 1}
+        ask(ann, "/join 0123456789abcdef012", "* You are in 0123456789abcdef012, 1 here.")  # a digit less
+
+
+def test_an_id_is_known_in_any_case():
+    with Server() as server:
+        ann = server.join("ann")
+        bob = server.join("bob")
+        ann.expect(came("bob"))
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        bob.expect(went("ann"))
+        ask(ann, "/invite bob", "* bob is invited to tea")
+        room = bob.expect(re.compile(r"\* ann invites you to tea; /join ([0-9a-f]{20}) goes there")).group(1)
+        ask(bob, f"/join {room.upper()}", "* You are in tea, 2 here.")
+        ann.expect(came("bob"))
+        ask(bob, f"/leave {room.upper()}", HOME)
+
+
 def test_a_new_room_has_to_be_new():
     with Server() as server:
         ann = server.join("ann")
@@ -97,8 +124,10 @@ def test_what_is_no_name_makes_no_room():
         for name in ("b*b", "x" * 51, "/tea", "\u200btea", '" "'):
             ask(ann, f"/join {name}", re.compile("! bad-room-name: a room's name has 1 to 50 .+"))
             ask(ann, f"/new-room {name}", re.compile("! bad-room-name: .+"))
-        ask(ann, '/join "tea', re.compile("! usage: .+"))
-        ask(ann, "/join " + "x" * 300, re.compile("! usage: .+"))
+        ask(ann, '/join "tea', '! usage: the name after the " has no " at its end; type it in "double quotes"')
+        ask(ann, '/dm "bob hi', '! usage: the name after the " has no " at its end; type it in "double quotes"')
+        ask(ann, '/join ""', '! usage: there is no name between the ""; type one, or leave them out')
+        ask(ann, "/join " + "x" * 300, "! usage: no name is as long as that; one has at most 50 letters")
 
 
 def test_spaces_around_a_name_in_quotes_do_not_count():
@@ -128,8 +157,11 @@ def test_there_are_no_more_rooms_than_allowed():
         ask(bob, "/join two", went("ann"), "* You are in two, 1 here.")
         carl.expect(went("ann"), went("bob"))
         refused = "! too-many-rooms: there are 3 rooms, which is the most; join one of them, see /rooms"
-        for command in ("/join three", "/new-room three", "/new-room", "/join"):
+        for command in ("/join three", "/new-room three"):
             ask(carl, command, refused)
+        for command in ("/new-room", "/join"):
+            ask(carl, command, "! too-many-rooms: there are 3 rooms, which is the most, so you have none to wait for a stranger"
+                " in; try again later")
         carl.say("still in the lobby")
         carl.expect("carl: still in the lobby")
         ask(carl, "/join one", "* You are in one, 2 here.")
@@ -166,6 +198,12 @@ def test_a_closed_room_sends_everybody_home():
         ask(bob, "/delete-room tea", "! not-allowed: only who made tea, or an administrator, may close it; ask ann")
         ask(ann, "/delete-room lobby", re.compile("! not-allowed: lobby always stays.+"))
         ask(ann, "/delete-room milk", re.compile("! no-such-room: .+"))
+        ask(ann, "/nick Johnny Boi", 'User "ann" is now "Johnny Boi"')
+        bob.expect('User "ann" is now "Johnny Boi"')
+        ask(bob, "/delete-room tea", "! not-allowed: only who made tea, or an administrator, may close it; ask Johnny Boi")
+        ask(bob, "/topic", "* tea has no topic; /topic TEXT sets one", re.compile(r"\* tea was made by Johnny Boi on .+"))
+        ask(ann, "/nick ann", 'User "Johnny Boi" is now "ann"')
+        bob.expect('User "Johnny Boi" is now "ann"')
         ask(ann, "/delete-room", "! usage: /delete-room takes ROOM; type /delete-room ROOM")
         ann.say("/delete-room tea")
         assert "* tea is closed" in [ann.line(), ann.line()]
@@ -204,7 +242,7 @@ def test_an_invited_person_finds_the_room():
         ask(bob, f"/join {invitation.group(1)}", "* You are in Johnny Tea, 2 here.")
         ann.expect(came("bob"))
         ask(ann, "/invite nobody", re.compile("! no-such-user: .+"))
-        ask(ann, "/invite", "! usage: /invite takes USER; type /invite USER")
+        ask(ann, "/invite", "! usage: /invite takes USER [ROOM]; type /invite USER [ROOM]")
 
 
 def test_direct_words_reach_one_person_in_any_room():
@@ -280,6 +318,43 @@ def test_who_is_ignored_stays_so_under_another_name_and_no_other_one_gets_it():
         ask(ann, "/ignore rob", "* you ignore rob; /ignore rob again ends that")
 
 
+def test_a_name_is_ignored_before_somebody_comes_with_it_and_when_it_comes_back():
+    """A story: a client that keeps names over restarts toggled, and so let those in who had come back unseen."""
+    with Server() as server:
+        ann = join_events(server, "ann")
+        for i in range(2):  # as often as one likes
+            ann.ask("ignore", user="Bob", on=True, id=i)
+            ann.expect(kind="notice", id=i, text="you ignore Bob, who is not here now, from when one of that name comes;"
+                       " /ignore Bob --off ends that")
+        for _ in range(2):
+            bob = server.join("bob")
+            ann.until(kind="joined", participant="bob")
+            ask(bob, "/dm ann hi", "! ignored: ann does not want to hear from you alone; say it in a room")
+            ask(bob, "/invite ann", "! ignored: ann does not want to hear from you alone")
+            ask(bob, "/nick rob", 'User "bob" is now "rob"')
+            ask(bob, "/dm ann hi", "! ignored: ann does not want to hear from you alone; say it in a room")
+            bob.say("/quit")
+            bob.rest()
+            ann.until(kind="left", participant="rob")
+        bob = server.join("bob")
+        ann.until(kind="joined", participant="bob")
+        ann.ask("ignore", user="bob", on=True, id=1)
+        ann.expect(kind="notice", id=1, text="you ignore bob; /ignore bob again ends that")
+        for i in range(2):
+            ann.ask("ignore", user="bob", on=False, id=i)
+            ann.expect(kind="notice", id=i, text="you no longer ignore bob")
+        ask(bob, "/dm ann hi", "[bob -> ann] hi")
+        ann.expect(kind="direct", text="hi")
+        ann.ask("ignore", user="b*b", on=True, id=1)
+        ann.expect(kind="error", code="bad-name", id=1)
+        ann.say("/ignore carl --on")
+        ann.expect(kind="notice", text=re.compile("you ignore carl, who is not here now, .+"))
+        ann.say("/ignore carl")
+        ann.expect(kind="notice", text="you no longer ignore carl")
+        ann.say("/ignore bob --frobnicate")
+        ann.expect(kind="error", code="usage")
+
+
 def test_one_ignores_a_hundred_people_who_are_there():
     with Server() as server:
         crowd = server.join_crowd(102)
@@ -331,6 +406,11 @@ def test_a_new_name_is_told_and_the_old_one_is_free():
         name = re.compile(r'User "rob" is now "(ANN#[0-9a-f]{6})"')
         assert ann.expect(name).group(1) == bob.expect(name).group(1)
         ask(bob, "/nick b*b", re.compile("! bad-name: .+"))
+        ask(bob, '/nick "Q', re.compile('! usage: the name after the " has no " at its end; .+'))
+        ask(bob, '/nick "Q R" S', re.compile("! usage: /nick takes only NAME; .+"))
+        bob.say('/nick "Q R"')
+        for client in (ann, bob):
+            client.expect(re.compile('User "ANN#[0-9a-f]{6}" is now "Q R"'))
         server.join("bob")
 
 

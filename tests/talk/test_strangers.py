@@ -167,6 +167,22 @@ def test_nobody_meets_whom_one_ignores():
         bob.expect(came("ann"))
 
 
+def test_nobody_meets_who_has_a_name_that_one_ignores():
+    with Server() as server:
+        ann = server.join("ann")
+        ask(ann, "/ignore bob --on", re.compile(r"\* you ignore bob, who is not here now, .+"))
+        ann.say("/join")
+        ann.expect(WAITS)
+        bob = server.join("bob")
+        bob.say("/join")
+        bob.expect(WAITS)
+        ann.say("/leave")
+        skip_until(ann, HOME)
+        ask(ann, "/ignore bob --off", "* you no longer ignore bob")
+        ann.say("/join")
+        skip_until(ann, MEETS)
+
+
 def test_another_name_does_not_help_to_meet_who_ignores_one():
     with Server() as server:
         ann, bob = joined(server, "ann", "bob")

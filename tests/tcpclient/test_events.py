@@ -342,7 +342,7 @@ def test_commands_of_the_client_are_explained_by_the_client():
         enter(terminal, "/help /save")
         terminal.wait(r"\* /save FILE - .*\nYou")
         enter(terminal, "/help topic")
-        terminal.wait(r"\* /topic \[TEXT\] - ")
+        terminal.wait(r"\* /topic \[.*TEXT\] - ")
         enter(terminal, "/SEARCH words")
         terminal.wait("there is no command /SEARCH; did you mean /search")
         enter(terminal, "/FIND words")

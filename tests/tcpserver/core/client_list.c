@@ -190,22 +190,23 @@ static const struct door door = {.name = "test"};
 TEST(a_client_is_found_by_its_name_in_any_case)
 {
 	struct outlet *outlet = outlet_create(-1, NULL, 0);
-	const struct door *through = NULL;
-	char found[NAME_SIZE];
+	struct addressee found = {.outlet = NULL};
 	struct client *bob;
 
 	client_list_init(&list);
 	bob = add("Bob");
-	CHECK(client_list_find(&list, "bob", &through, found) == NULL); /* its thread does not run yet */
+	CHECK(!client_list_find(&list, bob, "bob", &found)); /* its thread does not run yet */
 	client_list_set_outlet(&list, bob, outlet, &door);
-	CHECK(client_list_find(&list, "BOB", &through, found) == outlet);
-	CHECK(through == &door);
-	CHECK_TEXT(found, "Bob");
+	CHECK(client_list_find(&list, bob, "BOB", &found));
+	CHECK(found.outlet == outlet);
+	CHECK(found.door == &door);
+	CHECK(!found.ignores);
+	CHECK_TEXT(found.name, "Bob");
 	outlet_release(outlet); /* what was found is a reference */
-	CHECK(client_list_find(&list, "ann", &through, found) == NULL);
-	CHECK(client_list_find(&list, "", &through, found) == NULL);
+	CHECK(!client_list_find(&list, bob, "ann", &found));
+	CHECK(!client_list_find(&list, bob, "", &found));
 	client_list_set_outlet(&list, bob, NULL, NULL);
-	CHECK(client_list_find(&list, "bob", &through, found) == NULL);
+	CHECK(!client_list_find(&list, bob, "bob", &found));
 	drop(bob);
 	outlet_release(outlet);
 	client_list_fini(&list);
@@ -213,14 +214,14 @@ TEST(a_client_is_found_by_its_name_in_any_case)
 
 TEST(a_name_of_any_length_may_be_looked_for)
 {
-	const struct door *through;
-	char found[NAME_SIZE];
+	struct addressee found;
+	struct client bob = {.name = ""};
 	char name[8000] = "";
 
 	client_list_init(&list);
 	for (int i = 0; i < 2000; i++)
 		(void)strcat(name, "\xEF\xB7\xBA"); /* U+FDFA, which is 18 letters when it is folded */
-	CHECK(client_list_find(&list, name, &through, found) == NULL);
+	CHECK(!client_list_find(&list, &bob, name, &found));
 	client_list_fini(&list);
 }
 
@@ -262,6 +263,20 @@ TEST(a_client_gets_another_name_and_the_old_one_is_free)
 
 /* ---- Ignoring. ---- */
 
+/* Whether the client 'other' ignores the client 'one', as who tells it something learns. */
+static bool is_ignored_by(struct client *one, struct client *other)
+{
+	struct outlet *outlet = outlet_create(-1, NULL, 0);
+	struct addressee found = {.outlet = NULL};
+
+	client_list_set_outlet(&list, other, outlet, &door);
+	CHECK(client_list_find(&list, one, other->name, &found));
+	outlet_release(found.outlet);
+	client_list_set_outlet(&list, other, NULL, NULL);
+	outlet_release(outlet);
+	return found.ignores;
+}
+
 TEST(who_is_ignored_stays_so_until_it_is_ended)
 {
 	struct client *ann;
@@ -276,9 +291,8 @@ TEST(who_is_ignored_stays_so_until_it_is_ended)
 	CHECK_TEXT(found, "bob");
 	CHECK(client_list_either_ignores(&list, ann, bob));
 	CHECK(client_list_either_ignores(&list, bob, ann));
-	CHECK(client_list_is_ignored_by(&list, bob, "Ann"));
-	CHECK(!client_list_is_ignored_by(&list, ann, "bob"));
-	CHECK(!client_list_is_ignored_by(&list, bob, "carl"));
+	CHECK(is_ignored_by(bob, ann));
+	CHECK(!is_ignored_by(ann, bob));
 	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_ENDED);
 	CHECK(!client_list_either_ignores(&list, ann, bob));
 	CHECK_EQUAL(client_list_ignore(&list, ann, "carl", found), IGNORE_NOBODY);
@@ -305,9 +319,9 @@ TEST(who_is_ignored_stays_so_under_another_name)
 	CHECK_EQUAL(client_list_rename(&list, ann, &rooms, "anna"), 0);
 	other = add("bob");
 	CHECK(client_list_either_ignores(&list, bob, ann));
-	CHECK(client_list_is_ignored_by(&list, bob, "anna"));
+	CHECK(is_ignored_by(bob, ann));
 	CHECK(!client_list_either_ignores(&list, ann, other));
-	CHECK(!client_list_is_ignored_by(&list, other, "anna"));
+	CHECK(!is_ignored_by(other, ann));
 	CHECK_EQUAL(client_list_ignore(&list, ann, "rob", found), IGNORE_ENDED);
 	CHECK(!client_list_either_ignores(&list, bob, ann));
 	client_list_forget_ignored(&list, ann);
@@ -331,9 +345,9 @@ TEST(who_takes_the_name_of_an_ignored_one_that_left_is_not_ignored)
 	drop(bob);
 	bob = add("bob"); /* likely in the same memory, too */
 	CHECK(!client_list_either_ignores(&list, ann, bob));
-	CHECK(!client_list_is_ignored_by(&list, bob, "ann"));
+	CHECK(!is_ignored_by(bob, ann));
 	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_BEGUN);
-	CHECK(client_list_is_ignored_by(&list, bob, "ann"));
+	CHECK(is_ignored_by(bob, ann));
 	client_list_forget_ignored(&list, ann);
 	drop(ann);
 	drop(bob);
@@ -363,6 +377,80 @@ TEST(nobody_ignores_more_than_a_hundred_of_those_who_are_there)
 	drop(ann);
 	for (int i = 1; i <= IGNORED_MOST; i++)
 		drop(bobs[i]);
+	client_list_fini(&list);
+}
+
+TEST(a_name_is_ignored_whoever_has_it)
+{
+	struct client *ann;
+	struct client *bob;
+	struct client *carl;
+	char found[NAME_SIZE];
+
+	client_list_init(&list);
+	rooms_init(&rooms, NULL, 1);
+	ann = add("ann");
+	CHECK_EQUAL(client_list_ignore_name(&list, ann, "Bob", found), IGNORE_AWAITS);
+	CHECK_TEXT(found, "Bob");
+	bob = add("BOB");
+	CHECK(is_ignored_by(bob, ann));
+	CHECK(client_list_either_ignores(&list, bob, ann));
+	CHECK_EQUAL(client_list_ignore_name(&list, ann, "bob", found), IGNORE_BEGUN);
+	CHECK_TEXT(found, "BOB");
+	CHECK_EQUAL(client_list_rename(&list, bob, &rooms, "rob"), 0); /* does not help */
+	CHECK(is_ignored_by(bob, ann));
+	carl = add("carl");
+	CHECK(!is_ignored_by(carl, ann));
+	CHECK_EQUAL(client_list_rename(&list, carl, &rooms, "bob"), 0);
+	CHECK(is_ignored_by(carl, ann));
+	client_list_heed_name(&list, ann, "bob");
+	client_list_heed_name(&list, ann, "bob");
+	CHECK(!is_ignored_by(carl, ann));
+	CHECK(is_ignored_by(bob, ann));
+	client_list_heed_name(&list, ann, "rob");
+	CHECK(!client_list_either_ignores(&list, ann, bob));
+	client_list_forget_ignored(&list, ann);
+	drop(ann);
+	drop(bob);
+	drop(carl);
+	rooms_fini(&rooms);
+	client_list_fini(&list);
+}
+
+TEST(the_toggle_ends_what_was_begun_for_a_name)
+{
+	struct client *ann;
+	char found[NAME_SIZE];
+
+	client_list_init(&list);
+	ann = add("ann");
+	CHECK_EQUAL(client_list_ignore_name(&list, ann, "bob", found), IGNORE_AWAITS);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_ENDED);
+	CHECK_EQUAL(client_list_ignore(&list, ann, "bob", found), IGNORE_NOBODY);
+	client_list_forget_ignored(&list, ann);
+	drop(ann);
+	client_list_fini(&list);
+}
+
+TEST(nobody_ignores_more_than_a_hundred_names)
+{
+	char name[16];
+	char found[NAME_SIZE];
+	struct client *ann;
+
+	client_list_init(&list);
+	ann = add("ann");
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i <= IGNORED_MOST; i++) {
+			(void)snprintf(name, sizeof name, "bob%d", i);
+			CHECK_EQUAL(client_list_ignore_name(&list, ann, name, found),
+				i < IGNORED_MOST ? IGNORE_AWAITS : IGNORE_TOO_MANY);
+		}
+	}
+	client_list_heed_name(&list, ann, "bob7");
+	CHECK_EQUAL(client_list_ignore_name(&list, ann, "another", found), IGNORE_AWAITS);
+	client_list_forget_ignored(&list, ann);
+	drop(ann);
 	client_list_fini(&list);
 }
 

@@ -457,7 +457,7 @@ TEST(a_room_is_joined_by_its_name_in_quotes)
 static void say_too_much(struct session *session)
 {
 	static const char *const lines[] = {"/join tea now", "/join \"Johnny Tea\" now", "/join \"tea\"x", "/new-room tea now",
-		"/leave lobby now", "/switch lobby now", "/who lobby now", "/delete-room tea now", "/invite ann now",
+		"/leave lobby now", "/switch lobby now", "/who lobby now", "/delete-room tea now", "/invite ann lobby now",
 		"/ignore ann now", "/rooms now", "/events now", "/quit now", "/help me now"};
 
 	name_is(session, "bob");
@@ -506,7 +506,7 @@ static void make_rooms(struct session *session)
 	line(session, "/new-room b*b");
 	check_told_start("! bad-room-name: ");
 	line(session, "/new-room \"open");
-	check_told("! usage: /new-room takes [NAME]; type /new-room [NAME]\n");
+	check_told("! usage: the name after the \" has no \" at its end; type it in \"double quotes\"\n");
 	memset(command, 'x', sizeof command);
 	memcpy(command, "/join ", 6);
 	session_line(session, command, 6 + 51);
@@ -639,12 +639,15 @@ static void be_in_many(struct session *session)
 	line(session, "/switch nowhere");
 	check_told("! not-in-room: you are not in nowhere; /join nowhere goes there\n");
 	line(session, "/leave room3");
+	check_told("* plain text goes to room31 now\n");
 	CHECK_EQUAL(session->place_count, SESSION_PLACES_MAX - 1);
 	line(session, "/leave LOBBY");
+	check_told("* you left lobby\n");
 	CHECK(session_place(session, "lobby") == NULL);
-	while (session->place_count > 1)
+	while (session->place_count > 1) {
 		line(session, "/leave");
-	check_told("");
+		check_told_start("* plain text goes to room");
+	}
 	line(session, "/leave"); /* out of the last one: back in the lobby */
 	check_told_start("* You are in lobby.");
 	CHECK_EQUAL(session->place_count, 1);

@@ -31,6 +31,21 @@ TEST(a_message_is_an_object_on_a_line)
 	check_event(MESSAGE_ACTION, "waves", START "\"kind\":\"action\",\"participant\":\"b\\\"b\",\"text\":\"waves\"}\n");
 }
 
+TEST(history_is_marked)
+{
+	static const char expected[] = START "\"kind\":\"message\",\"participant\":\"bob\",\"text\":\"hi\",\"history\":true}\n";
+	struct message *message = message_create(MESSAGE_TEXT, "tea", "bob", "hi", 2);
+	char out[300];
+
+	CHECK(message != NULL);
+	message->seq = 17;
+	message->at_ns = INT64_C(1763712000123000000);
+	CHECK_EQUAL(event_format.recall(message, NULL, 0), sizeof expected - 1);
+	CHECK_EQUAL(event_format.recall(message, out, sizeof out), sizeof expected - 1);
+	CHECK_BYTES(out, sizeof expected - 1, expected, sizeof expected - 1);
+	message_release(message);
+}
+
 TEST(what_happens_in_a_room_is_an_object_on_a_line)
 {
 	check_event(MESSAGE_JOINED, NULL,
@@ -61,14 +76,21 @@ TEST(words_to_one_client_are_an_object_on_a_line)
 	check_words((struct telling){.kind = TELL_NOTICE, .text = "hi"}, "{\"kind\":\"notice\",", ",\"text\":\"hi\"}\n");
 	check_words((struct telling){.kind = TELL_ERROR, .code = "usage", .text = "no", .request_id = "7"},
 		"{\"kind\":\"error\",", ",\"code\":\"usage\",\"id\":7,\"text\":\"no\"}\n");
-	check_words((struct telling){.kind = TELL_WELCOME, .participant = "bob", .room = "lobby"}, "{\"kind\":\"welcome\",",
-		",\"room\":\"lobby\",\"participant\":\"bob\",\"protocol\":\"tcpchat/1\"}\n");
+	check_words((struct telling){.kind = TELL_WELCOME, .participant = "bob", .room = "lobby", .room_id = "0123", .last = 5},
+		"{\"kind\":\"welcome\",",
+		",\"room\":\"lobby\",\"room_id\":\"0123\",\"last\":5,\"mark\":0,\"participant\":\"bob\",\"protocol\":\"tcpchat/1\"}\n");
 	check_words((struct telling){.kind = TELL_DIRECT, .participant = "ann", .to = "bob", .text = "hi"},
 		"{\"kind\":\"direct\",", ",\"participant\":\"ann\",\"to\":\"bob\",\"text\":\"hi\"}\n");
 	check_words((struct telling){.kind = TELL_PONG, .text = "", .request_id = "\"x\""}, "{\"kind\":\"pong\",",
 		",\"id\":\"x\",\"text\":\"\"}\n");
 	check_words((struct telling){.kind = TELL_SAID, .room = "tea", .seq = 9, .request_id = "7"}, "{\"kind\":\"notice\",",
 		",\"code\":\"said\",\"id\":7,\"seq\":9,\"room\":\"tea\"}\n");
+	check_words((struct telling){.kind = TELL_NOTICE, .code = "room", .room = "tea", .room_id = "0123", .last = 9, .mark = 8,
+			    .text = "hi"},
+		"{\"kind\":\"notice\",",
+		",\"code\":\"room\",\"room\":\"tea\",\"room_id\":\"0123\",\"last\":9,\"mark\":8,\"text\":\"hi\"}\n");
+	check_words((struct telling){.kind = TELL_NOTICE, .code = "behind", .room = "tea", .count = 1234, .text = "hi"},
+		"{\"kind\":\"notice\",", ",\"code\":\"behind\",\"room\":\"tea\",\"count\":1234,\"text\":\"hi\"}\n");
 	check_words((struct telling){.kind = TELL_FAREWELL, .text = "127.0.0.1:7777"}, "{\"kind\":\"notice\",",
 		",\"event_type\":\"server_shutting_down\",\"address\":\"127.0.0.1:7777\",\"text\":\"the server is stopping\"}\n");
 }

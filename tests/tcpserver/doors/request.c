@@ -55,8 +55,14 @@ TEST(a_command_gets_its_fields_as_arguments)
 	check_command("{\"op\":\"dm\",\"to\":\"ann\",\"text\":\"hi there\"}", "dm", "\"ann\" hi there");
 	check_command("{\"op\":\"nick\",\"name\":\"Johnny Boi\"}", "nick", "Johnny Boi");
 	check_command("{\"op\":\"new_room\",\"room\":\"tea\"}", "new-room", "\"tea\"");
-	check_command("{\"op\":\"topic\",\"text\":\"a \\\"b\\\"\"}", "topic", "a \"b\"");
+	check_command("{\"op\":\"topic\",\"text\":\"a \\\"b\\\"\"}", "topic", "-- a \"b\"");
+	check_command("{\"op\":\"topic\",\"text\":\"\"}", "topic", "-- ");
+	check_command("{\"op\":\"topic\",\"text\":\"a\",\"room\":\"b\"}", "topic", "--room \"b\" -- a");
+	check_command("{\"op\":\"rooms\",\"room_id\":\"x\"}", "rooms", "");
 	check_command("{\"op\":\"help\",\"command\":\"me\"}", "help", "me");
+	check_command("{\"op\":\"ignore\",\"user\":\"a b\",\"on\":true}", "ignore", "\"a b\" --on");
+	check_command("{\"op\":\"ignore\",\"on\":false,\"user\":\"a\"}", "ignore", "\"a\" --off");
+	check_command("{\"op\":\"invite\",\"room\":\"tea\",\"user\":\"a\"}", "invite", "\"a\" \"tea\"");
 	check_command("{\"op\":\"rooms\",\"unknown\":[{}]}", "rooms", "");
 	request_fini(&request);
 }
@@ -82,10 +88,14 @@ TEST(what_is_wrong_is_said)
 	check_wrong("{\"op\":\"dm\",\"to\":\"ann\"}", "is missing");
 	check_wrong("{\"op\":\"dm\",\"to\":\"ann\",\"text\":null}", "no string");
 	check_wrong("{\"op\":\"join\",\"room\":[]}", "no string");
+	check_wrong("{\"op\":\"ignore\",\"user\":\"a\",\"on\":1}", "neither true nor false");
 	check_wrong("{\"op\":\"join\",\"room\":\"a\\\" b\"}", "quotation mark");
 	check_wrong("{\"op\":\"rooms\",\"id\":1.5}", "\"id\"");
 	check_wrong("{\"op\":\"rooms\",\"id\":{}}", "\"id\"");
-	check_wrong("{\"op\":\"rooms\",\"id\":99999999999999999999}", "no JSON object");
+	check_wrong("{\"op\":\"rooms\",\"id\":99999999999999999999}", "the id is a number that is too large");
+	check_wrong("{\"op\":\"rooms\",\"x\":99999999999999999999,\"id\":1}", "a number in the request is too large");
+	check_wrong("{\"op\":\"rooms\",\"room\":\"tea\"}", "takes no \"room\"");
+	check_wrong("{\"op\":\"dm\",\"to\":\"ann\",\"text\":\"x\",\"room\":\"tea\"}", "takes no \"room\"");
 	request_fini(&request);
 }
 
@@ -192,6 +202,62 @@ TEST(brackets_in_brackets_are_refused_before_they_are_read)
 	check_wrong(text, "brackets");
 	memset(text, '[', sizeof text - 1);
 	check_wrong(text, "brackets");
-	check_command("{\"op\":\"topic\",\"text\":\"[[[[[[[[[[{{{{{{\\\"[[[[[\"}", "topic", "[[[[[[[[[[{{{{{{\"[[[[[");
+	check_command("{\"op\":\"topic\",\"text\":\"[[[[[[[[[[{{{{{{\\\"[[[[[\"}", "topic", "-- [[[[[[[[[[{{{{{{\"[[[[[");
+	request_fini(&request);
+}
+
+TEST(numbers_and_dates_become_words_of_a_command)
+{
+	check_command("{\"op\":\"history\"}", "history", "");
+	check_command("{\"op\":\"history\",\"count\":5,\"before\":17,\"room\":\"my tea\"}", "history",
+		"5 before 17 in \"my tea\"");
+	check_command("{\"op\":\"history\",\"before\":\"2026-11-21T08:00:00Z\"}", "history", "before 2026-11-21T08:00:00Z");
+	check_command("{\"op\":\"join\",\"room\":\"tea\",\"history\":\"none\",\"after\":0,\"room_id\":\"00\"}", "join",
+		"\"tea\" after 0 of 00 --history none");
+	check_command("{\"op\":\"join\",\"room\":\"tea\",\"history\":7}", "join", "\"tea\" --history 7");
+	check_command("{\"op\":\"mark\",\"seq\":9007199254740993,\"room\":\"tea\"}", "mark", "9007199254740993 \"tea\"");
+	check_command("{\"op\":\"latest\"}", "latest", "");
+	check_command("{\"op\":\"search\",\"words\":\"green tea\",\"from\":\"Johnny Boi\",\"room\":\"my tea\",\"page\":2}", "search",
+		"green tea from:\"Johnny Boi\" in:\"my tea\" page:2");
+	check_command("{\"op\":\"search\",\"words\":\"x\",\"before\":\"2026-11-21\",\"after\":\"2026-11-20\"}", "search",
+		"x before:2026-11-21 after:2026-11-20");
+	check_command("{\"op\":\"session\",\"session\":\"00ff\",\"name\":\"Johnny Boi\",\"after\":3}", "session",
+		"00ff \"Johnny Boi\" after 3");
+	request_fini(&request);
+}
+
+TEST(what_is_no_number_or_no_single_word_is_wrong)
+{
+	check_wrong("{\"op\":\"mark\"}", "missing");
+	check_wrong("{\"op\":\"mark\",\"seq\":-1}", "no whole number");
+	check_wrong("{\"op\":\"mark\",\"seq\":1.5}", "no whole number");
+	check_wrong("{\"op\":\"mark\",\"seq\":\"1\"}", "no whole number");
+	check_wrong("{\"op\":\"mark\",\"seq\":null}", "no whole number");
+	check_wrong("{\"op\":\"history\",\"before\":\"2026-11-21 08:00\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":\"\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":\"a\\tb\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":\"\\\"x\"}", "no single word");
+	check_wrong("{\"op\":\"history\",\"before\":-1}", "neither");
+	check_wrong("{\"op\":\"history\",\"before\":[1]}", "neither");
+	check_wrong("{\"op\":\"join\",\"after\":1}", "missing");
+	check_wrong("{\"op\":\"search\",\"from\":\"bob\"}", "missing");
+	check_wrong("{\"op\":\"session\",\"name\":\"bob\"}", "missing");
+	request_fini(&request);
+}
+
+TEST(a_number_as_the_id_of_a_message_makes_it_known_again)
+{
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":7}");
+	CHECK_EQUAL(request.number, 7);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":9223372036854775807}");
+	CHECK_EQUAL(request.number, 9223372036854775807);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":\"7\"}");
+	CHECK_EQUAL(request.number, 0);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":0}");
+	CHECK_EQUAL(request.number, 0);
+	read_text("{\"op\":\"send\",\"text\":\"hi\",\"id\":-7}");
+	CHECK_EQUAL(request.number, 0);
+	read_text("{\"op\":\"send\",\"text\":\"hi\"}");
+	CHECK_EQUAL(request.number, 0);
 	request_fini(&request);
 }

@@ -218,6 +218,7 @@ static void execute(const char *sql)
 	char *message = NULL;
 
 	CHECK_EQUAL(sqlite3_open(path, &connection), SQLITE_OK);
+	CHECK_EQUAL(sqlite3_busy_timeout(connection, 20000), SQLITE_OK); /* the journal may be at its upkeep */
 	if (sqlite3_exec(connection, sql, NULL, NULL, &message) != SQLITE_OK)
 		FAIL("%s: %s", sql, message);
 	CHECK_EQUAL(sqlite3_close(connection), SQLITE_OK);

@@ -399,6 +399,16 @@ static bool is_own(const struct filter *filter)
 	       (line->size >= 5 && memcmp(line->bytes, "/find", 5) == 0);
 }
 
+/* Until what was said before came back. That it was kept is told earlier; but a command is answered after it. */
+static void wait_heard(struct filter *filter)
+{
+	outbox_wait_heard(filter->outbox);
+	if (!scene_is_in_events(filter->scene) || !outbox_ask(filter->outbox, "/ping"))
+		return;
+	connection_wake(filter->connection);
+	outbox_wait_heard(filter->outbox);
+}
+
 /* Commands of the client itself, and lines that mean nothing. Returns whether there is nothing to be sent. */
 static bool work_here(struct filter *filter)
 {
@@ -410,7 +420,7 @@ static bool work_here(struct filter *filter)
 	if (filter->is_person && filter->clean.size == 0) /* Enter alone says nothing */
 		return true;
 	if (!filter->is_person && is_own(filter))
-		outbox_wait_heard(filter->outbox); /* what came before belongs to it */
+		wait_heard(filter);
 	ours = commands_work(filter->scene, filter->clean.bytes, filter->clean.size, &out);
 	write_out(filter, &out);
 	buffer_fini(&out);

@@ -170,11 +170,8 @@ void outbox_abandon(struct outbox *outbox)
 
 void outbox_heard(struct outbox *outbox)
 {
-	const struct queue *waiting = &outbox->waiting;
-	const struct queue *sent = &outbox->sent;
-
 	outbox_lock(outbox);
-	if (waiting->count == waiting->asked && sent->count == sent->asked) {
+	if (outbox->waiting.count == 0 && outbox->sent.count == 0) {
 		outbox->unheard = false;
 		condition_broadcast(&outbox->changed);
 	}
@@ -234,8 +231,7 @@ static bool put(struct outbox *outbox, bool asked, const char *room, const char 
 	if (asked)
 		entry->id = OUTBOX_QUIET - entry->id;
 	append(outbox, entry);
-	if (!asked)
-		outbox->unheard = true;
+	outbox->unheard = true;
 	return true;
 }
 

@@ -82,7 +82,7 @@ void outbox_abandon(struct outbox *outbox);
 /* What was heard until now has been dealt with. */
 void outbox_heard(struct outbox *outbox);
 
-/* Waits until all that was put was sent and answered, as far as it is, and its answers were dealt with (outbox_heard()); or
+/* Waits until all that was put or asked was sent and answered, as far as it is, and its answers were dealt with (outbox_heard()); or
  * until outbox_stop(). */
 void outbox_wait_heard(struct outbox *outbox);
 

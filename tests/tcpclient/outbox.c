@@ -43,6 +43,66 @@ TEST(lines_come_out_in_order_and_once)
 	outbox_destroy(outbox);
 }
 
+TEST(what_is_held_waits)
+{
+	struct outbox *outbox = outbox_create();
+
+	outbox_hold(outbox, true);
+	put(outbox, "one");
+	expect(outbox, "");
+	CHECK(outbox_state(outbox).held);
+	check_counts(outbox, 1, 0);
+	outbox_hold(outbox, false);
+	expect(outbox, "one\n");
+	outbox_destroy(outbox);
+}
+
+TEST(what_is_abandoned_is_not_sent)
+{
+	struct outbox *outbox = outbox_create();
+
+	put(outbox, "one");
+	outbox_abandon(outbox);
+	expect(outbox, "");
+	CHECK(!outbox_put(outbox, "two", 3));
+	CHECK(!outbox_put_request(outbox, "{}", 2));
+	CHECK(!outbox_wait(outbox));
+	outbox_wait_heard(outbox);
+	check_counts(outbox, 0, 0);
+	outbox_destroy(outbox);
+}
+
+TEST(a_written_request_is_sent_as_it_is)
+{
+	struct outbox *outbox = outbox_create();
+	struct buffer out = {0};
+	bool quit = false;
+	size_t too_long = 0;
+
+	CHECK(outbox_put_request(outbox, "{\"op\":\"ping\"}", 13));
+	outbox_take_requests(outbox, &out, 1, &quit, &too_long);
+	CHECK_BYTES(out.bytes, out.size, "{\"op\":\"ping\"}\n", 14);
+	check_counts(outbox, 0, 0);
+	outbox_wait_heard(outbox); /* nothing is waited for */
+	buffer_fini(&out);
+	outbox_destroy(outbox);
+}
+
+TEST(what_was_put_is_heard_when_it_was_answered_and_dealt_with)
+{
+	struct outbox *outbox = outbox_create();
+
+	outbox_wait_heard(outbox);
+	put(outbox, "one");
+	outbox_heard(outbox);
+	expect(outbox, "one\n");
+	outbox_heard(outbox);
+	outbox_acknowledge(outbox, "one", 3, true);
+	outbox_heard(outbox);
+	outbox_wait_heard(outbox);
+	outbox_destroy(outbox);
+}
+
 TEST(an_echo_forgets_its_line)
 {
 	struct outbox *outbox = outbox_create();

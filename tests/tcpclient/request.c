@@ -62,9 +62,8 @@ TEST(a_command_is_a_request_with_fields)
 
 TEST(what_the_server_explains_best_stays_a_line)
 {
-	static const char *const lines[] = {"/foo", "/dm ann", "/dm", "/switch", "/join \"open", "/join tea --history",
-		"/join tea after x", "/join tea now", "/search", "/mark x", "/topic --clear", "/invite ann tea",
-		"/history 3 after", "/nick", "/me", "/ignore", "/ignore ann now", "/admin",
+	static const char *const lines[] = {"/foo", "/dm ann", "/dm", "/switch", "/join \"open", "/join tea --history", "/join tea after x", "/join tea now", "/search", "/mark x", "/topic --clear", "/invite ann tea", "/history 3 after",
+		"/nick", "/me", "/ignore", "/ignore ann now", "/admin",
 		"/quit", "!exit", "/", NULL};
 
 	for (const char *const *line = lines; *line != NULL; line++)

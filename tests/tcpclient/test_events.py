@@ -93,8 +93,8 @@ def test_a_message_is_a_request_with_a_number():
 def test_a_topic_that_was_removed_is_said_to_be():
     with Fake() as server, bob(server) as terminal:
         other = events(server, terminal)
-        other.tell(seq=1, room="lobby", kind="topic", participant="ann", text="tea")
-        other.tell(seq=2, room="lobby", kind="topic", participant="ann", text="")
+        other.tell(room="lobby", kind="topic", participant="ann", text="tea")
+        other.tell(room="lobby", kind="topic", participant="ann", text="")
         terminal.wait('User "ann" set the topic: tea')
         terminal.wait('User "ann" removed the topic')
 

@@ -25,8 +25,10 @@ static void leave_another(struct session *session, struct member *place)
 
 static void leave_here(struct session *session)
 {
-	session_leave(session, session->place, "for another room");
-	session_go_on(session);
+	bool was_alone = session->place_count == 1;
+
+	if (session_move_on(session, session->place, "for another room") && !was_alone)
+		session_tell_here(session);
 }
 
 void command_leave(struct session *session, const char *arguments)

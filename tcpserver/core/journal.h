@@ -32,6 +32,7 @@ struct draft {
 	struct message *message; /* a reference; 'seq' and 'at_ns' are the journal's to set, unless they are set    */
 	struct member *author;   /* borrowed; stays until the draft was published, repeated or refused; or NULL     */
 	struct outlet *asker;    /* borrowed as the author; is told how it went; or NULL                            */
+	bool quiet;              /* the asker is not told of a refusal: it waits, and sees                           */
 	const char *request_id;  /* the asker's name for the request, as JSON; NULL: it wants no acknowledgement   */
 	unsigned char client[CLIENT_ID_SIZE]; /* with 'number': kept once for each pair of the two                   */
 	uint64_t number;         /* of the client's message; 0: it has none                                         */

@@ -446,8 +446,12 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
 	outlet_lock(outlet);
 	if (outlet->behind && outlet->error == 0)
 		poll.events |= POLLOUT;
+	outlet->waits = true;
 	outlet_unlock(outlet);
 	found = ppoll(&poll, 1, timeout_ms < 0 ? NULL : &timeout, &wait_mask);
+	outlet_lock(outlet);
+	outlet->waits = false; /* a duty that was given until now is taken next */
+	outlet_unlock(outlet);
 	if (found == 0)
 		return -ETIMEDOUT;
 	return found < 0 ? 0 : poll.revents; /* EINTR is the wake-up; nothing else can fail here */
@@ -465,7 +469,7 @@ bool outlet_give_duty(struct outlet *outlet, struct room *room)
 	bool given;
 
 	outlet_lock(outlet);
-	given = outlet->attached && !pthread_equal(outlet->thread, pthread_self());
+	given = outlet->attached && outlet->waits;
 	/* Release: the thread sees what was flushed so far. */
 	given = given && atomic_compare_exchange_strong_explicit(
 		&outlet->duty, &none, room, memory_order_release, memory_order_relaxed);

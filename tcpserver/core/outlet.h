@@ -58,6 +58,7 @@ struct outlet {
 	bool marks_are_open GUARDED_BY(OUTLET_LOCK);    /* the members' marks are set when they are    */
 	bool attached GUARDED_BY(OUTLET_LOCK);          /* others may send and wake                   */
 	bool behind GUARDED_BY(OUTLET_LOCK);            /* the socket is full, or broken              */
+	bool waits GUARDED_BY(OUTLET_LOCK);             /* the thread is in outlet_wait()             */
 	bool waits_for_echo GUARDED_BY(OUTLET_LOCK);    /* wake the thread when the marks are read    */
 	int error GUARDED_BY(OUTLET_LOCK);              /* positive errno of a failed send            */
 };
@@ -142,7 +143,8 @@ void outlet_wake(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* As outlet_tell(), from another client's thread, and sent at once, after what the client's rooms have for it. Returns false
  * when the client is too far behind to be told more, or gone. */
 bool outlet_tell_from_outside(struct outlet *outlet, const char *bytes, size_t size) EXCLUDES(OUTLET_LOCK) MUST_CHECK;
-/* Asks the thread to go on flushing 'room', and wakes it. Returns false when it is the calling thread, or has a duty. */
+/* Asks the thread to go on flushing 'room', and wakes it. Returns false when it does not wait for its socket (it may be busy
+ * with a disk), or has a duty. */
 bool outlet_give_duty(struct outlet *outlet, struct room *room) EXCLUDES(OUTLET_LOCK) MUST_CHECK;
 
 #endif

@@ -16,7 +16,8 @@
 
 enum {
 	PAGE_MESSAGES = 64,
-	BACK_PAGES = 64, /* looked at for what was said last; where people only come and go, no more */
+	BACK_PAGES = 1024, /* looked at for what was said before the room was opened; where people only come and go, no more */
+	SAID_KEPT = 32,
 	DUTY_MS = 5,    /* for which a thread flushes on end                   */
 	DUTY_TRIES = 8, /* members that are asked to take over from it         */
 	FORMATS_MAX = 4,
@@ -42,6 +43,8 @@ struct room {
 	pthread_mutex_t mutex;                   /* ROOM_LOCK */
 	struct room_format formats[FORMATS_MAX];
 	struct message *topic GUARDED_BY(ROOM_LOCK); /* that set it; a reference; NULL: none */
+	uint64_t said[SAID_KEPT] GUARDED_BY(ROOM_LOCK); /* numbers of what was said last, in a ring */
+	size_t said_count GUARDED_BY(ROOM_LOCK);     /* since the room was opened                 */
 	uint64_t last_seq GUARDED_BY(ROOM_LOCK); /* of the message published last      */
 	struct member *arrivals GUARDED_BY(ROOM_LOCK); /* joined; not yet in 'members' */
 
@@ -143,8 +146,11 @@ static void room_admit(struct room *room, struct member *member, uint64_t seq)
 static void room_heed(struct room *room, struct message *message) REQUIRES(ROOM_LOCK);
 static void room_heed(struct room *room, struct message *message)
 {
-	if (message_is_said(message)) /* relaxed: looked at when nobody else has the room any more */
+	if (message_is_said(message)) {
+		/* Relaxed: looked at when nobody else has the room any more. */
 		atomic_store_explicit(&room->spoken_in, true, memory_order_relaxed);
+		room->said[room->said_count++ % SAID_KEPT] = message->seq;
+	}
 	if (message->kind == MESSAGE_TOPIC) {
 		struct message *old = room->topic;
 
@@ -179,7 +185,7 @@ static void room_answer(const struct room *room, const struct draft *draft, uint
 			draft->message->kind == MESSAGE_TEXT ? "send it again" : "try again later");
 		telling = (struct telling){.kind = TELL_ERROR, .code = "not-stored", .text = text, .request_id = draft->request_id};
 	}
-	if (error != 0 || draft->request_id != NULL)
+	if (error != 0 ? !draft->quiet : draft->request_id != NULL)
 		outlet_answer(draft->asker, &telling);
 	outlet_settles(draft->asker, error);
 }
@@ -578,6 +584,7 @@ static struct draft room_draft(
 		.message = message_create(saying->kind, room_label(room), saying->name, saying->text, saying->text_size),
 		.author = member,
 		.asker = asker,
+		.quiet = saying->quiet,
 		.request_id = saying->request_id,
 		.number = saying->number,
 	};
@@ -696,6 +703,7 @@ static enum room_page room_read_page(struct room *room, struct member *member, u
 enum room_page room_give_page(struct room *room, struct member *member, uint64_t *skipped, uint64_t *behind)
 {
 	uint64_t next = member_page_start(member);
+	enum room_page page;
 
 	*skipped = 0;
 	*behind = 0;
@@ -703,7 +711,9 @@ enum room_page room_give_page(struct room *room, struct member *member, uint64_t
 		return ROOM_LIVE;
 	if (!member_is_to_know_lag(member, room_last_seq(room), behind))
 		*behind = 0;
-	return room_read_page(room, member, next, skipped);
+	page = room_read_page(room, member, next, skipped);
+	*behind -= *behind < *skipped ? *behind : *skipped; /* those do not come any more */
+	return page;
 }
 
 void room_reread(struct room *room, struct member *member, uint64_t start, bool recalls)
@@ -746,14 +756,36 @@ static uint64_t room_count_back(struct room *room, uint64_t from, uint64_t befor
 	return found;
 }
 
+/* The numbers that the room remembers spare a look at all who came and went since. Steps over those before '*before';
+ * returns the number with which '*count' is reached, or 0, and '*first' is the number of the first of them. */
+static uint64_t room_recall_said(struct room *room, uint64_t *before, size_t *count, uint64_t *first)
+{
+	uint64_t found = 0;
+
+	room_lock(room);
+	for (size_t i = 0; found == 0 && i < room->said_count && i < SAID_KEPT; i++) {
+		uint64_t seq = room->said[(room->said_count - 1 - i) % SAID_KEPT];
+
+		if (seq >= *before)
+			continue;
+		*before = seq;
+		*first = seq;
+		if (--*count == 0)
+			found = seq;
+	}
+	room_unlock(room);
+	return found;
+}
+
 uint64_t room_find_said(struct room *room, uint64_t before, size_t count)
 {
 	uint64_t first = 0; /* of what was said, so far */
 	uint64_t last = room_last_seq(room);
-	uint64_t found = 0;
+	uint64_t found;
 
 	if (before > last + 1)
 		before = last + 1;
+	found = room_recall_said(room, &before, &count, &first);
 	for (size_t looks = 0; found == 0 && before > 1 && looks < BACK_PAGES; looks++) {
 		uint64_t from = before > PAGE_MESSAGES ? before - PAGE_MESSAGES : 1;
 		size_t left = count;

@@ -101,6 +101,7 @@ struct saying {
 	const char *name;             /* of who says it                                                    */
 	const char *text;             /* clean UTF-8; may be NULL without size                             */
 	size_t text_size;
+	bool quiet;                   /* the asker waits, and finds out by outlet_take_refusal() what went wrong */
 	const char *request_id;       /* JSON; how it went is told with it; NULL: only what goes wrong is  */
 	const unsigned char *client;  /* CLIENT_ID_SIZE bytes, if 'number' is not 0                        */
 	uint64_t number;              /* of the client's message: the same one is kept once                */
@@ -108,8 +109,7 @@ struct saying {
 
 /*
  * Hands what is said to the journal. It is seen when that has kept it, after the next room_flush() of anybody. 'member' is
- * the author, NULL when that is none; 'asker' is told when it was not kept, and waits for it (outlet_is_settled()); it may
- * be NULL. Both have to stay until then. With MESSAGE_JOINED the member comes in: it sees what follows, or what follows its
+ * the author, NULL when that is none; 'asker' is told when it was not kept, unless that is to be quiet; it may be NULL. Both have to stay until then. With MESSAGE_JOINED the member comes in: it sees what follows, or what follows its
  * start, and the room takes references of its own. A MESSAGE_TOPIC is the room's topic from then on.
  */
 void room_say(struct room *room, struct member *member, struct outlet *asker, const struct saying *saying);

@@ -27,6 +27,7 @@ enum {
 	LINGER_MS = 500,          /* after our last byte, until the client has closed its side too */
 	LOGGED_TEXT_SIZE = 400,   /* bytes of what was said, at level debug                        */
 	PAGES_RETRY_MS = 500,     /* after which a journal that could not be read is tried again   */
+	HOME_RETRY_MS = 2000,     /* after which one tries again to be in the lobby                */
 };
 
 static bool session_is_stopping(const struct session *session)
@@ -36,6 +37,7 @@ static bool session_is_stopping(const struct session *session)
 }
 
 static enum outlet_state session_deliver(struct session *session);
+static void session_tell_home(struct session *session);
 
 /* ---- What is on its way to the journal. ---- */
 
@@ -63,7 +65,8 @@ static void session_wait_for_drafts(struct session *session)
 
 int session_settle(struct session *session)
 {
-	session_wait_for_drafts(session);
+	if (session->unflushed != NULL || !outlet_is_settled(session->outlet))
+		session_wait_for_drafts(session);
 	return outlet_take_refusal(session->outlet);
 }
 
@@ -298,7 +301,7 @@ static int left_ms(long long deadline_ms)
  * whether the journal can be read again. */
 static int session_wait_ms(const struct session *session, long long deadline_ms)
 {
-	int look_ms = session->pages_failed ? PAGES_RETRY_MS : session->talk->peer_timeout_s * 1000 / 3;
+	int look_ms = session->pages_failed || session->retry_at_ms != 0 ? PAGES_RETRY_MS : session->talk->peer_timeout_s * 1000 / 3;
 
 	return deadline_ms < 0 || left_ms(deadline_ms) > look_ms ? look_ms : left_ms(deadline_ms);
 }
@@ -330,22 +333,31 @@ static void session_tell_pair_is_over(struct session *session, const struct room
 		session_tell(session, &closed);
 }
 
+static void session_leave_shut_room(struct session *session, struct member *place)
+{
+	struct room *room = room_acquire(place->room);
+	bool was_here = place == session->place;
+	bool was_alone = session->place_count == 1;
+
+	if (session_move_on(session, place, NULL)) {
+		session_tell_pair_is_over(session, room);
+		if (was_here && !was_alone)
+			session_tell_here(session);
+	} else {
+		session->retry_at_ms = clock_ms() + HOME_RETRY_MS; /* nobody is thrown out because the lobby cannot be kept */
+	}
+	room_release(room);
+}
+
 /* Leaves the rooms that are over; who was nowhere else is in the lobby again. */
 static void session_leave_shut_rooms(struct session *session)
 {
+	if (session->retry_at_ms != 0 && clock_ms() < session->retry_at_ms)
+		return;
+	session->retry_at_ms = 0;
 	for (size_t i = session->place_count; i > 0; i--) {
-		struct member *place = session->places[i - 1];
-		struct room *room = place->room;
-		bool was_here = place == session->place;
-
-		if (!room_is_shut(room))
-			continue;
-		(void)room_acquire(room);
-		session_leave(session, place, NULL);
-		session_tell_pair_is_over(session, room);
-		room_release(room);
-		if (was_here)
-			session_go_on(session);
+		if (room_is_shut(session->places[i - 1]->room))
+			session_leave_shut_room(session, session->places[i - 1]);
 	}
 }
 
@@ -388,6 +400,7 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 			return size;
 		session_save_memory(session);
 		found = outlet_wait(session->outlet, may_speak ? POLLIN : 0, session_wait_ms(session, deadline_ms));
+		session_do_duty(session); /* at once: what the client sends may take its time */
 		if (found == -ETIMEDOUT)
 			found = session_check_time(session, deadline_ms);
 		if (found < 0)
@@ -455,17 +468,25 @@ static bool session_recalls(const struct room *room, const struct reading *readi
 	return !reading->resumes || (reading->of[0] != '\0' && strcmp(reading->of, room_id(room)) != 0);
 }
 
+static void session_not_stored(struct session *session, int error)
+{
+	session_error(session, "not-stored", "this could not be kept (%s), nobody saw it; try again later", strerror(error));
+}
+
 /* Has the room know of the member, which is among its people already. Returns whether the journal has kept that. */
 static bool session_join(struct session *session, struct member *member)
 {
 	struct saying joined = {
-		.kind = MESSAGE_JOINED, .name = session->client.name, .request_id = NULL};
+		.kind = MESSAGE_JOINED, .name = session->client.name, .quiet = true};
+	int error;
 
-	room_say(member->room, member, session->outlet, &joined);
 	(void)session_settle(session);
+	room_say(member->room, member, session->outlet, &joined);
+	error = session_settle(session);
 	/* Acquire: see room_admit(). */
 	if (atomic_load_explicit(&member->is_in, memory_order_acquire))
 		return true;
+	session_not_stored(session, error);
 	rooms_exit(&session->talk->rooms, member);
 	return false;
 }
@@ -521,7 +542,9 @@ void session_reread(struct session *session, struct member *place, const struct 
 	room_reread(place->room, place, session_start(place->room, reading), session_recalls(place->room, reading));
 }
 
-enum session_step session_go(struct session *session, struct room *room, const struct reading *reading)
+/* As session_go(); the room where it was is told 'how' it left. */
+static enum session_step session_move(
+	struct session *session, struct room *room, const struct reading *reading, const char *how)
 {
 	struct member *before = session->place;
 	struct member *member;
@@ -536,9 +559,28 @@ enum session_step session_go(struct session *session, struct room *room, const s
 		return step;
 	room_flush(member->room);
 	if (before != NULL && !session->door->many_rooms)
-		session_leave(session, before, "for another room");
+		session_leave(session, before, how);
 	session_add_place(session, member); /* last: what was said there before is read behind the words that one is there */
 	return SESSION_WENT;
+}
+
+enum session_step session_go(struct session *session, struct room *room, const struct reading *reading)
+{
+	return session_move(session, room, reading, "for another room");
+}
+
+bool session_move_on(struct session *session, struct member *place, const char *how)
+{
+	static const struct reading nothing = {.count = 0};
+	bool goes_home = session->place_count == 1;
+
+	if (goes_home && session_move(session, room_acquire(session->talk->lobby), &nothing, how) != SESSION_WENT)
+		return false;
+	if (!goes_home || session->door->many_rooms)
+		session_leave(session, place, how);
+	if (goes_home)
+		session_tell_home(session);
+	return true;
 }
 
 void session_leave(struct session *session, struct member *place, const char *how)
@@ -559,6 +601,11 @@ void session_leave(struct session *session, struct member *place, const char *ho
 	room_release(room);
 }
 
+static void session_tell_home(struct session *session)
+{
+	session_tell_room(session, session->place, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
+}
+
 void session_go_home(struct session *session)
 {
 	static const struct reading nothing = {.count = 0};
@@ -566,20 +613,14 @@ void session_go_home(struct session *session)
 	if (session->place != NULL || session_ended(session))
 		return;
 	if (session_go(session, room_acquire(session->talk->lobby), &nothing) == SESSION_WENT)
-		session_tell_room(
-			session, session->place, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
+		session_tell_home(session);
 	else
 		session_finish(session, SESSION_REFUSED);
 }
 
-void session_go_on(struct session *session)
+void session_tell_here(struct session *session)
 {
-	struct member *place = session->place;
-
-	if (place == NULL)
-		session_go_home(session);
-	else
-		session_tell_room(session, place, "plain text goes to %s now", room_label(place->room));
+	session_tell_room(session, session->place, "plain text goes to %s now", room_label(session->place->room));
 }
 
 /* ---- The name. ---- */
@@ -723,12 +764,16 @@ static bool session_let_know(struct session *session, struct room *room, struct 
 	const char *name, const char *text)
 {
 	struct saying saying = {
-		.kind = kind, .name = name, .text = text, .text_size = text == NULL ? 0 : strlen(text)};
+		.kind = kind, .name = name, .text = text, .text_size = text == NULL ? 0 : strlen(text), .quiet = true};
+	int error;
 
 	(void)session_settle(session);
 	room_say(room, place, session->outlet, &saying);
 	session->unflushed = room;
-	return session_settle(session) == 0;
+	error = session_settle(session);
+	if (error != 0)
+		session_not_stored(session, error);
+	return error == 0;
 }
 
 bool session_is_creator(const struct session *session, const struct room *room)
@@ -765,6 +810,12 @@ void session_close_room(struct session *session, struct room *room)
 	session_leave_shut_rooms(session); /* what the client says next shall not go there */
 }
 
+/* Nobody was told of the new name: the client has the old one again, unless somebody has taken it in the meantime. */
+static void session_take_back_name(struct session *session, const char *old)
+{
+	(void)!client_list_rename(&session->talk->clients, &session->client, &session->talk->rooms, old);
+}
+
 void session_rename(struct session *session, const char *name)
 {
 	char old[NAME_SIZE];
@@ -774,12 +825,15 @@ void session_rename(struct session *session, const char *name)
 		session_no_memory(session);
 		return;
 	}
-	log_event(LOG_INFO, "renamed", "name", old, "to", session->client.name, NULL);
 	for (size_t i = 0; i < session->place_count; i++) {
 		struct member *place = session->places[i];
 
-		(void)session_let_know(session, place->room, place, MESSAGE_NICK, old, session->client.name);
+		if (!session_let_know(session, place->room, place, MESSAGE_NICK, old, session->client.name) && i == 0) {
+			session_take_back_name(session, old);
+			return;
+		}
 	}
+	log_event(LOG_INFO, "renamed", "name", old, "to", session->client.name, NULL);
 }
 
 bool session_begin_events(struct session *session)

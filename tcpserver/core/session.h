@@ -64,6 +64,7 @@ struct session {
 	int lost_errno; /* why the connection broke           */
 	char *input;    /* what session_receive() returned last */
 	bool input_was_full;
+	long long retry_at_ms; /* when to try again to leave a room that is over; 0: now */
 	bool pages_failed; /* the journal could not be read: to be tried again */
 	bool trimmed;      /* has been in a room once: the stack was trimmed  */
 	char address[NET_ADDRESS_SIZE]; /* of the peer */
@@ -141,8 +142,11 @@ void session_tell_room(struct session *session, struct member *place, const char
 void session_leave(struct session *session, struct member *place, const char *how);
 /* Back in the lobby, if it is nowhere. */
 void session_go_home(struct session *session);
-/* It left where its plain text went: goes home, or tells where that goes now. */
-void session_go_on(struct session *session);
+/* Leaves the room of 'place'; who is nowhere else goes to the lobby, and is told. Returns false when that cannot be, which
+ * the client was told: it stays. */
+bool session_move_on(struct session *session, struct member *place, const char *how);
+/* Tells where plain text goes. */
+void session_tell_here(struct session *session);
 /* Whether it made the room, over this connection or, with the same client id, over another one. */
 bool session_is_creator(const struct session *session, const struct room *room);
 /* How the one is called who made the room: now, if it is here. */

@@ -37,6 +37,7 @@ struct progress_room {
 	char id[PROGRESS_ID_SIZE]; /* "": the server has not told it, and cannot be asked to go on      */
 	long long first;           /* that was heard since we came; 0: nothing                          */
 	long long heard;           /* 0: nothing yet                                                    */
+	long long begun;           /* the last message there was when we came and had heard nothing     */
 	long long shown;
 	long long marked;          /* the server knows that we read up to this one                      */
 	long long mark;            /* what it knew when we came                                         */
@@ -76,6 +77,12 @@ struct progress_answer {
 	bool read;
 };
 void progress_joined(struct progress *progress, const char *room, const struct progress_answer *answer);
+
+/*
+ * After which message one goes on, or -1 to begin anew. Who has heard nothing yet goes on with what was said since we came,
+ * and with as many of the messages before that as are wanted: 'recalled', at most.
+ */
+long long progress_place(const struct progress_room *room, long long recalled);
 
 /* The server does not do as progress_joining() hoped: anything may come. */
 void progress_refused(struct progress *progress, const char *room);

@@ -1,5 +1,6 @@
 #include "tcpclient/scene.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,14 +190,25 @@ static const char *history_wanted(const struct scene *scene)
 	return scene->settings.history == NULL ? HISTORY_USUAL : scene->settings.history;
 }
 
+/* The same as a number. */
+static long long history_count(const struct scene *scene)
+{
+	const char *wanted = history_wanted(scene);
+
+	if (hides_history(scene))
+		return 0;
+	return strcmp(wanted, "all") == 0 ? LLONG_MAX : atoll(wanted);
+}
+
 /* Reads a room from where we were, or with what was said there before. */
 static void read_room(struct scene *scene, const char *name, long long id, struct buffer *out) REQUIRES(SCENE_LOCK)
 {
 	const struct progress_room *room = progress_find(&scene->progress, name);
 	struct request_reading reading = {.history = history_wanted(scene)};
+	long long place = room == NULL ? -1 : progress_place(room, history_count(scene));
 
-	if (room != NULL && room->id[0] != '\0' && room->heard > 0) {
-		reading.after = room->heard;
+	if (place >= 0) {
+		reading.after = place;
 		reading.room_id = room->id;
 	}
 	request_write_join(out, name, &reading, id);

@@ -44,6 +44,7 @@ struct progress_room {
 	long long last;            /* the last message there was then                                   */
 	long long mended;          /* after this one something was missing, and has been asked for      */
 	bool awaited;
+	bool anew;                 /* without a place to go on from                                     */
 	bool recalled; /* what was said before is being told                                           */
 	bool hides;    /* and is not to be shown                                                         */
 	bool may_skip; /* the next message may have any number                                           */
@@ -76,7 +77,8 @@ struct progress_answer {
 	long long mark;
 	bool read;
 };
-void progress_joined(struct progress *progress, const char *room, const struct progress_answer *answer);
+/* Returns whether something is missing that was said between our coming and the reading; to be asked for as after a hole. */
+bool progress_joined(struct progress *progress, const char *room, const struct progress_answer *answer);
 
 /*
  * After which message one goes on, or -1 to begin anew. Who has heard nothing yet goes on with what was said since we came,

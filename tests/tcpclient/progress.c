@@ -157,6 +157,26 @@ TEST(only_what_was_shown_is_kept)
 	CHECK_EQUAL(again.rooms[0].heard, 7);
 }
 
+/* What is said before the reading begins comes as what was said before, if at all. */
+TEST(nothing_is_missed_before_one_begins_to_read)
+{
+	struct progress progress = {.count = 0};
+	struct progress_answer came = {.id = id, .last = 17};
+	struct progress_answer read = {.id = id, .last = 18, .read = true};
+
+	progress_joining(&progress, "tea", true);
+	CHECK(!progress_joined(&progress, "tea", &came));
+	CHECK(live(&progress, "tea", 18) == PROGRESS_OLD);
+	CHECK(progress_joined(&progress, "tea", &read));
+	progress_joining(&progress, "tea", true);
+	CHECK(recalled(&progress, "tea", 18) == PROGRESS_OLD);
+	CHECK(!progress_joined(&progress, "tea", &read));
+	CHECK(live(&progress, "tea", 18) == PROGRESS_NEW);
+	progress_joining(&progress, "coffee", false); /* which shows what was said before */
+	CHECK(!progress_joined(&progress, "coffee", &came));
+	CHECK(!progress_joined(&progress, "coffee", &read));
+}
+
 TEST(where_one_came_is_kept_while_nothing_was_heard)
 {
 	struct progress progress = {.count = 0};

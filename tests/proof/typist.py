@@ -256,7 +256,7 @@ class Person(Typist):
 
 
 class Pool:
-    """Typists of both kinds, who come one after the other, within so many seconds, and how they come to rest."""
+    """Typists of both kinds, who come within so many seconds, and how they come to rest."""
 
     def __init__(self, loop, ledger, place, folder, rng, rooms, seconds):
         self.loop = loop
@@ -265,9 +265,8 @@ class Pool:
         try:
             for name, kind, own in (("machine0", Machine, [lobby, *others]), ("machine1", Machine, [lobby]),
                                     ("person0", Person, [lobby, others[0]])):
-                typist = kind(loop, ledger, place, folder, name, rng, own)
-                self.typists.append(typist)
-                loop.run_until(typist.has_come, self.state, seconds)
+                self.typists.append(kind(loop, ledger, place, folder, name, rng, own))
+            loop.run_until(lambda: all(typist.has_come() for typist in self.typists), self.state, seconds)
         except BaseException:
             self.kill()
             raise

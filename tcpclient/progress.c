@@ -116,6 +116,15 @@ enum progress_verdict progress_take(
 	return history ? take_recalled(room, seq, looks_up) : take_live(room, seq);
 }
 
+long long progress_place(const struct progress_room *room, long long recalled)
+{
+	if (room->id[0] == '\0' || (room->heard == 0 && room->begun == 0))
+		return -1;
+	if (room->heard > 0)
+		return room->heard;
+	return room->begun > recalled ? room->begun - recalled : 0;
+}
+
 void progress_joining(struct progress *progress, const char *name, bool hides)
 {
 	struct progress_room *room = get(progress, name);
@@ -123,6 +132,7 @@ void progress_joining(struct progress *progress, const char *name, bool hides)
 	if (room == NULL)
 		return;
 	room->awaited = true;
+	room->anew = progress_place(room, 0) < 0;
 	room->hides = hides;
 }
 
@@ -135,14 +145,16 @@ static void begin(struct progress_room *room)
 	room->recalled = true;
 }
 
-void progress_joined(struct progress *progress, const char *name, const struct progress_answer *answer)
+bool progress_joined(struct progress *progress, const char *name, const struct progress_answer *answer)
 {
 	struct progress_room *room = get(progress, name);
 	bool is_another;
 
 	if (room == NULL || strlen(answer->id) >= sizeof room->id || strpbrk(answer->id, " \t") != NULL)
-		return;
+		return false;
 	is_another = room->id[0] != '\0' && strcmp(room->id, answer->id) != 0;
+	if (is_another || (room->heard == 0 && room->begun == 0))
+		room->begun = answer->last;
 	if (is_another || (answer->read && room->heard == 0))
 		begin(room);
 	else if (answer->read)
@@ -158,6 +170,7 @@ void progress_joined(struct progress *progress, const char *name, const struct p
 		room->marked = answer->mark;
 	room->has_news = answer->read && answer->mark > 0 && answer->last > answer->mark;
 	progress->changed = true;
+	return answer->read && room->anew && room->hides && room->heard == 0 && room->begun < room->last;
 }
 
 void progress_refused(struct progress *progress, const char *name)
@@ -265,7 +278,7 @@ static void write_lines(const struct progress *progress, struct buffer *out)
 		const struct progress_room *room = &progress->rooms[i];
 
 		if (room->id[0] != '\0')
-			buffer_add_format(out, "room %s %lld %s\n", room->id, room->shown, room->name);
+			buffer_add_format(out, "room %s %lld %s\n", room->id, room->heard == 0 ? room->begun : room->shown, room->name);
 	}
 }
 

@@ -37,12 +37,14 @@ struct progress_room {
 	char id[PROGRESS_ID_SIZE]; /* "": the server has not told it, and cannot be asked to go on      */
 	long long first;           /* that was heard since we came; 0: nothing                          */
 	long long heard;           /* 0: nothing yet                                                    */
+	long long begun;           /* the last message there was when we came and had heard nothing     */
 	long long shown;
 	long long marked;          /* the server knows that we read up to this one                      */
 	long long mark;            /* what it knew when we came                                         */
 	long long last;            /* the last message there was then                                   */
 	long long mended;          /* after this one something was missing, and has been asked for      */
 	bool awaited;
+	bool anew;                 /* without a place to go on from                                     */
 	bool recalled; /* what was said before is being told                                           */
 	bool hides;    /* and is not to be shown                                                         */
 	bool may_skip; /* the next message may have any number                                           */
@@ -75,7 +77,14 @@ struct progress_answer {
 	long long mark;
 	bool read;
 };
-void progress_joined(struct progress *progress, const char *room, const struct progress_answer *answer);
+/* Returns whether something is missing that was said between our coming and the reading; to be asked for as after a hole. */
+bool progress_joined(struct progress *progress, const char *room, const struct progress_answer *answer);
+
+/*
+ * After which message one goes on, or -1 to begin anew. Who has heard nothing yet goes on with what was said since we came,
+ * and with as many of the messages before that as are wanted: 'recalled', at most.
+ */
+long long progress_place(const struct progress_room *room, long long recalled);
 
 /* The server does not do as progress_joining() hoped: anything may come. */
 void progress_refused(struct progress *progress, const char *room);

@@ -1,5 +1,6 @@
 #include "tcpclient/scene.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,14 +190,25 @@ static const char *history_wanted(const struct scene *scene)
 	return scene->settings.history == NULL ? HISTORY_USUAL : scene->settings.history;
 }
 
+/* The same as a number. */
+static long long history_count(const struct scene *scene)
+{
+	const char *wanted = history_wanted(scene);
+
+	if (hides_history(scene))
+		return 0;
+	return strcmp(wanted, "all") == 0 ? LLONG_MAX : atoll(wanted);
+}
+
 /* Reads a room from where we were, or with what was said there before. */
 static void read_room(struct scene *scene, const char *name, long long id, struct buffer *out) REQUIRES(SCENE_LOCK)
 {
 	const struct progress_room *room = progress_find(&scene->progress, name);
 	struct request_reading reading = {.history = history_wanted(scene)};
+	long long place = room == NULL ? -1 : progress_place(room, history_count(scene));
 
-	if (room != NULL && room->id[0] != '\0' && room->heard > 0) {
-		reading.after = room->heard;
+	if (place >= 0) {
+		reading.after = place;
 		reading.room_id = room->id;
 	}
 	request_write_join(out, name, &reading, id);
@@ -209,7 +221,7 @@ static void mend(struct scene *scene, const char *name) REQUIRES(SCENE_LOCK)
 	const struct progress_room *room = progress_find(&scene->progress, name);
 	struct buffer line = {0};
 
-	buffer_add_format(&line, "/join \"%s\" after %lld of %s", name, room->heard, room->id);
+	buffer_add_format(&line, "/join \"%s\" after %lld of %s", name, progress_place(room, 0), room->id);
 	buffer_add(&line, "", 1);
 	if (outbox_ask(scene->settings.outbox, line.bytes)) {
 		progress_joining(&scene->progress, name, room->hides);
@@ -219,15 +231,15 @@ static void mend(struct scene *scene, const char *name) REQUIRES(SCENE_LOCK)
 	buffer_fini(&line);
 }
 
-/* The answer to read_room() or mend(), or to a typed command that went to a room. */
+/* The answer to read_room() or mend(); or else to what brought us to a room. */
 static void on_room(struct scene *scene, const char *name, const struct event *event, bool read) REQUIRES(SCENE_LOCK)
 {
 	struct progress_answer answer = {.id = event->room_id, .last = event->last, .mark = event->mark, .read = read};
 
-	if (event->room_id[0] != '\0')
-		progress_joined(&scene->progress, name, &answer);
-	else if (read)
+	if (event->room_id[0] == '\0' && read)
 		progress_refused(&scene->progress, name);
+	else if (event->room_id[0] != '\0' && progress_joined(&scene->progress, name, &answer))
+		mend(scene, name);
 }
 
 static bool has_number(const struct event *event)
@@ -740,6 +752,10 @@ static void learn(struct scene *scene, const char *name, const struct event *eve
 	if (event->history)
 		return; /* it may be long ago, and of another room */
 	switch (event->kind) {
+	case EVENT_WELCOME:
+		if (places_have(&scene->places, event->room)) /* else we had left it, and shall again */
+			on_room(scene, event->room, event, false);
+		break;
 	case EVENT_MESSAGE:
 	case EVENT_ACTION:
 		places_add(&scene->places, event->room, false); /* then we are there, whatever we believe */
@@ -802,6 +818,8 @@ static bool hear_quietly(struct scene *scene, const struct event *event) REQUIRE
 		learn_people(scene, event->text);
 	else if (event->id == ID_ROOMS)
 		learn_room(scene, event->text);
+	if (event->id <= ID_JOIN && place < scene->asked.count && event->kind != EVENT_ERROR)
+		on_room(scene, scene->asked.items[place].name, event, false);
 	if (event->id <= ID_JOIN && place < scene->asked.count)
 		on_entry(scene, scene->asked.items[place].name, event);
 	if (event->id <= ID_JOIN && place < scene->asked.count && event->kind == EVENT_ERROR) {

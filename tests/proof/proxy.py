@@ -30,6 +30,7 @@ CHUNK = 1 << 16
 PILE_MOST = 1 << 18  # bytes that wait here; then the sender has to wait
 NEVER = 1 << 60
 GHOST_SECONDS = (0.05, 2.0)
+HALF_SECONDS = 60  # after which a half-dead connection ends, if nobody has left it
 ENDS = ("both", "reset", "client", "server", "half up", "half down")
 
 
@@ -56,14 +57,19 @@ class Link:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.connect_ex(proxy.target())
-        mean = proxy.mean
-        self.up = Pipe(self, client, self.server, self.random.expovariate(4 / mean) if mean else NEVER)
-        self.down = Pipe(self, self.server, client, self.random.expovariate(1 / mean) if mean else NEVER)
+        self.up = Pipe(self, client, self.server, NEVER)
+        self.down = Pipe(self, self.server, client, NEVER)
+        self.budget(proxy.mean)
         self.jitters = self.random.random() < 0.5
         self.watch()
 
     def pipes(self):
         return ((self.up, self.client), (self.down, self.server))
+
+    def budget(self, mean):
+        """Bytes until it is cut."""
+        self.up.budget = self.random.expovariate(4 / mean) if mean else NEVER
+        self.down.budget = self.random.expovariate(1 / mean) if mean else NEVER
 
     def watch(self):
         """Tells the loop what each socket waits for."""
@@ -142,7 +148,7 @@ class Link:
             pipe = self.up if how == "half up" else self.down
             pipe.swallows = True
             pipe.pile.clear()
-            self.loop.later(60, lambda: self.close(reset=True))
+            self.loop.later(self.proxy.half_seconds, lambda: self.close(reset=True))
 
     def leave(self, side):
         """One of the two sockets goes; the other one hears nothing of it."""
@@ -174,8 +180,8 @@ class Proxy:
     mean     bytes from the server after which a connection is cut, on average; 0: never
     """
 
-    def __init__(self, loop, target, rng, mean, port=0):
-        self.loop, self.target, self.random, self.mean = loop, target, rng, mean
+    def __init__(self, loop, target, rng, mean, port=0, half_seconds=HALF_SECONDS):
+        self.loop, self.target, self.random, self.mean, self.half_seconds = loop, target, rng, mean, half_seconds
         self.cuts = self.connections = self.bytes = 0
         self.ends = dict.fromkeys(ENDS, 0)
         self.links = set()
@@ -199,6 +205,12 @@ class Proxy:
             return
         self.connections += 1
         self.links.add(Link(self, client))
+
+    def rouse(self, mean):
+        """From now on it cuts, those too that are connected already."""
+        self.mean = mean
+        for link in self.links:
+            link.budget(mean)
 
     def calm(self):
         """No more cuts; connections that are half dead end now."""

@@ -106,6 +106,27 @@ TEST(a_server_that_cannot_go_on_is_believed)
 	CHECK(live(&progress, "tea", 9) == PROGRESS_NEW);
 }
 
+/* Who had heard nothing when the connection broke was not told what was said until the next one. */
+TEST(who_has_heard_nothing_yet_goes_on_from_where_one_came)
+{
+	struct progress progress = {.count = 0};
+	const struct progress_room *room;
+
+	progress_joining(&progress, "tea", true);
+	room = progress_find(&progress, "tea");
+	CHECK_EQUAL(progress_place(room, 0), -1);
+	joined(&progress, "tea", id, 30, 0);
+	CHECK_EQUAL(progress_place(room, 0), 30);
+	CHECK_EQUAL(progress_place(room, 20), 10);
+	CHECK_EQUAL(progress_place(room, 40), 0);
+	joined(&progress, "tea", id, 90, 0); /* and it broke once more */
+	CHECK_EQUAL(progress_place(room, 0), 30);
+	CHECK(live(&progress, "tea", 31) == PROGRESS_NEW);
+	CHECK_EQUAL(progress_place(room, 20), 31);
+	joined(&progress, "tea", "another", 3, 0);
+	CHECK_EQUAL(progress_place(room, 0), 3);
+}
+
 static void make_path(char *path, size_t size)
 {
 	(void)snprintf(path, size, "/tmp/progress-%d", (int)getpid());
@@ -134,6 +155,41 @@ TEST(only_what_was_shown_is_kept)
 	CHECK_TEXT(again.rooms[0].name, "tea time");
 	CHECK_TEXT(again.rooms[0].id, id);
 	CHECK_EQUAL(again.rooms[0].heard, 7);
+}
+
+/* What is said before the reading begins comes as what was said before, if at all. */
+TEST(nothing_is_missed_before_one_begins_to_read)
+{
+	struct progress progress = {.count = 0};
+	struct progress_answer came = {.id = id, .last = 17};
+	struct progress_answer read = {.id = id, .last = 18, .read = true};
+
+	progress_joining(&progress, "tea", true);
+	CHECK(!progress_joined(&progress, "tea", &came));
+	CHECK(live(&progress, "tea", 18) == PROGRESS_OLD);
+	CHECK(progress_joined(&progress, "tea", &read));
+	progress_joining(&progress, "tea", true);
+	CHECK(recalled(&progress, "tea", 18) == PROGRESS_OLD);
+	CHECK(!progress_joined(&progress, "tea", &read));
+	CHECK(live(&progress, "tea", 18) == PROGRESS_NEW);
+	progress_joining(&progress, "coffee", false); /* which shows what was said before */
+	CHECK(!progress_joined(&progress, "coffee", &came));
+	CHECK(!progress_joined(&progress, "coffee", &read));
+}
+
+TEST(where_one_came_is_kept_while_nothing_was_heard)
+{
+	struct progress progress = {.count = 0};
+	struct progress again = {.count = 0};
+	char path[64];
+
+	make_path(path, sizeof path);
+	joined(&progress, "tea", id, 30, 0);
+	CHECK(progress_write(&progress, path) == 0);
+	progress_read(&again, path);
+	(void)unlink(path);
+	CHECK_EQUAL(again.count, 1);
+	CHECK_EQUAL(again.rooms[0].heard, 30);
 }
 
 TEST(a_garbled_file_has_what_can_be_read)

@@ -861,6 +861,47 @@ def test_json_connects_again_as_long_as_there_is_input():
             assert sorted(event) == ["at", "kind", "text"] and re.fullmatch(r"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z", event["at"])
 
 
+def test_one_who_has_heard_nothing_yet_misses_nothing():
+    """A room was silent between the first "/join" and the end of the connection: what was said then was left out."""
+    with Fake() as server, Filter("-username", "bob", "--json", server.address) as client:
+        other = Events(server.accept())
+        other.expect_rooms(history=1)
+        client.give(b"/join tea\n")
+        other.tell(kind="notice", code="room", id=other.request()["id"], room="tea", room_id="abc", last=17,
+                   text="You are in tea, 1 here.")
+        other.peer.close()
+        other = Events(server.accept())
+        other.expect_session()
+        other.expect_read("lobby", 1)
+        other.request()
+        read = other.request()
+        assert (read["room"], read["after"], read["room_id"]) == ("tea", 17, "abc"), read
+
+
+def test_what_is_said_while_one_comes_is_shown():
+    """It was taken for what was said before, which a program does not want to know."""
+    with Fake() as server, Filter("-username", "bob", "--json", "--room", "tea", server.address) as client:
+        other = Events(server.accept())
+        other.expect_session()
+        other.expect_read("lobby", 1)
+        join, read, _ = other.request(), other.request(), other.request()
+        said = {"kind": "message", "room": "tea", "participant": "ann", "text": "hello", "seq": 18}
+        room = {"kind": "notice", "code": "room", "room": "tea", "room_id": "abc", "text": "You are in tea, 2 here."}
+        other.tell(id=join["id"], last=17, **room)
+        other.tell(**said)
+        other.tell(id=read["id"], last=18, **room)
+        other.tell(history=True, **said)
+        more = other.request()
+        assert (more["op"], more["room"], more["after"], more["room_id"]) == ("join", "tea", 17, "abc"), more
+        other.tell(id=more["id"], last=18, **room)
+        other.tell(**said)
+        other.tell(**{**said, "seq": 19})
+        client.no_more()
+        other.peer.close()
+        _, lines, _ = client.end()
+        assert [event["seq"] for event in map(json.loads, lines) if event["kind"] == "message"] == [18, 19], lines
+
+
 def test_without_input_nothing_is_connected_again():
     for form in ("--json", "--plain"):
         with Fake() as server, Filter("-username", "bob", form, server.address, stdin=subprocess.DEVNULL) as client:

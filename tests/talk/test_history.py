@@ -107,6 +107,23 @@ def test_a_room_that_one_is_in_is_read_anew_only_when_that_is_asked():
         ann.expect(here("lobby", 1), past("ann: 2"), past("ann: 3"), "ann: now")
 
 
+def test_a_crowd_that_comes_and_goes_does_not_hide_what_was_said():
+    """Story: only the last 4,096 messages were looked at for what somebody said, and joins are messages, too."""
+    with Server("--journal", "memory:100000", history=None, journal=None) as server:
+        ann = join_events(server, "ann")
+        ann.ask("send", text="remember", id=1)
+        ann.until(code="said")
+        room = b"".join(b"/join tea\n/join lobby\n" for _ in range(1500))
+        for name in ("bob", "carol"):
+            visitor = server.join(name)
+            visitor.outgoing = room + b"/ping over\n"
+            pump([visitor], lambda it: it.buffer.endswith(b"* pong over\n"))
+        dan = server.connect()
+        dan.say("dan")
+        dan.expect_welcome("dan")
+        dan.expect(past("ann: remember"))
+
+
 @on_each_journal
 def test_history_is_marked_in_event_mode(journal):
     with Server(history="all", journal=journal) as server:

@@ -772,6 +772,7 @@ static void speaks_to_a_full_disk(struct session *session)
 	session_line(session, "lost", 4);
 	session_line(session, "/topic lost", 11);
 	session_line(session, "/nick eve", 9);
+	CHECK_TEXT(session->client.name, "ann"); /* nobody was told of another one */
 	disk_is_full = false;
 	session_line(session, "kept", 4);
 }
@@ -784,6 +785,31 @@ TEST(what_the_journal_does_not_keep_is_an_error_to_its_author_and_seen_by_nobody
 	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; try again later");
 	CHECK(strstr(seen, "lost") == NULL);
 	CHECK_CONTAINS(seen, " kept\n");
+}
+
+static void stays_at_a_full_disk(struct session *session)
+{
+	name_is(session, "ann");
+	session_line(session, "/join tea", 9);
+	disk_is_full = true;
+	session->request_id = "7";
+	session->request_answered = false;
+	session_line(session, "/join milk", 10);
+	CHECK(session->request_answered); /* by the refusal, so that it is not said to be done */
+	session->request_id = NULL;
+	session_line(session, "/leave", 6);
+	CHECK(!session_ended(session));
+	CHECK_TEXT(room_label(session->place->room), "tea");
+	disk_is_full = false;
+	session_line(session, "/leave", 6);
+	CHECK_TEXT(room_label(session->place->room), "lobby");
+}
+
+/* Story: who left a room while the disk was full, and could not be let into the lobby, was thrown out. */
+TEST(who_cannot_go_on_to_another_room_stays)
+{
+	(void)run(stays_at_a_full_disk);
+	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; try again later");
 }
 
 static void comes_to_a_full_disk(struct session *session)

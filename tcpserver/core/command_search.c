@@ -1,5 +1,6 @@
 #include "tcpserver/core/command.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,7 +169,10 @@ static void show_found(struct session *session, const struct found *found)
 
 static void tell_result(struct session *session, const struct query *query, ssize_t count, uint64_t behind)
 {
-	if (count < 0)
+	if (count == -ETIMEDOUT)
+		session_error(session, "search-too-long",
+			"the search took too long; name a person (from:), a room (in:) or a time (after:)");
+	else if (count < 0)
 		session_error(session, "journal-unreadable", "the journal cannot be searched now; try again later");
 	else if (count > SEARCH_PAGE)
 		session_notice(session, "there is more: the same with page:%llu", (unsigned long long)query->page + 1);

@@ -558,10 +558,14 @@ static ssize_t sqlite_search_file(
 	struct journal *base, const struct search *search, struct found *found, size_t capacity, uint64_t *behind)
 {
 	struct sqlite_journal *journal = sqlite_of(base);
-	struct sqlite_store *store = sqlite_readers_acquire(&journal->readers);
-	ssize_t count = store->connection == NULL ? -EIO : sqlite_search(store->connection, search, found, capacity, behind);
+	long long end_ms = clock_ms() + SQLITE_SEARCH_MS; /* the wait for others that search counts, too */
+	struct sqlite_store *store = sqlite_readers_acquire(&journal->searchers);
+	ssize_t count = store->connection == NULL
+		? -EIO
+		: sqlite_search(store->connection, search, end_ms, found, capacity, behind);
 
-	(void)sqlite_readers_release(&journal->readers, store, count < 0 ? SQLITE_IOERR : SQLITE_OK);
+	(void)sqlite_readers_release(
+		&journal->searchers, store, count < 0 && count != -ETIMEDOUT ? SQLITE_IOERR : SQLITE_OK);
 	return count;
 }
 
@@ -621,6 +625,7 @@ static void sqlite_destroy(struct journal *base)
 	sqlite_unlock(journal);
 	thread_join(journal->writer);
 	sqlite_checkpoints_stop(&journal->checkpoints);
+	sqlite_readers_fini(&journal->searchers);
 	sqlite_readers_fini(&journal->readers);
 	sqlite_store_close(&journal->keeper);
 	sqlite_close_store(journal);
@@ -750,7 +755,8 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	error = sqlite_open_store(journal, fault, fault_size);
 	if (error != 0)
 		goto fail;
-	sqlite_readers_init(&journal->readers, journal->options.path);
+	sqlite_readers_init(&journal->readers, journal->options.path, SQLITE_READERS);
+	sqlite_readers_init(&journal->searchers, journal->options.path, SQLITE_SEARCHERS);
 	error = sqlite_start_threads(journal);
 	if (error != 0) {
 		(void)snprintf(
@@ -761,6 +767,7 @@ int sqlite_journal_open(const struct sqlite_options *options, struct journal **o
 	return 0;
 
 fail_readers:
+	sqlite_readers_fini(&journal->searchers);
 	sqlite_readers_fini(&journal->readers);
 fail:
 	sqlite_store_close(&journal->keeper);

@@ -28,6 +28,7 @@
 
 enum {
 	SQLITE_OPEN_BUCKETS = 8192,
+	SQLITE_SEARCHERS = 2,         /* searches at a time */
 	SQLITE_ROOM_CLOSED = 1 << 30, /* in a room's state, beside what the file says (STORE_LISTED...) */
 };
 
@@ -86,6 +87,7 @@ struct sqlite_journal {
 	int descriptor;                /* of the locked file */
 	struct sqlite_store keeper;    /* never closed meanwhile, see sqlite_keep_log() */
 	struct sqlite_readers readers;
+	struct sqlite_readers searchers; /* so that nobody who comes, or reads on, waits for a slow search */
 	struct sqlite_checkpoints checkpoints;
 	struct sqlite_marks marks;
 	pthread_t writer;

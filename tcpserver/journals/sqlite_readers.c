@@ -1,5 +1,6 @@
 #include "tcpserver/journals/sqlite_readers.h"
 
+#include <assert.h>
 #include <errno.h>
 
 static void readers_lock(struct sqlite_readers *readers) ACQUIRES(JOURNAL_READERS_LOCK) UNCHECKED;
@@ -15,16 +16,17 @@ static void readers_unlock(struct sqlite_readers *readers)
 	mutex_unlock(&readers->mutex);
 }
 
-void sqlite_readers_init(struct sqlite_readers *readers, const char *path)
+void sqlite_readers_init(struct sqlite_readers *readers, const char *path, int count)
 {
-	*readers = (struct sqlite_readers){.path = path};
+	assert(count > 0 && count <= SQLITE_READERS);
+	*readers = (struct sqlite_readers){.path = path, .count = count};
 	mutex_init(&readers->mutex);
 	condition_init(&readers->freed);
 }
 
 void sqlite_readers_fini(struct sqlite_readers *readers)
 {
-	for (int i = 0; i < SQLITE_READERS; i++)
+	for (int i = 0; i < readers->count; i++)
 		sqlite_store_close(&readers->stores[i]);
 	mutex_fini(&readers->mutex);
 	(void)pthread_cond_destroy(&readers->freed); /* nobody waits any more */
@@ -34,7 +36,7 @@ void sqlite_readers_fini(struct sqlite_readers *readers)
 static int readers_find(struct sqlite_readers *readers) REQUIRES(JOURNAL_READERS_LOCK);
 static int readers_find(struct sqlite_readers *readers)
 {
-	for (int i = 0; i < SQLITE_READERS; i++) {
+	for (int i = 0; i < readers->count; i++) {
 		if (!readers->used[i])
 			return i;
 	}

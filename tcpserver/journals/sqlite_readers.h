@@ -11,18 +11,19 @@
 #include "tcpserver/core/locks.h"
 #include "tcpserver/journals/sqlite_store.h"
 
-enum { SQLITE_READERS = 4 };
+enum { SQLITE_READERS = 4 }; /* at most */
 
 struct sqlite_readers {
-	const char *path;      /* constant */
+	const char *path;      /* constant, as 'count' */
+	int count;
 	pthread_mutex_t mutex; /* JOURNAL_READERS_LOCK */
 	pthread_cond_t freed;
 	bool used[SQLITE_READERS] GUARDED_BY(JOURNAL_READERS_LOCK);
 	struct sqlite_store stores[SQLITE_READERS]; /* each belongs to who uses it */
 };
 
-/* 'path' is borrowed until the end. The connections are opened when they are needed. */
-void sqlite_readers_init(struct sqlite_readers *readers, const char *path);
+/* At most 'count' connections. 'path' is borrowed until the end. They are opened when they are needed. */
+void sqlite_readers_init(struct sqlite_readers *readers, const char *path, int count);
 void sqlite_readers_fini(struct sqlite_readers *readers);
 
 /* A connection for the calling thread, after waiting for one that is free. It is not open if it cannot be: what is

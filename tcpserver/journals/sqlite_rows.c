@@ -33,6 +33,8 @@ int sqlite_rows_error(int code)
 		return -ENOSPC;
 	case SQLITE_READONLY:
 		return -EROFS;
+	case SQLITE_INTERRUPT:
+		return -ETIMEDOUT;
 	default:
 		return -EIO;
 	}

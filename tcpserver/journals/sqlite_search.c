@@ -753,23 +753,39 @@ static bool search_is_possible(const struct search *search, size_t capacity, int
 	return possible;
 }
 
-ssize_t sqlite_search(
+/* Whether the time is over. SQLite asks now and then, and gives up what it does if so. */
+static int search_is_over(void *end_ms)
+{
+	return clock_ms() >= *(const long long *)end_ms;
+}
+
+static ssize_t search_all(
 	sqlite3 *db, const struct search *search, struct found *found, size_t capacity, uint64_t *behind)
 {
 	struct searched_rooms rooms = {.count = 0};
-	bool own = sqlite3_get_autocommit(db) != 0;
 	int error;
 	bool possible = search_is_possible(search, capacity, &error);
-	ssize_t result = error != 0 ? error : own ? run(db, "BEGIN") : 0;
+	ssize_t result = error != 0 ? error : rooms_find(&rooms, db, search);
 
-	if (result != 0)
-		return result;
-	result = rooms_find(&rooms, db, search);
 	if (result == 0 && possible)
 		result = search_page(db, search, &rooms, found, capacity);
 	if (result >= 0)
 		*behind = rooms_behind(&rooms);
 	free(rooms.rooms);
+	return result;
+}
+
+ssize_t sqlite_search(sqlite3 *db, const struct search *search, long long end_ms, struct found *found, size_t capacity,
+	uint64_t *behind)
+{
+	bool own = sqlite3_get_autocommit(db) != 0;
+	ssize_t result = search_is_over(&end_ms) ? -ETIMEDOUT : own ? run(db, "BEGIN") : 0;
+
+	if (result != 0)
+		return result;
+	sqlite3_progress_handler(db, SQLITE_SEARCH_OPERATIONS, search_is_over, &end_ms);
+	result = search_all(db, search, found, capacity, behind);
+	sqlite3_progress_handler(db, 0, NULL, NULL);
 	if (own)
 		(void)run(db, "ROLLBACK"); /* nothing was changed */
 	return result;

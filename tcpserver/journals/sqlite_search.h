@@ -25,6 +25,8 @@ enum {
 	SQLITE_INDEX_PAGES = 64,     /* most that one step merges                       */
 	SQLITE_INDEX_ROOMS = 64,     /* that are remembered as having something new     */
 	SQLITE_SEARCH_DEPTH = 100000, /* 'skip' and page together; there is nothing beyond */
+	SQLITE_SEARCH_MS = 2000,     /* that a search may take                          */
+	SQLITE_SEARCH_OPERATIONS = 1000, /* of SQLite's, after which the time is looked at */
 };
 
 /* What is to be indexed. Threads: the writer's alone, as for all functions on it. */
@@ -64,9 +66,10 @@ int sqlite_index_clear(sqlite3 *db) MUST_CHECK;
 /*
  * As 'search' in journal.h. Newest first: the messages of a room stay in the room's order, whatever the clock was set to;
  * those of several rooms are merged by their time, and at the same time by their place. When only white space was typed,
- * all that people wrote is found. Threads: that of 'db'; little of its stack is used.
+ * all that people wrote is found. It is given up when clock_ms() has reached 'end_ms': -ETIMEDOUT. Threads: that of 'db';
+ * little of its stack is used.
  */
-ssize_t sqlite_search(sqlite3 *db, const struct search *search, struct found *found, size_t capacity, uint64_t *behind)
-	MUST_CHECK;
+ssize_t sqlite_search(sqlite3 *db, const struct search *search, long long end_ms, struct found *found, size_t capacity,
+	uint64_t *behind) MUST_CHECK;
 
 #endif

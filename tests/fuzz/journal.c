@@ -5,6 +5,7 @@
  * Input: one byte that says whether a write-ahead log is there, then four for each change: three of a place, one of what to
  * put there; an odd byte at the end cuts the file.
  */
+#include <limits.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -174,7 +175,7 @@ static void search(sqlite3 *db, const char *words, const char *from)
 	struct search wanted = {.words = words, .from = from, .listed = true, .before_ns = INT64_MAX};
 	struct found found[20];
 	uint64_t behind;
-	ssize_t count = sqlite_search(db, &wanted, found, 20, &behind);
+	ssize_t count = sqlite_search(db, &wanted, LLONG_MAX, found, 20, &behind);
 
 	for (ssize_t i = 0; i < count; i++)
 		message_release(found[i].message);

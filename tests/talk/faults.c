@@ -35,6 +35,7 @@ struct faults {
 	_Atomic uint32_t memory_least;   /* bytes */
 	_Atomic uint32_t memory_most;
 	_Atomic uint32_t read_fails;     /* how many pread() fail with EIO                                 */
+	_Atomic uint32_t read_slow_ms;   /* that each pread() takes                                        */
 	_Atomic uint32_t create_failed;  /* from here on: how often it has happened                        */
 	_Atomic uint32_t accept_failed;
 	_Atomic uint32_t send_cut;
@@ -137,8 +138,18 @@ ssize_t send(int socket, const void *bytes, size_t size, int flags)
 	return REAL(send)(socket, bytes, size, flags);
 }
 
+/* A slow disk. */
+static void delay_read(void)
+{
+	uint32_t ms = faults->read_slow_ms;
+
+	if (ms > 0)
+		(void)poll(NULL, 0, (int)ms);
+}
+
 ssize_t pread(int file, void *bytes, size_t size, off_t place)
 {
+	delay_read();
 	if (take(&faults->read_fails, &faults->read_failed))
 		return fail(EIO);
 	return REAL(pread)(file, bytes, size, place);
@@ -146,6 +157,7 @@ ssize_t pread(int file, void *bytes, size_t size, off_t place)
 
 ssize_t pread64(int file, void *bytes, size_t size, off64_t place)
 {
+	delay_read();
 	if (take(&faults->read_fails, &faults->read_failed))
 		return fail(EIO);
 	return REAL(pread64)(file, bytes, size, place);

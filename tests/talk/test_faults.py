@@ -53,6 +53,23 @@ def test_a_journal_that_cannot_be_read_is_told_and_read_again_when_it_can():
         ann.expect(re.compile(r"\[.+\] ann: 49"), re.compile(r"\* 1 message; .+"))
 
 
+def test_a_search_that_takes_too_long_is_given_up():
+    """Two at a time; the third waits for them, and no longer than its own time."""
+    with FaultyServer(journal="sqlite:chat.db") as server:
+        names = ("ann", "bob", "carl")
+        clients = [server.join(name) for name in names]
+        for i, client in enumerate(clients):
+            client.expect(*(f'User "{name}" just joined the chat!' for name in names[i + 1:]))
+        server.faults.read_slow_ms = 1000
+        for client in clients:
+            client.say("/search tea")
+        for client in clients:
+            client.expect("! search-too-long: the search took too long; name a person (from:), a room (in:) or a time (after:)")
+        server.mend()
+        clients[0].say("/search tea")
+        clients[0].expect("* nothing was found")
+
+
 def test_one_who_is_far_behind_waits_for_a_journal_that_cannot_be_read():
     with FaultyServer("--lag-memory", "64K", journal="sqlite:chat.db") as server:
         ann = server.join("ann")

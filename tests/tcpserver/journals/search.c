@@ -1,5 +1,7 @@
 #include "tcpserver/journals/sqlite_search.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,7 @@ static void index_all(sqlite3 *db)
 static const char *found_places(sqlite3 *db, const struct search *search, size_t capacity)
 {
 	static char places[64 * PAGE];
-	ssize_t count = sqlite_search(db, search, page, capacity, &behind);
+	ssize_t count = sqlite_search(db, search, LLONG_MAX, page, capacity, &behind);
 	char *end = places;
 
 	CHECK(count >= 0 && count <= (ssize_t)capacity);
@@ -138,7 +140,7 @@ TEST(a_message_that_is_found_is_whole)
 	struct search search = {.words = "green", .from = "", .listed = true, .before_ns = INT64_MAX};
 
 	index_all(db);
-	CHECK_EQUAL(sqlite_search(db, &search, page, PAGE, &behind), 1);
+	CHECK_EQUAL(sqlite_search(db, &search, LLONG_MAX, page, PAGE, &behind), 1);
 	CHECK_TEXT(page[0].room, "00000000000000000002");
 	CHECK_TEXT(page[0].message->room, "Kitchen");
 	CHECK_TEXT(page[0].message->participant, "\u00C4nn");
@@ -162,6 +164,27 @@ TEST(what_is_not_indexed_is_counted)
 	index_all(db);
 	CHECK_TEXT(found_words(db, "tea"), "2:2 1:3 2:1 1:2");
 	CHECK_EQUAL(behind, 0);
+	(void)sqlite3_close(db);
+}
+
+TEST(a_search_ends_when_its_time_is_over)
+{
+	sqlite3 *db = database_create_unnamed();
+	struct search search = {.words = " ", .from = "", .listed = true, .before_ns = MS};
+	long long start_ms;
+
+	database_add_room(db, 1, "lobby", LISTED);
+	database_run(db,
+		"WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000)"
+		" INSERT INTO message(place, at, kind, participant, text)"
+		" SELECT (1 << 36) + n, 1000 + n, %d, 'bob', 'tea' FROM n; UPDATE room SET indexed = 1000000",
+		MESSAGE_TEXT);
+	start_ms = clock_ms();
+	CHECK_EQUAL(sqlite_search(db, &search, start_ms, page, PAGE, &behind), -ETIMEDOUT);
+	CHECK_EQUAL(sqlite_search(db, &search, start_ms + 10, page, PAGE, &behind), -ETIMEDOUT);
+	CHECK(clock_ms() >= start_ms + 10);
+	CHECK(sqlite3_get_autocommit(db));
+	CHECK_EQUAL(sqlite_search(db, &search, LLONG_MAX, page, PAGE, &behind), 0); /* nothing is left of the limit */
 	(void)sqlite3_close(db);
 }
 
@@ -280,7 +303,7 @@ TEST(a_journal_without_the_index_is_an_error)
 	CHECK(result < 0);
 	CHECK(sqlite_index_step(&index) < 0);
 	CHECK(sqlite3_get_autocommit(db));
-	CHECK(sqlite_search(db, &search, page, PAGE, &behind) < 0);
+	CHECK(sqlite_search(db, &search, LLONG_MAX, page, PAGE, &behind) < 0);
 	CHECK(sqlite3_get_autocommit(db));
 	(void)sqlite3_close(db);
 }

@@ -178,7 +178,9 @@ static void tell_result(struct session *session, const struct query *query, ssiz
 		session_notice(session, "there is more: the same with page:%llu", (unsigned long long)query->page + 1);
 	else
 		session_notice(session, "%s", count == 0 && query->page == 1 ? "nothing was found" : "that is all");
-	if (behind > 0)
+	if (behind == 1)
+		session_notice(session, "1 message is so new that it was not searched; try again in a moment");
+	else if (behind > 1)
 		session_notice(session, "%llu messages are so new that they were not searched; try again in a moment",
 			(unsigned long long)behind);
 }
@@ -197,7 +199,7 @@ static void search(struct session *session, const struct query *query)
 			show_found(session, &found[i]);
 		message_release(found[i].message);
 	}
-	tell_result(session, query, count, behind);
+	tell_result(session, query, count, count < 0 ? 0 : behind);
 }
 
 void command_search(struct session *session, const char *arguments)

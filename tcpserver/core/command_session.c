@@ -7,10 +7,11 @@
 
 static int hex_digit(char digit)
 {
-	static const char digits[] = "0123456789abcdef";
+	static const char digits[] = "0123456789abcdefABCDEF";
 	const char *place = digit == '\0' ? NULL : strchr(digits, digit);
+	int value = place == NULL ? -1 : (int)(place - digits);
 
-	return place == NULL ? -1 : (int)(place - digits);
+	return value < 16 ? value : value - 6;
 }
 
 static bool read_id(const char *text, unsigned char id[CLIENT_ID_SIZE])

@@ -132,8 +132,7 @@ struct journal_ops {
 	/* Up to where the person has read; 0: nowhere. May block. */
 	uint64_t (*mark)(struct journal_room *room, const char *key);
 	/* Finds what was said, newest first; the caller releases the messages. '*behind' is how many messages have not been
-	 * looked at yet. Returns how many were found, or -errno, -ETIMEDOUT when it
-	 * took too long. May block. */
+	 * looked at yet. Returns how many were found, or -errno, -ETIMEDOUT when it took too long. May block. */
 	ssize_t (*search)(struct journal *journal, const struct search *search, struct found *found, size_t capacity,
 		uint64_t *behind);
 

@@ -1,6 +1,7 @@
 #include "tcpserver/journals/archive.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -358,4 +359,12 @@ const char *archive_read(const char *line, size_t size, struct archive_room *roo
 		wrong = read_message(object, kind, room, message);
 	json_decref(object);
 	return wrong;
+}
+
+/* ---- The report. ---- */
+
+void archive_report(FILE *report, const char *path, uint64_t rooms, uint64_t messages, const char *done)
+{
+	(void)fprintf(report, "%s: %" PRIu64 " room%s with %" PRIu64 " message%s %s %s\n", path, rooms, rooms == 1 ? "" : "s",
+		messages, messages == 1 ? "" : "s", rooms == 1 ? "was" : "were", done);
 }

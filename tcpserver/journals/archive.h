@@ -46,6 +46,9 @@ int archive_write_room(const struct room_record *record, FILE *out) MUST_CHECK;
 /* What a room is called: its name, or its id. */
 const char *archive_label(const struct room_record *record);
 
+/* Says what was 'done' with an archive, as "path: 1 room with 2 messages was exported". */
+void archive_report(FILE *report, const char *path, uint64_t rooms, uint64_t messages, const char *done);
+
 /*
  * Takes in the archive 'path', "-" for standard input. A room that the journal keeps already may go on, from its next
  * number; else nothing is taken in. Says on 'report' what was done, or file, line, what is wrong and what to do. Returns 0,

@@ -410,8 +410,7 @@ int archive_import(struct journal *journal, const char *path, FILE *report)
 	condition_init(&import.flight.landed);
 	result = import.line == NULL ? import_fault(&import, "there is no memory for it now; try again") : import_all(&import);
 	if (result == 0)
-		(void)fprintf(report, "%s: %" PRIu64 " rooms with %" PRIu64 " messages were imported\n", path, import.rooms,
-			import.messages);
+		archive_report(report, path, import.rooms, import.messages, "imported");
 	tdestroy(import.seen, free);
 	mutex_fini(&import.flight.mutex);
 	free(import.line);

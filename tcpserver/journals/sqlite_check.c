@@ -190,7 +190,8 @@ int sqlite_check(const char *path, FILE *out)
 		check_all(&check);
 	if (check.findings > FINDINGS_MAX)
 		(void)fprintf(out, "%s: and %" PRIu64 " more\n", path, check.findings - FINDINGS_MAX);
-	(void)fprintf(out, "%s: %" PRIu64 " rooms, %" PRIu64 " messages, %s\n", path, check.rooms, check.messages,
+	(void)fprintf(out, "%s: %" PRIu64 " room%s, %" PRIu64 " message%s, %s\n", path, check.rooms,
+		check.rooms == 1 ? "" : "s", check.messages, check.messages == 1 ? "" : "s",
 		check.findings == 0 ? "no damage" : "damaged: tcpserver --salvage saves what can be read");
 	(void)sqlite3_close(check.db);
 	return check.findings == 0 ? 0 : 1;

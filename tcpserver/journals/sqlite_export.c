@@ -194,8 +194,7 @@ int sqlite_export_to(const char *path, const char *room, const struct format *fo
 	if (result == 0 && fflush(out) != 0)
 		result = export_fault_output(&export);
 	if (result == 0)
-		(void)fprintf(report, "%s: %" PRIu64 " rooms with %" PRIu64 " messages were exported\n", path, export.rooms,
-			export.messages);
+		archive_report(report, path, export.rooms, export.messages, "exported");
 	free(export.line);
 	(void)sqlite3_close(export.db);
 	return result == 0 ? 0 : 1;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/log.h"
+
 static const char *sqlite_file_advice(int error)
 {
 	switch (error) {
@@ -32,6 +34,18 @@ static int sqlite_file_fault(int error, const char *path, const char *why, const
 	return -error;
 }
 
+/* A new file is its owner's alone; one that was copied or restored may have become everybody's. */
+static void sqlite_file_warn(const char *path, mode_t mode)
+{
+	char octal[8];
+
+	if ((mode & 077) == 0)
+		return;
+	(void)snprintf(octal, sizeof octal, "%04o", (unsigned)mode & 07777);
+	log_event(LOG_WARNING, "journal-open-to-others", "file", path, "mode", octal, "advice",
+		"others may read what was said; chmod 600 this file, and those beside it that end with -wal and -shm", NULL);
+}
+
 /* A symbolic link or something else than a file may be a trap of another user: a name in /tmp, a pipe. */
 static int sqlite_file_check(int descriptor, const char *path, char *fault, size_t fault_size)
 {
@@ -41,8 +55,10 @@ static int sqlite_file_check(int descriptor, const char *path, char *fault, size
 		return sqlite_file_fault(errno, path, strerror(errno), sqlite_file_advice(errno), fault, fault_size);
 	if (!S_ISREG(status.st_mode))
 		return sqlite_file_fault(EINVAL, path, "it is not a file", sqlite_file_advice(0), fault, fault_size);
-	if (flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+	if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
+		sqlite_file_warn(path, status.st_mode);
 		return 0;
+	}
 	if (errno == EWOULDBLOCK)
 		return sqlite_file_fault(EBUSY, path, "another server uses it", "end that one, or choose another file",
 			fault, fault_size);

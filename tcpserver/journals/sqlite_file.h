@@ -11,7 +11,7 @@
 
 #include "common/sync.h"
 
-/* Opens the file, makes it (mode 0600) if there is none, and locks it. Returns its descriptor; or -errno, and 'fault'
+/* Opens the file, makes it (mode 0600) if there is none, and locks it; warns in the log when others may use it, too. Returns its descriptor; or -errno, and 'fault'
  * says why. */
 int sqlite_file_lock(const char *path, char *fault, size_t fault_size) MUST_CHECK;
 

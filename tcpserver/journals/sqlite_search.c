@@ -469,15 +469,40 @@ static int rooms_find(struct searched_rooms *rooms, sqlite3 *db, const struct se
 	return error;
 }
 
-static uint64_t rooms_behind(const struct searched_rooms *rooms)
+/* What is new in a room, if that is little, of what can be found; all of it otherwise: looking would take too long. */
+static int64_t room_behind(const struct searched_room *room, sqlite3_stmt *count, int *error)
 {
-	uint64_t behind = 0;
+	int64_t behind = room->last > room->indexed ? room->last - room->indexed : 0;
+	int code;
 
-	for (size_t i = 0; i < rooms->count; i++) {
-		if (rooms->rooms[i].last > rooms->rooms[i].indexed)
-			behind += (uint64_t)(rooms->rooms[i].last - rooms->rooms[i].indexed);
-	}
+	if (behind == 0 || behind > SQLITE_BEHIND_COUNTED)
+		return behind;
+	(void)sqlite3_bind_int64(count, 1, sqlite_place(room->number, room->indexed + 1));
+	(void)sqlite3_bind_int64(count, 2, sqlite_place(room->number, room->last));
+	code = sqlite3_step(count);
+	if (code == SQLITE_ROW)
+		behind = sqlite3_column_int64(count, 0);
+	*error = sqlite_rows_error(code);
+	(void)sqlite3_reset(count);
 	return behind;
+}
+
+static int rooms_behind(const struct searched_rooms *rooms, sqlite3 *db, uint64_t *behind)
+{
+	sqlite3_stmt *count = NULL;
+	uint64_t sum = 0;
+	char sql[120];
+	int error;
+
+	(void)snprintf(sql, sizeof sql, "SELECT count(*) FROM message WHERE place BETWEEN ?1 AND ?2 AND kind IN (%d, %d, %d)",
+		MESSAGE_TEXT, MESSAGE_ACTION, MESSAGE_TOPIC);
+	error = prepare(db, sql, &count);
+	for (size_t i = 0; error == 0 && i < rooms->count; i++)
+		sum += (uint64_t)room_behind(&rooms->rooms[i], count, &error);
+	(void)sqlite3_finalize(count);
+	if (error == 0)
+		*behind = sum;
+	return error;
 }
 
 /* ---- The newest that were found. ---- */
@@ -767,10 +792,10 @@ static ssize_t search_all(
 	bool possible = search_is_possible(search, capacity, &error);
 	ssize_t result = error != 0 ? error : rooms_find(&rooms, db, search);
 
+	if (result == 0)
+		result = rooms_behind(&rooms, db, behind);
 	if (result == 0 && possible)
 		result = search_page(db, search, &rooms, found, capacity);
-	if (result >= 0)
-		*behind = rooms_behind(&rooms);
 	free(rooms.rooms);
 	return result;
 }

@@ -25,6 +25,7 @@ enum {
 	SQLITE_INDEX_PAGES = 64,     /* most that one step merges                       */
 	SQLITE_INDEX_ROOMS = 64,     /* that are remembered as having something new     */
 	SQLITE_SEARCH_DEPTH = 100000, /* 'skip' and page together; there is nothing beyond */
+	SQLITE_BEHIND_COUNTED = 1000, /* new messages of a room, of which those that can be found are counted */
 	SQLITE_SEARCH_MS = 2000,     /* that a search may take                          */
 	SQLITE_SEARCH_OPERATIONS = 1000, /* of SQLite's, after which the time is looked at */
 };

@@ -1,7 +1,9 @@
 """The log: who came and went, from where and why; never what was said."""
 
 import json
+import os
 import re
+import tempfile
 
 from talk import GREETING, Server, main
 
@@ -39,6 +41,18 @@ def test_the_log_tells_why_somebody_left():
         server.log.wait(r'left.*"carol".*(normally|closed|left)')
         ann.say("/quit")
         server.log.wait(r'left.*"ann".*(normally|quit|left)')
+
+
+def test_the_log_warns_of_a_journal_that_others_may_read():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "chat.db")
+        for mode, warns in ((None, False), (0o600, False), (0o644, True)):
+            if mode is not None:
+                os.chmod(path, mode)
+            with Server(journal=f"sqlite:{path}") as server:
+                server.stop()
+                found = server.log.find(rf"warning.*journal-open-to-others.*{re.escape(path)}.*0644.*chmod 600")
+                assert bool(found) == warns, (mode, server.log.text())
 
 
 def test_the_log_never_tells_what_was_said():

@@ -174,6 +174,12 @@ def test_a_client_may_tell_its_id_later_and_another_one():
         assert send(bob, "one", 1) != first
         bob.say(f"/session {ONE}")
         assert send(bob, "one", 1) == first
+        bob.ask("session", session="0123456789ABCDEFabcdef0123456789", id="d")
+        bob.until(kind="notice", code="done", id="d")
+        upper = send(bob, "upper", 1)
+        bob.say("/session 0123456789abcdefABCDEF0123456789")
+        assert send(bob, "upper", 1) == upper != first
+        bob.say(f"/session {ONE}")
         bob.ask("session", session=ONE, name="ann", id="c")
         bob.until(kind="error", code="usage", id="c")
         ann = come_back(server, "ann", OTHER)

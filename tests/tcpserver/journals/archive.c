@@ -280,7 +280,7 @@ TEST(one_room_can_be_exported_by_name_or_id)
 	char *text;
 
 	CHECK_EQUAL(export(path_of("from.db"), "CAF\u00C9", path_of("a"), &report), 0);
-	CHECK_CONTAINS(report, "1 rooms with 9 messages");
+	CHECK_CONTAINS(report, "1 room with 9 messages was exported");
 	CHECK_EQUAL(export(path_of("from.db"), "00000000000000000005", path_of("b"), &report), 0);
 	text = read_file(path_of("b"));
 	CHECK_TEXT(text, "{\"kind\":\"room\",\"room\":\"00000000000000000005\",\"id\":\"00000000000000000005\","

@@ -195,6 +195,19 @@ const struct format *member_format(struct member *member)
 	return format;
 }
 
+uint64_t member_last_seq(struct member *member, uint64_t room_last)
+{
+	uint64_t next = room_last + 1;
+
+	outlet_lock(member->outlet);
+	if (member->reads_journal && member->journal_next <= member->history_end)
+		next = member->history_end + 1;
+	else if (member->cursor.segment != NULL)
+		(void)cursor_record_rest(&member->cursor, &next);
+	outlet_unlock(member->outlet);
+	return next - 1;
+}
+
 /* ---- Pages of the journal. ---- */
 
 uint64_t member_page_start(struct member *member)

@@ -84,6 +84,10 @@ void member_said(struct member *member, uint64_t end, uint64_t seq);
 bool member_flush(struct member *member) REQUIRES(FLUSH_LOCK) EXCLUDES(OUTLET_LOCK) MUST_CHECK;
 const struct format *member_format(struct member *member) EXCLUDES(OUTLET_LOCK);
 
+/* The number after which the member is sent what is said now; 'room_last', that of the last message in its room, while it is
+ * behind. What it is sent as history has numbers up to it. */
+uint64_t member_last_seq(struct member *member, uint64_t room_last) EXCLUDES(OUTLET_LOCK);
+
 /* ---- For the outlet, under its lock. ---- */
 
 /* Whether the client was sent everything up to 'end' in the log, which is message 'seq'. */

@@ -37,7 +37,7 @@ static bool session_is_stopping(const struct session *session)
 }
 
 static enum outlet_state session_deliver(struct session *session);
-static void session_tell_home(struct session *session);
+static void session_tell_home(struct session *session, struct member *lobby);
 
 /* ---- What is on its way to the journal. ---- */
 
@@ -155,6 +155,8 @@ void session_tell_room(struct session *session, struct member *place, const char
 	struct telling telling = session_about_room(session, place->room);
 	va_list arguments;
 
+	/* Not what is on its way to the client: that would be taken for what was said before. */
+	telling.last = member_last_seq(place, telling.last);
 	va_start(arguments, format);
 	session_tell_formatted(session, telling, format, arguments);
 	va_end(arguments);
@@ -542,9 +544,10 @@ void session_reread(struct session *session, struct member *place, const struct 
 	room_reread(place->room, place, session_start(place->room, reading), session_recalls(place->room, reading));
 }
 
-/* As session_go(); the room where it was is told 'how' it left. */
-static enum session_step session_move(
-	struct session *session, struct room *room, const struct reading *reading, const char *how)
+/* As session_go(); 'tell', if it is not NULL, is called once the client is in the room; the one where it was is told 'how' it
+ * left after that. */
+static enum session_step session_move(struct session *session, struct room *room, const struct reading *reading,
+	void (*tell)(struct session *session, struct member *member), const char *how)
 {
 	struct member *before = session->place;
 	struct member *member;
@@ -558,6 +561,8 @@ static enum session_step session_move(
 	if (step != SESSION_WENT)
 		return step;
 	room_flush(member->room);
+	if (tell != NULL)
+		tell(session, member);
 	if (before != NULL && !session->door->many_rooms)
 		session_leave(session, before, how);
 	session_add_place(session, member); /* last: what was said there before is read behind the words that one is there */
@@ -566,7 +571,7 @@ static enum session_step session_move(
 
 enum session_step session_go(struct session *session, struct room *room, const struct reading *reading)
 {
-	return session_move(session, room, reading, "for another room");
+	return session_move(session, room, reading, NULL, "for another room");
 }
 
 bool session_move_on(struct session *session, struct member *place, const char *how)
@@ -574,12 +579,11 @@ bool session_move_on(struct session *session, struct member *place, const char *
 	static const struct reading nothing = {.count = 0};
 	bool goes_home = session->place_count == 1;
 
-	if (goes_home && session_move(session, room_acquire(session->talk->lobby), &nothing, how) != SESSION_WENT)
+	if (goes_home &&
+		session_move(session, room_acquire(session->talk->lobby), &nothing, session_tell_home, how) != SESSION_WENT)
 		return false;
 	if (!goes_home || session->door->many_rooms)
 		session_leave(session, place, how);
-	if (goes_home)
-		session_tell_home(session);
 	return true;
 }
 
@@ -601,9 +605,9 @@ void session_leave(struct session *session, struct member *place, const char *ho
 	room_release(room);
 }
 
-static void session_tell_home(struct session *session)
+static void session_tell_home(struct session *session, struct member *lobby)
 {
-	session_tell_room(session, session->place, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
+	session_tell_room(session, lobby, "You are in lobby. /join finds a stranger, /rooms lists the rooms.");
 }
 
 void session_go_home(struct session *session)
@@ -613,7 +617,7 @@ void session_go_home(struct session *session)
 	if (session->place != NULL || session_ended(session))
 		return;
 	if (session_go(session, room_acquire(session->talk->lobby), &nothing) == SESSION_WENT)
-		session_tell_home(session);
+		session_tell_home(session, session->place);
 	else
 		session_finish(session, SESSION_REFUSED);
 }

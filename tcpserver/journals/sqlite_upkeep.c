@@ -1,5 +1,6 @@
 #include "tcpserver/journals/sqlite_upkeep.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "tcpserver/journals/sqlite_journal.h"
@@ -24,6 +25,16 @@ static int64_t upkeep_end(int64_t number)
 }
 
 /* ---- Messages that go. ---- */
+
+/* What the index returned, as an SQLite result: why it failed stands at the connection, unless that was for want of memory. */
+static int upkeep_index_result(const struct sqlite_store *store, int returned)
+{
+	int result = returned == -ENOMEM ? SQLITE_NOMEM : sqlite3_errcode(store->connection);
+
+	if (returned >= 0)
+		return SQLITE_OK;
+	return result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE ? SQLITE_IOERR : result;
+}
 
 /* Finds how far messages from place 'first' on, before 'end', go in one step, those that were kept before 'before_ms'. */
 static int upkeep_find_cut(
@@ -52,8 +63,8 @@ static int upkeep_delete(struct sqlite_store *store, int64_t first, int64_t end,
 	int64_t range[2] = {first, first};
 	int result = upkeep_find_cut(store, first, end, before_ms, &range[1], count);
 
-	if (result == SQLITE_OK && *count > 0 && sqlite_index_remove(store->connection, range[0], range[1] - 1) != 0)
-		result = SQLITE_ERROR;
+	if (result == SQLITE_OK && *count > 0)
+		result = upkeep_index_result(store, sqlite_index_remove(store->connection, range[0], range[1] - 1));
 	if (result == SQLITE_OK && *count > 0)
 		result = sqlite_store_run(store, STORE_DELETE_MESSAGES, range, 2, NULL);
 	return result;
@@ -286,7 +297,7 @@ static int upkeep_index(struct sqlite_journal *journal, bool *more)
 	int result = sqlite_index_step(&journal->index);
 
 	*more = result > 0;
-	return result < 0 ? SQLITE_ERROR : SQLITE_OK;
+	return upkeep_index_result(&journal->store, result);
 }
 
 /* In turn; one that has more to do does it when it is its turn again. */

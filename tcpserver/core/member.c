@@ -49,12 +49,14 @@ void member_enter(struct member *member, struct room_log *log, uint64_t seq)
 	outlet_lock(member->outlet);
 	assert(member->log == NULL);
 	member->log = log;
-	if (member->start == 0 || member->start > seq) {
+	if (member->start == 0) {
 		member->cursor = room_log_end(log);
 	} else {
+		bool later = member->start > seq;
+
 		member->reads_journal = true;
-		member->journal_next = member->start;
-		member->history_end = member->recalls ? seq : 0;
+		member->journal_next = later ? seq + 1 : member->start;
+		member->history_end = later || member->recalls ? seq : 0;
 		member->outlet->behind = true; /* its own thread reads the journal */
 	}
 	outlet_unlock(member->outlet);
@@ -200,7 +202,7 @@ uint64_t member_last_seq(struct member *member, uint64_t room_last)
 	uint64_t next = room_last + 1;
 
 	outlet_lock(member->outlet);
-	if (member->reads_journal && member->journal_next <= member->history_end)
+	if (member->reads_journal && member->history_end != 0)
 		next = member->history_end + 1;
 	else if (member->cursor.segment != NULL)
 		(void)cursor_record_rest(&member->cursor, &next);

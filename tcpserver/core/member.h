@@ -35,7 +35,8 @@ struct member {
 	_Atomic uint64_t said_end; /* where in the log the last own record ends */
 	_Atomic uint64_t said_seq; /* and its number                            */
 
-	uint64_t start;   /* constant; the number of the message that it reads first; 0: only what follows its coming */
+	uint64_t start;   /* constant; the number of the message that it reads first, its own thread begins; one that was not
+			   * said yet: what follows its coming; 0: the same, and whoever flushes begins                    */
 	bool recalls;     /* constant; what came before it is history: what was said, marked as such                  */
 	atomic_bool is_in; /* its coming was published */
 

@@ -484,7 +484,9 @@ static bool session_join(struct session *session, struct member *member)
 
 	(void)session_settle(session);
 	room_say(member->room, member, session->outlet, &joined);
-	error = session_settle(session);
+	while (!outlet_is_settled(session->outlet)) /* what is said there shall not come before the words that one is there */
+		outlet_pause(session->outlet);
+	error = outlet_take_refusal(session->outlet);
 	/* Acquire: see room_admit(). */
 	if (atomic_load_explicit(&member->is_in, memory_order_acquire))
 		return true;
@@ -505,6 +507,8 @@ static enum session_step session_enter(
 		return SESSION_STAYED;
 	}
 	member->start = session_start(room, reading);
+	if (member->start == 0)
+		member->start = UINT64_MAX; /* first the client is told where it is */
 	member->recalls = session_recalls(room, reading);
 	result = rooms_enter(&session->talk->rooms, member);
 	if (result == ROOMS_DONE && session_join(session, member)) {

@@ -168,7 +168,7 @@ function setName(name) {
 }
 
 const isMine = name => name !== undefined && keyOf(name) === keyOf(me.name);
-const mentions = text => { me.mention.lastIndex = 0; return me.mention.test(text); };
+const mentions = text => text.search(me.mention) >= 0;
 
 // ---- Wire ----
 
@@ -653,7 +653,7 @@ function pend(room, line) {
 		version: 0, state: 'pending', line, room, session: line.session, number: line.number, ready: line.number > 0, sent: false, reason: '' };
 	if (line.refused) Object.assign(entry, { state: 'refused', reason: line.refused });
 	room.pending.push(entry);
-	refresh('log');
+	refresh('log', 'state');
 	return entry;
 }
 

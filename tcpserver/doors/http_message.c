@@ -229,6 +229,9 @@ void http_reply_add(struct http_reply *reply, const char *name, const char *form
 
 static void reply_clear(struct http_reply *reply)
 {
+	for (size_t i = 0; i < reply->field_count; i++)
+		free(reply->fields[i].value);
+	reply->field_count = 0;
 	free(reply->body);
 	reply->body = NULL;
 	reply->constant_body = NULL;
@@ -260,20 +263,42 @@ void http_reply_give(struct http_reply *reply, unsigned status, const char *type
 	reply->body = body;
 }
 
-static void write_error(struct json_writer *json, const char *code, const char *text)
+void http_reply_json(struct http_reply *reply, unsigned status,
+	void (*write)(struct json_writer *json, const void *context), const void *context)
 {
+	struct json_writer counted = {.size = 0};
+	struct json_writer written = {.size = 0};
+
+	write(&counted, context);
+	written.size = counted.used + 1;
+	written.out = malloc(written.size);
+	if (written.out != NULL) {
+		write(&written, context);
+		json_write_bytes(&written, "\n", 1);
+	}
+	http_reply_give(reply, status, "application/json", written.out, written.used);
+}
+
+struct error {
+	const char *code;
+	const char *text;
+};
+
+static void write_error(struct json_writer *json, const void *context)
+{
+	const struct error *error = context;
+
 	json_write_bytes(json, "{\"error\":", 9);
 	json_write_open(json);
-	json_write_text(json, "code", code);
-	json_write_text(json, "text", text);
+	json_write_text(json, "code", error->code);
+	json_write_text(json, "text", error->text);
 	json_write_close(json);
-	json_write_bytes(json, "}\n", 2);
+	json_write_bytes(json, "}", 1);
 }
 
 void http_reply_error(struct http_reply *reply, unsigned status, const char *code, const char *format, ...)
 {
-	struct json_writer counted = {.size = 0};
-	struct json_writer written = {.size = 0};
+	struct error error = {.code = code};
 	va_list arguments;
 	char *text;
 	int length;
@@ -285,21 +310,79 @@ void http_reply_error(struct http_reply *reply, unsigned status, const char *cod
 		http_reply_give(reply, 503, NULL, NULL, 0);
 		return;
 	}
-	write_error(&counted, code, text);
-	written.size = counted.used;
-	written.out = malloc(counted.used);
-	if (written.out != NULL)
-		write_error(&written, code, text);
+	error.text = text;
+	http_reply_json(reply, status, write_error, &error);
 	free(text);
-	http_reply_give(reply, status, "application/json", written.out, written.used);
+}
+
+/* ---- Pieces. ---- */
+
+struct pieces {
+	char *(*next)(void *context, size_t *size);
+	void (*close)(void *context);
+	void *context;
+	char *piece; /* of which 'sent' bytes of 'size' were given on */
+	size_t size;
+	size_t sent;
+	bool ended;
+};
+
+static bool pieces_advance(struct pieces *pieces)
+{
+	free(pieces->piece);
+	pieces->size = 0;
+	pieces->sent = 0;
+	pieces->piece = pieces->next(pieces->context, &pieces->size);
+	pieces->ended = pieces->piece == NULL;
+	return !pieces->ended;
+}
+
+/* As many as there is room for. */
+static ssize_t pieces_read(void *context, char *out, size_t size)
+{
+	struct pieces *pieces = context;
+	size_t used = 0;
+
+	while (used < size && !pieces->ended) {
+		size_t length = pieces->size - pieces->sent < size - used ? pieces->size - pieces->sent : size - used;
+
+		if (length > 0)
+			memcpy(out + used, pieces->piece + pieces->sent, length);
+		pieces->sent += length;
+		used += length;
+		if (pieces->sent == pieces->size && !pieces_advance(pieces))
+			break;
+	}
+	return used == 0 && pieces->ended && pieces->size != 0 ? -1 : (ssize_t)used;
+}
+
+static void pieces_close(void *context)
+{
+	struct pieces *pieces = context;
+
+	pieces->close(pieces->context);
+	free(pieces->piece);
+	free(pieces);
+}
+
+void http_reply_pieces(struct http_reply *reply, unsigned status, const char *type,
+	char *(*next)(void *context, size_t *size), void (*close)(void *context), void *context)
+{
+	struct pieces *pieces = calloc(1, sizeof *pieces);
+
+	if (pieces == NULL) {
+		close(context);
+		http_reply_give(reply, 503, NULL, NULL, 0);
+		return;
+	}
+	*pieces = (struct pieces){.next = next, .close = close, .context = context};
+	http_reply_show(reply, status, type, NULL, 0);
+	reply->source = (struct http_source){pieces_read, pieces_close, pieces};
 }
 
 void http_reply_fini(struct http_reply *reply)
 {
 	reply_clear(reply);
-	for (size_t i = 0; i < reply->field_count; i++)
-		free(reply->fields[i].value);
-	reply->field_count = 0;
 }
 
 /* ---- A reply by hand. ---- */

@@ -15,6 +15,7 @@
 #include "common/sync.h"
 
 struct MHD_Connection;
+struct json_writer;
 
 enum {
 	HTTP_SEGMENTS_MAX = 8, /* of a path                     */
@@ -84,12 +85,19 @@ struct http_reply {
 /* Adds a field to the header. What is not printable would be a way to add another one: it is left out. Without memory the
  * field is missing. */
 void http_reply_add(struct http_reply *reply, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
-/* The reply is this; 'body' is the reply's own from now on, NULL: no memory. */
+/* The reply is this, in place of what it was, its fields too; 'body' is the reply's own from now on, NULL: no memory. */
 void http_reply_give(struct http_reply *reply, unsigned status, const char *type, char *body, size_t size);
 /* The same with what stays as it is. */
 void http_reply_show(struct http_reply *reply, unsigned status, const char *type, const char *body, size_t size);
 /* {"error":{"code":"...","text":"..."}}; 'format' says what, why, and what to do. */
 void http_reply_error(struct http_reply *reply, unsigned status, const char *code, const char *format, ...) PRINTF_LIKE(4, 5);
+/* A JSON object and a line end; 'write' is called twice, to count and to write, and has to write the same. */
+void http_reply_json(struct http_reply *reply, unsigned status,
+	void (*write)(struct json_writer *json, const void *context), const void *context);
+/* Pieces that are made while they are sent. 'next' returns one in new memory, of one byte or more, and its size; NULL at the
+ * end, with a size that is not 0 when the end cannot be reached. Takes 'context', which 'close' frees. */
+void http_reply_pieces(struct http_reply *reply, unsigned status, const char *type,
+	char *(*next)(void *context, size_t *size), void (*close)(void *context), void *context);
 void http_reply_fini(struct http_reply *reply);
 
 /* The bytes of the reply without libmicrohttpd's help, in new memory: for one after which the connection is closed, or not

@@ -30,6 +30,7 @@ enum websocket_close {
 	WEBSOCKET_CLOSE_GOING_AWAY = 1001,    /* the server stops: connect again                       */
 	WEBSOCKET_CLOSE_PROTOCOL = 1002,      /* the client broke RFC 6455                             */
 	WEBSOCKET_CLOSE_UNSUPPORTED = 1003,   /* a binary message                                      */
+	WEBSOCKET_CLOSE_NO_CODE = 1005,       /* never sent: the client's close frame had none          */
 	WEBSOCKET_CLOSE_INVALID_DATA = 1007,  /* text that is no UTF-8                                 */
 	WEBSOCKET_CLOSE_REFUSED = 1008,       /* the client was told why                               */
 	WEBSOCKET_CLOSE_TOO_BIG = 1009,       /* a message of more than --max-line bytes               */

@@ -32,7 +32,7 @@ static void put_object(struct json_writer *json, const char *username, size_t us
 {
 	json_write_open(json);
 	json_write_string(json, "username", username, username_size);
-	json_write_strings(json, "message", mark, strlen(mark), text, text_size);
+	json_write_strings(json, "message", mark, text, text_size);
 	json_write_close(json);
 }
 

@@ -1,14 +1,17 @@
 #include "tcpserver/doors/websocket.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/nesting.h"
 #include "common/text.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room.h"
+#include "tcpserver/core/rooms.h"
 #include "tcpserver/core/talk.h"
 #include "tcpserver/doors/event.h"
 #include "tcpserver/doors/go_chat.h"
@@ -18,14 +21,15 @@
 
 enum {
 	EVENT_SIZE = 102, /* about, of a message's object without its texts                  */
-	PINGS = 3,        /* in the time within which a client that vanished is noticed, less the last, which nobody waits for */
+	PERIODS = 3,      /* in --peer-timeout; one that is silent for so many has vanished, one is asked after each of the others */
 };
 
 /* The conversation with one client. */
 struct websocket {
 	struct session *session;
 	enum websocket_kind kind;
-	struct room *room; /* where a client without a name wants to be; a reference, or NULL */
+	struct room *room; /* where a client wants to be that has not told its name; a reference, or NULL */
+	struct reading reading; /* and from where it wants to read it */
 	struct websocket_reader reader;
 	struct go_chat chat;
 	long long name_deadline_ms;
@@ -109,6 +113,7 @@ const struct door websocket_event_door = {
 	.name = "websocket",
 	.format = &websocket_event_format,
 	.many_rooms = true,
+	.shows_coming = true,
 	.words = websocket_words,
 	.goodbye = websocket_goodbye,
 };
@@ -161,14 +166,69 @@ static void websocket_line(struct websocket *websocket, const char *text, size_t
 		session_line(websocket->session, text, size);
 }
 
+/* Adds to the request "session" what the address said and it does not. */
+static void websocket_complete_request(const struct websocket *websocket, json_t *object)
+{
+	const char *op = json_string_value(json_object_get(object, "op"));
+
+	if (op == NULL || strcmp(op, "session") != 0)
+		return;
+	if (json_object_get(object, "room") == NULL)
+		(void)json_object_set_new(object, "room", json_string(room_id(websocket->room)));
+	if (websocket->reading.resumes && json_object_get(object, "after") == NULL)
+		(void)json_object_set_new(object, "after", json_integer((json_int_t)websocket->reading.after));
+}
+
+/* The same in new memory; NULL when it is no object, which event_request() explains. */
+static char *websocket_completed_request(const struct websocket *websocket, const char *text, size_t size)
+{
+	json_t *object;
+	char *completed = NULL;
+
+	if (!nesting_is_within(text, size, REQUEST_DEPTH_MAX))
+		return NULL;
+	object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	websocket_complete_request(websocket, object);
+	if (json_is_object(object))
+		completed = json_dumps(object, JSON_COMPACT);
+	json_decref(object);
+	return completed;
+}
+
+/* Lets go of the room that the client waited before. */
+static void websocket_end_wait(struct websocket *websocket)
+{
+	if (websocket->room == NULL)
+		return;
+	rooms_forget_empty(&websocket->session->talk->rooms, websocket->room);
+	room_release(websocket->room);
+	websocket->room = NULL;
+}
+
+/* The first request of a client that gave no name in its address. */
+static void websocket_first_request(struct websocket *websocket, const char *text, size_t size)
+{
+	char *completed = websocket_completed_request(websocket, text, size);
+
+	if (completed != NULL)
+		event_request(websocket->session, completed, strlen(completed));
+	else
+		event_request(websocket->session, text, size);
+	free(completed);
+	websocket_end_wait(websocket);
+}
+
 static void websocket_event_text(struct websocket *websocket, const char *text, size_t size)
 {
 	struct session *session = websocket->session;
+	bool is_request = size > 0 && text[0] == '{';
 
-	if (size > 0 && text[0] == '{') {
+	if (session_has_name(session) && is_request) {
 		event_request(session, text, size);
 	} else if (session_has_name(session)) {
 		websocket_line(websocket, text, size);
+	} else if (is_request) {
+		websocket_first_request(websocket, text, size);
 	} else {
 		session_error(session, "bad-request",
 			"the first message has to be the request \"session\", with a \"name\"; or give ?name= in the address");
@@ -227,7 +287,7 @@ static void websocket_hear(struct websocket *websocket, const char *bytes, size_
 
 static long long websocket_period_ms(const struct websocket *websocket)
 {
-	return websocket->session->talk->peer_timeout_s * 1000LL / PINGS;
+	return websocket->session->talk->peer_timeout_s * 1000LL / PERIODS;
 }
 
 static bool websocket_waits_for_name(const struct websocket *websocket)
@@ -266,7 +326,7 @@ static void websocket_look(struct websocket *websocket, long long now_ms)
 
 	if (outlet_is_behind(websocket->session->outlet))
 		websocket->heard_ms = now_ms;
-	else if (now_ms - websocket->heard_ms >= PINGS * period_ms)
+	else if (now_ms - websocket->heard_ms >= PERIODS * period_ms)
 		session_break(websocket->session, ETIMEDOUT);
 	else if (now_ms - websocket->heard_ms >= period_ms)
 		outlet_tell(websocket->session->outlet, ping, websocket_write_head(ping, WEBSOCKET_PING, 0));
@@ -304,7 +364,9 @@ static void websocket_begin(struct websocket *websocket, const struct websocket_
 	outlet_tell(session->outlet, answer, websocket_handshake(start->key, answer));
 	if (start->kind == WEBSOCKET_GO_CHAT)
 		go_chat_begin(session);
-	else if (start->name != NULL && !session_come(session, start->name, start->room, &start->reading))
+	else if (start->name == NULL)
+		websocket->room = start->room != NULL ? start->room : room_acquire(session->talk->lobby);
+	else if (!session_come(session, start->name, start->room, &start->reading))
 		session_finish(session, SESSION_REFUSED);
 	websocket->heard_ms = clock_ms();
 	websocket->look_ms = websocket->heard_ms + websocket_period_ms(websocket);
@@ -313,7 +375,7 @@ static void websocket_begin(struct websocket *websocket, const struct websocket_
 
 void websocket_serve(struct session *session, const struct websocket_start *start)
 {
-	struct websocket websocket = {.session = session, .kind = start->kind};
+	struct websocket websocket = {.session = session, .kind = start->kind, .reading = start->reading};
 
 	websocket_reader_init(&websocket.reader, session->talk->max_line);
 	websocket_begin(&websocket, start);
@@ -332,5 +394,6 @@ void websocket_serve(struct session *session, const struct websocket_start *star
 		else
 			websocket_broke(&websocket, (int)-size);
 	}
+	websocket_end_wait(&websocket);
 	websocket_reader_fini(&websocket.reader);
 }

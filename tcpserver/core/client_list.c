@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "tcpserver/core/journal.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/rooms.h"
 
@@ -64,6 +65,7 @@ void client_list_set_outlet(
 	struct client_list *list, struct client *client, struct outlet *outlet, const struct door *door)
 {
 	client_list_lock(list);
+	metrics_move_connection(client->door, door);
 	client->outlet = outlet;
 	client->door = door;
 	client_list_unlock(list);
@@ -338,6 +340,16 @@ size_t client_list_count(struct client_list *list)
 
 	client_list_lock(list);
 	count = list->count;
+	client_list_unlock(list);
+	return count;
+}
+
+size_t client_list_name_count(struct client_list *list)
+{
+	size_t count;
+
+	client_list_lock(list);
+	count = list->name_count;
 	client_list_unlock(list);
 	return count;
 }

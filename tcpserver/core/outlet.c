@@ -9,6 +9,7 @@
 
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
 
 /*
  * Why a signal wakes: a thread that waits for its socket alone needs one descriptor. An event descriptor or an epoll of
@@ -234,6 +235,7 @@ enum outlet_state outlet_send_locked(struct outlet *outlet)
 			continue;
 		if (sent < 0)
 			return outlet_stop_sending(outlet, errno);
+		metrics_sent((size_t)sent);
 		outlet_advance(outlet, owner, (size_t)sent, (size_t)sent == size);
 		if ((size_t)sent < size)
 			return outlet_stop_sending(outlet, EAGAIN);

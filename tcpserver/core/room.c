@@ -11,6 +11,7 @@
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room_log.h"
 
@@ -47,6 +48,7 @@ struct room {
 	size_t said_count GUARDED_BY(ROOM_LOCK);     /* since the room was opened                 */
 	uint64_t last_seq GUARDED_BY(ROOM_LOCK); /* of the message published last      */
 	struct member *arrivals GUARDED_BY(ROOM_LOCK); /* joined; not yet in 'members' */
+	_Atomic int64_t unflushed_ns; /* when the oldest message was handed to the journal that no pass has begun to flush; 0: none */
 
 	/* Who raises it from 0 flushes, and holds FLUSH_LOCK until it is 0 again. */
 	atomic_uint flush_requests;
@@ -190,6 +192,15 @@ static void room_answer(const struct room *room, const struct draft *draft, uint
 	outlet_settles(draft->asker, error);
 }
 
+/* After the message was put into the log: what a pass finds here, it sends. */
+static void room_note_unflushed(struct room *room, int64_t given_ns) REQUIRES(ROOM_LOCK);
+static void room_note_unflushed(struct room *room, int64_t given_ns)
+{
+	/* Release: the pass that takes it sees the log. */
+	if (atomic_load_explicit(&room->unflushed_ns, memory_order_relaxed) == 0)
+		atomic_store_explicit(&room->unflushed_ns, given_ns, memory_order_release);
+}
+
 static void room_publish(void *context, const struct draft *draft) REQUIRES(JOURNAL_LOCK);
 static void room_publish(void *context, const struct draft *draft)
 {
@@ -205,7 +216,9 @@ static void room_publish(void *context, const struct draft *draft)
 		room_admit(room, author, message->seq);
 	else if (author != NULL)
 		member_said(author, room_format(room, member_format(author))->log.end, message->seq);
+	room_note_unflushed(room, draft->given_ns);
 	room_unlock(room);
+	metrics_published(message->kind);
 	if (room_ends_with(room, message->kind))
 		room_mark_shut(room);
 	room_answer(room, draft, message->seq, 0);
@@ -213,6 +226,7 @@ static void room_publish(void *context, const struct draft *draft)
 
 static void room_repeat(void *context, const struct draft *draft, uint64_t seq)
 {
+	metrics_repeated();
 	room_answer(context, draft, seq, 0);
 }
 
@@ -220,6 +234,7 @@ static void room_refuse(void *context, const struct draft *draft, int error)
 {
 	struct room *room = context;
 
+	metrics_refused_message();
 	if (draft->message->kind == MESSAGE_LEFT && room_ends_with(room, MESSAGE_LEFT))
 		room_mark_shut(room); /* who is left behind must not wait for one who is gone */
 	room_answer(room, draft, 0, error);
@@ -329,6 +344,14 @@ static void room_flush_members(struct room *room)
 	}
 }
 
+/* What is in the log when a pass begins, oldest first: when that was handed to the journal; 0: nothing. */
+static int64_t room_take_unflushed(struct room *room)
+{
+	if (atomic_load_explicit(&room->unflushed_ns, memory_order_relaxed) == 0)
+		return 0;
+	return atomic_exchange_explicit(&room->unflushed_ns, 0, memory_order_acquire);
+}
+
 /* Finds a thread to go on in place of this one. Returns whether there is one, which holds FLUSH_LOCK then. */
 static bool room_hand_over(struct room *room) REQUIRES(FLUSH_LOCK);
 static bool room_hand_over(struct room *room)
@@ -350,14 +373,18 @@ static void room_flush_passes(struct room *room)
 {
 	long long end_ms = clock_ms() + DUTY_MS;
 	unsigned seen;
+	int64_t since_ns;
 
 	do {
 		if (clock_ms() > end_ms && room_hand_over(room))
 			return;
 		/* Acquire: pairs with the release of each request that is counted. */
 		seen = atomic_load_explicit(&room->flush_requests, memory_order_acquire);
+		since_ns = room_take_unflushed(room);
 		room_take_arrivals(room);
 		room_flush_members(room);
+		if (since_ns != 0)
+			metrics_delivered(clock_ns() - since_ns);
 	} while (!room_finish_flush(room, seen));
 }
 
@@ -587,6 +614,7 @@ static struct draft room_draft(
 		.quiet = saying->quiet,
 		.request_id = saying->request_id,
 		.number = saying->number,
+		.given_ns = clock_ns(),
 	};
 
 	if (saying->number != 0)

@@ -37,6 +37,7 @@ struct draft {
 	unsigned char client[CLIENT_ID_SIZE]; /* with 'number': kept once for each pair of the two                   */
 	uint64_t number;         /* of the client's message; 0: it has none                                         */
 	int64_t given_ns;        /* when it was handed over, of clock_ns()                                          */
+	struct receipt *receipt; /* the asker's; or NULL                                                            */
 };
 
 /* What a journal calls back; 'room' is the one given to open_room(). */

@@ -429,6 +429,20 @@ size_t client_list_count(struct client_list *list)
 	return count;
 }
 
+uint64_t client_list_lag(struct client_list *list)
+{
+	uint64_t most = 0;
+
+	client_list_lock(list);
+	for (const struct client *client = list->first; client != NULL; client = client->next) {
+		uint64_t lag = client->outlet == NULL ? 0 : outlet_lag(client->outlet);
+
+		most = lag > most ? lag : most;
+	}
+	client_list_unlock(list);
+	return most;
+}
+
 size_t client_list_name_count(struct client_list *list)
 {
 	size_t count;

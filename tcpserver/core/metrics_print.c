@@ -19,23 +19,10 @@ static void print_head(FILE *out, const char *name, const char *type, const char
 	(void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void print_escaped(FILE *out, const char *value)
-{
-	for (; *value != '\0'; value++) {
-		if (*value == '\n')
-			(void)fputs("\\n", out);
-		else if (*value == '\\' || *value == '"')
-			(void)fprintf(out, "\\%c", *value);
-		else
-			(void)fputc(*value, out);
-	}
-}
-
+/* 'value' is always one of our own words, without a character that would have to be escaped. */
 static void print_labelled(FILE *out, const char *name, const char *label, const char *value, uint64_t number)
 {
-	(void)fprintf(out, "%s{%s=\"", name, label);
-	print_escaped(out, value);
-	(void)fprintf(out, "\"} %llu\n", (unsigned long long)number);
+	(void)fprintf(out, "%s{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)number);
 }
 
 static void print_whole(FILE *out, const char *name, const char *type, const char *help, uint64_t number)
@@ -137,12 +124,17 @@ static void print_messages(FILE *out)
 
 static void print_talk(FILE *out, struct talk *talk)
 {
+	uint64_t behind = metrics_gauge(METRICS_BEHIND);
+
 	print_whole(out, "chat_people", "gauge", "Clients that have a name.", client_list_name_count(&talk->clients));
 	print_whole(out, "chat_rooms_open", "gauge", "Rooms in memory; those that nobody is in, the journal has.",
 		rooms_count(&talk->rooms));
 	print_whole(out, "chat_readers_behind", "gauge",
 		"Members that read the journal, because they are far behind or read what was said before.",
-		metrics_gauge(METRICS_BEHIND));
+		behind);
+	print_whole(out, "chat_lag_messages_max", "gauge",
+		"Messages that one of them is behind, at most; history does not count.",
+		behind == 0 ? 0 : client_list_lag(&talk->clients));
 	print_whole(out, "chat_ready", "gauge", "Whether the server is ready for clients, as /readyz says.",
 		health_is_ready(talk, NULL));
 }
@@ -205,10 +197,12 @@ static void print_usage(FILE *out)
 		print_whole(out, "process_max_fds", "gauge", "File descriptors that may be open.", limit.rlim_cur);
 }
 
-static void print_process(FILE *out)
+static void print_process(FILE *out, const struct talk *talk)
 {
 	struct process process;
 
+	print_seconds(out, "process_start_time_seconds", "gauge", "When the server began to serve, since 1970.",
+		(double)talk->started_ns / NS_PER_S);
 	print_usage(out);
 	if (!process_read(&process))
 		return;
@@ -238,7 +232,7 @@ char *metrics_print(struct talk *talk, size_t *size)
 	print_http(out);
 	print_messages(out);
 	print_talk(out, talk);
-	print_process(out);
+	print_process(out, talk);
 	failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {
 		free(text);

@@ -10,6 +10,7 @@
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
 #include "tcpserver/core/metrics.h"
+#include "tcpserver/core/room.h"
 
 /*
  * Why a signal wakes: a thread that waits for its socket alone needs one descriptor. An event descriptor or an epoll of
@@ -288,6 +289,30 @@ bool outlet_tell_from_outside(struct outlet *outlet, const char *bytes, size_t s
 		(void)outlet_send_locked(outlet); /* its own thread was woken if it is behind or broken now */
 	outlet_unlock(outlet);
 	return told;
+}
+
+static uint64_t outlet_lag_of(const struct member *member) REQUIRES(OUTLET_LOCK);
+static uint64_t outlet_lag_of(const struct member *member)
+{
+	uint64_t last = room_recent_seq(member->room); /* the room stays while the member is in the list */
+
+	if (!member->reads_journal || member->journal_next <= member->history_end || member->journal_next > last)
+		return 0;
+	return last + 1 - member->journal_next;
+}
+
+uint64_t outlet_lag(struct outlet *outlet)
+{
+	uint64_t most = 0;
+
+	outlet_lock(outlet);
+	for (const struct member *member = outlet->members; member != NULL; member = member->next) {
+		uint64_t lag = outlet_lag_of(member);
+
+		most = lag > most ? lag : most;
+	}
+	outlet_unlock(outlet);
+	return most;
 }
 
 /* ---- The window. ---- */

@@ -144,6 +144,10 @@ void outlet_settles(struct outlet *outlet, int error) EXCLUDES(OUTLET_LOCK);
 
 /* ---- For anybody. ---- */
 
+/* How many messages of a room a member is behind, at most; what it is shown as history does not count, nor what is still in
+ * the log. */
+uint64_t outlet_lag(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
+
 /* Makes outlet_wait() return; if it is not waiting now, then the next time. */
 void outlet_wake(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* As outlet_tell(), from another client's thread, and sent at once, after what the client's rooms have for it. Returns false

@@ -46,7 +46,7 @@ struct room {
 	struct message *topic GUARDED_BY(ROOM_LOCK); /* that set it; a reference; NULL: none */
 	uint64_t said[SAID_KEPT] GUARDED_BY(ROOM_LOCK); /* numbers of what was said last, in a ring */
 	size_t said_count GUARDED_BY(ROOM_LOCK);     /* since the room was opened                 */
-	uint64_t last_seq GUARDED_BY(ROOM_LOCK); /* of the message published last      */
+	_Atomic uint64_t last_seq; /* of the message published last; written under ROOM_LOCK */
 	struct member *arrivals GUARDED_BY(ROOM_LOCK); /* joined; not yet in 'members' */
 	_Atomic int64_t unflushed_ns; /* when the oldest message was handed to the journal that no pass has begun to flush; 0: none */
 
@@ -211,7 +211,7 @@ static void room_publish(void *context, const struct draft *draft)
 	struct member *author = draft->author;
 
 	room_lock(room);
-	room->last_seq = message->seq;
+	atomic_store_explicit(&room->last_seq, message->seq, memory_order_relaxed); /* who needs more has the lock */
 	if (author != NULL && member_format(author)->hides_own && message->kind != MESSAGE_JOINED)
 		member_hide(author, message->seq); /* before anybody can read it */
 	room_append(room, message);
@@ -698,6 +698,11 @@ uint64_t room_last_seq(struct room *room)
 	last = room->last_seq;
 	room_unlock(room);
 	return last;
+}
+
+uint64_t room_recent_seq(const struct room *room)
+{
+	return atomic_load_explicit(&room->last_seq, memory_order_relaxed);
 }
 
 ssize_t room_read(struct room *room, uint64_t from, struct message **messages, size_t capacity)

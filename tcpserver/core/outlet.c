@@ -393,6 +393,7 @@ bool outlet_is_sent(struct outlet *outlet)
 
 void outlet_took(struct outlet *outlet, size_t size)
 {
+	outlet->given_ns = 0;
 	outlet_lock(outlet);
 	outlet->taken_size += size;
 	outlet_unlock(outlet);
@@ -419,10 +420,13 @@ bool outlet_may_speak(struct outlet *outlet)
 
 /* ---- Drafts on their way. ---- */
 
-void outlet_gives(struct outlet *outlet)
+int64_t outlet_gives(struct outlet *outlet)
 {
 	/* Relaxed: only this thread counts it. */
 	(void)atomic_fetch_add_explicit(&outlet->given, 1, memory_order_relaxed);
+	if (outlet->given_ns == 0)
+		outlet->given_ns = clock_ns();
+	return outlet->given_ns;
 }
 
 bool outlet_is_settled(struct outlet *outlet)
@@ -489,6 +493,7 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
 	struct pollfd poll = {.fd = outlet->socket, .events = events};
 	int found;
 
+	outlet->given_ns = 0;
 	outlet_lock(outlet);
 	if (outlet->behind && outlet->error == 0)
 		poll.events |= POLLOUT;
@@ -503,7 +508,7 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
 
 void outlet_pause(struct outlet *outlet)
 {
-	(void)outlet;
+	outlet->given_ns = 0;
 	(void)ppoll(NULL, 0, NULL, &wait_mask); /* a wake-up ends it */
 }
 

@@ -47,6 +47,7 @@ struct outlet {
 	_Atomic uint64_t given;    /* drafts handed to a journal; counted by its thread            */
 	_Atomic uint64_t settled;  /* of these, kept or refused                                    */
 	atomic_bool waits_to_settle;
+	int64_t given_ns;          /* when its thread gave the first since it last waited or read; 0: none; the thread's own */
 	atomic_int refusal; /* positive errno of the draft that was refused last; 0: none      */
 
 	pthread_mutex_t mutex; /* OUTLET_LOCK */
@@ -121,8 +122,9 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms) EXCLUDES(OU
 int outlet_poll(struct pollfd *polls, nfds_t count, int timeout_ms);
 /* From now on the client is told in the words of 'door'. */
 void outlet_set_door(struct outlet *outlet, const struct door *door) EXCLUDES(OUTLET_LOCK);
-/* A draft goes to a journal. */
-void outlet_gives(struct outlet *outlet);
+/* A draft goes to a journal. Returns when the first one did since the thread last waited or read (clock_ns()): drafts that
+ * came together need not look at the clock each. */
+int64_t outlet_gives(struct outlet *outlet);
 /* Whether all drafts were settled. If not, the thread is woken when they are. */
 bool outlet_is_settled(struct outlet *outlet);
 /* Waits for a wake-up, whatever becomes of the socket. */

@@ -19,7 +19,7 @@ enum {
 	PAGE_MESSAGES = 64,
 	BACK_PAGES = 1024, /* looked at for what was said before the room was opened; where people only come and go, no more */
 	SAID_KEPT = 32,
-	DUTY_MS = 5,    /* for which a thread flushes on end                   */
+	DUTY_NS = 5 * 1000000, /* for which a thread flushes on end            */
 	DUTY_TRIES = 8, /* members that are asked to take over from it         */
 	FORMATS_MAX = 4,
 };
@@ -375,20 +375,22 @@ static bool room_hand_over(struct room *room)
  * FLUSH_LOCK is free, or the other's. */
 static void room_flush_passes(struct room *room)
 {
-	long long end_ms = clock_ms() + DUTY_MS;
-	unsigned seen;
+	int64_t now_ns = clock_ns();
+	int64_t end_ns = now_ns + DUTY_NS;
 	int64_t since_ns;
+	unsigned seen;
 
 	do {
-		if (clock_ms() > end_ms && room_hand_over(room))
+		if (now_ns > end_ns && room_hand_over(room))
 			return;
 		/* Acquire: pairs with the release of each request that is counted. */
 		seen = atomic_load_explicit(&room->flush_requests, memory_order_acquire);
 		since_ns = room_take_unflushed(room);
 		room_take_arrivals(room);
 		room_flush_members(room);
+		now_ns = clock_ns();
 		if (since_ns != 0)
-			metrics_delivered(clock_ns() - since_ns);
+			metrics_delivered(now_ns - since_ns);
 	} while (!room_finish_flush(room, seen));
 }
 
@@ -618,7 +620,6 @@ static struct draft room_draft(
 		.quiet = saying->quiet,
 		.request_id = saying->request_id,
 		.number = saying->number,
-		.given_ns = clock_ns(),
 		.receipt = saying->receipt,
 	};
 
@@ -633,8 +634,7 @@ void room_say(struct room *room, struct member *member, struct outlet *asker, co
 	struct message nothing = {.kind = saying->kind};
 	int error = -ENOMEM;
 
-	if (asker != NULL)
-		outlet_gives(asker);
+	draft.given_ns = asker == NULL ? clock_ns() : outlet_gives(asker);
 	if (draft.message != NULL) {
 		(void)message_acquire(draft.message);
 		error = room->journal->append(room->journal_room, &draft);

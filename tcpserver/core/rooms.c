@@ -363,6 +363,16 @@ void rooms_exit(struct rooms *rooms, struct member *member)
 	room_release(member->room);
 }
 
+size_t rooms_count(struct rooms *rooms)
+{
+	size_t count;
+
+	rooms_lock(rooms);
+	count = rooms->count;
+	rooms_unlock(rooms);
+	return count;
+}
+
 size_t rooms_people_count(struct rooms *rooms, struct room *room)
 {
 	size_t count;

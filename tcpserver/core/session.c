@@ -16,6 +16,7 @@
 #include "tcpserver/core/command.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room.h"
 #include "tcpserver/core/talk.h"
@@ -288,6 +289,7 @@ static ssize_t session_read(struct session *session, const char **bytes)
 	if (size < 0)
 		return session_broken_by(errno);
 	outlet_took(session->outlet, (size_t)size);
+	metrics_received((size_t)size);
 	*bytes = session->input;
 	return size;
 }

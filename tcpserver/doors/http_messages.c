@@ -21,7 +21,7 @@ enum {
 	LIMIT_USUAL = 100,
 	LIMIT_MOST = 1000,
 	PAGE_MESSAGES = 32, /* read from the journal at a time          */
-	KEY_SIZE_MAX = 255, /* bytes of an Idempotency-Key              */
+	KEY_SIZE_MAX = 200, /* bytes of an Idempotency-Key              */
 	TEXT_LINES = 200,   /* said last, that /r/NAME.txt shows         */
 };
 

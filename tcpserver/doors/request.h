@@ -35,10 +35,6 @@ struct request {
 	unsigned long long number; /* the id of a message to be said, if it is a number from 1 on; or 0 */
 };
 
-/* Copies a text of any bytes, made safe, as one line: each LF, CR or CR LF becomes U+2424, a sign that shows. Returns its
- * bytes, TEXT_CLEAN_SIZE() at most. */
-size_t request_clean(const char *text, size_t size, char *out);
-
 /* 'line' may hold any bytes. */
 void request_read(struct request *request, const char *line, size_t size);
 void request_fini(struct request *request);

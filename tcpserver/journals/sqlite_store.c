@@ -297,13 +297,17 @@ void sqlite_store_rollback(struct sqlite_store *store)
 		(void)!sqlite_store_run(store, STORE_ROLLBACK, NULL, 0, NULL); /* closing it would do the same */
 }
 
-void sqlite_store_erase_failed(struct sqlite_store *store)
+int sqlite_store_write_nothing(struct sqlite_store *store)
 {
 	char sql[48];
 
 	(void)snprintf(sql, sizeof sql, "PRAGMA user_version = %d", SQLITE_SCHEMA_VERSION);
-	if (store->connection != NULL)
-		(void)sqlite3_exec(store->connection, sql, NULL, NULL, NULL); /* that it is not synced either is all right */
+	return store->connection == NULL ? SQLITE_CANTOPEN : sqlite3_exec(store->connection, sql, NULL, NULL, NULL);
+}
+
+void sqlite_store_erase_failed(struct sqlite_store *store)
+{
+	(void)!sqlite_store_write_nothing(store); /* that it is not synced either is all right */
 }
 
 /* ---- Rows, written. SQLite need not copy what it is given: it is there until the statement is reset. ---- */

@@ -1171,6 +1171,7 @@ void session_run(struct session *session)
 		return;
 	client_list_set_outlet(&talk->clients, &session->client, session->outlet, session->door);
 	net_tune(session->socket, talk->peer_timeout_s);
+	session->name_deadline_ms = clock_ms() + talk->name_timeout_ms;
 	session->door->serve(session);
 	assert(session_ended(session));
 	session_free_input(session);

@@ -62,6 +62,7 @@ struct session {
 	int socket;
 	bool is_administrator;
 	bool is_secure;      /* it came through TLS                                                     */
+	long long name_deadline_ms; /* on clock_ms(); until then the client has to have told who it is   */
 	bool was_silent;     /* a door that looks first has waited for it to speak, in vain             */
 	unsigned close_code; /* of a WebSocket, that the goodbye tells; 0: what the end of the session says */
 	int password_tries; /* wrong ones */

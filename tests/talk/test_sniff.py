@@ -57,7 +57,7 @@ def test_those_who_come_and_go_without_a_word_leave_nothing_behind():
                 client.close()
         wait_for(lambda: server.threads() <= threads and server.descriptors() <= descriptors, "all of them to be gone")
         ann.say("still here")
-        ann.expect("ann: still here")
+        wait_for(lambda: ann.line() == "ann: still here", "the own line, behind those who were called GE for a moment")
 
 
 def test_garbage_harms_nobody():

@@ -343,7 +343,9 @@ static void session_leave_shut_room(struct session *session, struct member *plac
 	bool was_here = place == session->place;
 	bool was_alone = session->place_count == 1;
 
-	if (session_move_on(session, place, NULL)) {
+	if (place->observes) /* it came for this room alone, and nobody knows it */
+		session_finish(session, SESSION_LEFT);
+	else if (session_move_on(session, place, NULL)) {
 		session_tell_pair_is_over(session, room);
 		if (was_here && !was_alone)
 			session_tell_here(session);
@@ -389,6 +391,8 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 
 		if (!session_is_stopping(session))
 			session_leave_shut_rooms(session);
+		if (session_ended(session))
+			return 0;
 		state = session_deliver(session);
 		may_speak = outlet_may_speak(session->outlet);
 		if (session_is_stopping(session))
@@ -1181,6 +1185,7 @@ void session_run(struct session *session)
 		return;
 	client_list_set_outlet(&talk->clients, &session->client, session->outlet, session->door);
 	net_tune(session->socket, talk->peer_timeout_s);
+	session->name_deadline_ms = clock_ms() + talk->name_timeout_ms;
 	session->door->serve(session);
 	assert(session_ended(session));
 	session_free_input(session);

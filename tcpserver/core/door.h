@@ -49,6 +49,8 @@ struct door {
 	const struct door *events;
 	/* A client may be in several rooms at once. */
 	bool many_rooms;
+	/* Who comes into a room is shown that, as the others are. */
+	bool shows_coming;
 	/*
 	 * Holds the whole conversation: shakes hands, reads requests, hands them to the session, until the session has
 	 * ended (session_ended()). Threads: the client's own; blocks only in session_receive().
@@ -57,6 +59,9 @@ struct door {
 	/* The bytes of a telling, in new memory that the caller frees; '*size' 0 and NULL when this door does not say it, or
 	 * without memory. Threads: any. */
 	char *(*words)(const struct telling *telling, size_t *size);
+	/* The bytes that end the conversation, in new memory that the caller frees; NULL when there are none, or without memory.
+	 * They are sent last, if all else was. The whole may be NULL. Threads: the client's own. */
+	char *(*goodbye)(const struct session *session, size_t *size);
 	/* Tells a client that gets no session why, as far as one send goes. Does not close. Threads: any. */
 	void (*turn_away)(int socket, const char *why);
 };

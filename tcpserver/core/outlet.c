@@ -9,6 +9,8 @@
 
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
+#include "tcpserver/core/room.h"
 
 /*
  * Why a signal wakes: a thread that waits for its socket alone needs one descriptor. An event descriptor or an epoll of
@@ -176,7 +178,7 @@ static size_t outlet_next_bytes(struct outlet *outlet, const char **bytes, struc
 		return size;
 	}
 	for (struct member *member = outlet->members; member != NULL; member = member->next) {
-		size = member->cursor.segment == NULL ? 0 : cursor_range(&member->cursor, bytes);
+		size = member->cursor.segment == NULL ? 0 : member_range(member, bytes);
 		*owner = member;
 		if (size > 0)
 			return size;
@@ -234,6 +236,7 @@ enum outlet_state outlet_send_locked(struct outlet *outlet)
 			continue;
 		if (sent < 0)
 			return outlet_stop_sending(outlet, errno);
+		metrics_sent((size_t)sent);
 		outlet_advance(outlet, owner, (size_t)sent, (size_t)sent == size);
 		if ((size_t)sent < size)
 			return outlet_stop_sending(outlet, EAGAIN);
@@ -286,6 +289,30 @@ bool outlet_tell_from_outside(struct outlet *outlet, const char *bytes, size_t s
 		(void)outlet_send_locked(outlet); /* its own thread was woken if it is behind or broken now */
 	outlet_unlock(outlet);
 	return told;
+}
+
+static uint64_t outlet_lag_of(const struct member *member) REQUIRES(OUTLET_LOCK);
+static uint64_t outlet_lag_of(const struct member *member)
+{
+	uint64_t last = room_recent_seq(member->room); /* the room stays while the member is in the list */
+
+	if (!member->reads_journal || member->journal_next <= member->history_end || member->journal_next > last)
+		return 0;
+	return last + 1 - member->journal_next;
+}
+
+uint64_t outlet_lag(struct outlet *outlet)
+{
+	uint64_t most = 0;
+
+	outlet_lock(outlet);
+	for (const struct member *member = outlet->members; member != NULL; member = member->next) {
+		uint64_t lag = outlet_lag_of(member);
+
+		most = lag > most ? lag : most;
+	}
+	outlet_unlock(outlet);
+	return most;
 }
 
 /* ---- The window. ---- */
@@ -354,8 +381,29 @@ bool outlet_is_answered(struct outlet *outlet)
 	return answered;
 }
 
+bool outlet_is_sent(struct outlet *outlet)
+{
+	bool sent;
+
+	outlet_lock(outlet);
+	sent = outbox_size(&outlet->outbox) == 0 && outlet->begun == NULL;
+	outlet_unlock(outlet);
+	return sent;
+}
+
+bool outlet_is_behind(struct outlet *outlet)
+{
+	bool behind;
+
+	outlet_lock(outlet);
+	behind = outlet->behind;
+	outlet_unlock(outlet);
+	return behind;
+}
+
 void outlet_took(struct outlet *outlet, size_t size)
 {
+	outlet->given_ns = 0;
 	outlet_lock(outlet);
 	outlet->taken_size += size;
 	outlet_unlock(outlet);
@@ -382,10 +430,13 @@ bool outlet_may_speak(struct outlet *outlet)
 
 /* ---- Drafts on their way. ---- */
 
-void outlet_gives(struct outlet *outlet)
+int64_t outlet_gives(struct outlet *outlet)
 {
 	/* Relaxed: only this thread counts it. */
 	(void)atomic_fetch_add_explicit(&outlet->given, 1, memory_order_relaxed);
+	if (outlet->given_ns == 0)
+		outlet->given_ns = clock_ns();
+	return outlet->given_ns;
 }
 
 bool outlet_is_settled(struct outlet *outlet)
@@ -437,29 +488,37 @@ void outlet_answer(struct outlet *outlet, const struct telling *telling)
 
 /* ---- Waiting, duty, the end. ---- */
 
-int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
+int outlet_poll(struct pollfd *polls, nfds_t count, int timeout_ms)
 {
 	struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
+	int found = ppoll(polls, count, timeout_ms < 0 ? NULL : &timeout, &wait_mask);
+
+	if (found == 0)
+		return -ETIMEDOUT;
+	return found < 0 ? 0 : found; /* EINTR is the wake-up; nothing else can fail here */
+}
+
+int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
+{
 	struct pollfd poll = {.fd = outlet->socket, .events = events};
 	int found;
 
+	outlet->given_ns = 0;
 	outlet_lock(outlet);
 	if (outlet->behind && outlet->error == 0)
 		poll.events |= POLLOUT;
 	outlet->waits = true;
 	outlet_unlock(outlet);
-	found = ppoll(&poll, 1, timeout_ms < 0 ? NULL : &timeout, &wait_mask);
+	found = outlet_poll(&poll, 1, timeout_ms);
 	outlet_lock(outlet);
 	outlet->waits = false; /* a duty that was given until now is taken next */
 	outlet_unlock(outlet);
-	if (found == 0)
-		return -ETIMEDOUT;
-	return found < 0 ? 0 : poll.revents; /* EINTR is the wake-up; nothing else can fail here */
+	return found > 0 ? poll.revents : found;
 }
 
 void outlet_pause(struct outlet *outlet)
 {
-	(void)outlet;
+	outlet->given_ns = 0;
 	(void)ppoll(NULL, 0, NULL, &wait_mask); /* a wake-up ends it */
 }
 

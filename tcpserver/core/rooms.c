@@ -246,7 +246,7 @@ static bool rooms_let_go(struct rooms *rooms, struct room *room)
 {
 	struct room_people *people = room_people(room);
 
-	if (!people->known || people->count > 0 || room_attributes(room)->persistent)
+	if (!people->known || people->count + people->observers > 0 || room_attributes(room)->persistent)
 		return false;
 	rooms_unlink(rooms, room);
 	return true;
@@ -278,22 +278,62 @@ void rooms_remove(struct rooms *rooms, struct room *room)
 
 /* ---- People. ---- */
 
-static enum rooms_result rooms_admit(struct member *member) REQUIRES(ROOMS_LOCK);
-static enum rooms_result rooms_admit(struct member *member)
+static enum rooms_result rooms_add_person(struct member *member) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_add_person(struct member *member)
 {
 	struct room_people *people = room_people(member->room);
 	size_t capacity = room_attributes(member->room)->capacity;
 
-	if (!people->known || room_is_shut(member->room))
-		return ROOMS_GONE;
 	if (capacity > 0 && people->count >= capacity)
 		return ROOMS_FULL;
 	member->next_person = people->first;
 	if (people->first != NULL)
 		people->first->previous_person = member;
 	people->first = member;
+	people->was_entered = true;
 	people->count++;
 	return ROOMS_DONE;
+}
+
+static void rooms_remove_person(struct member *member) REQUIRES(ROOMS_LOCK);
+static void rooms_remove_person(struct member *member)
+{
+	struct room_people *people = room_people(member->room);
+
+	if (member->previous_person == NULL)
+		people->first = member->next_person;
+	else
+		member->previous_person->next_person = member->next_person;
+	if (member->next_person != NULL)
+		member->next_person->previous_person = member->previous_person;
+	people->count--;
+}
+
+static enum rooms_result rooms_admit(struct member *member) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_admit(struct member *member)
+{
+	struct room_people *people = room_people(member->room);
+
+	if (!people->known || room_is_shut(member->room))
+		return ROOMS_GONE;
+	if (!member->observes)
+		return rooms_add_person(member);
+	people->observers++;
+	return ROOMS_DONE;
+}
+
+enum rooms_result rooms_show(struct rooms *rooms, struct member *member)
+{
+	enum rooms_result result;
+
+	rooms_lock(rooms);
+	result = rooms_add_person(member);
+	if (result == ROOMS_DONE) {
+		member->observes = false;
+		room_people(member->room)->observers--;
+	}
+	rooms_unlock(rooms);
+	return result;
 }
 
 enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
@@ -310,22 +350,30 @@ enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
 
 void rooms_exit(struct rooms *rooms, struct member *member)
 {
-	struct room_people *people = room_people(member->room);
+	const struct room_people *people = room_people(member->room);
 	bool let_go;
 
 	rooms_lock(rooms);
-	if (member->previous_person == NULL)
-		people->first = member->next_person;
+	if (member->observes)
+		room_people(member->room)->observers--;
 	else
-		member->previous_person->next_person = member->next_person;
-	if (member->next_person != NULL)
-		member->next_person->previous_person = member->previous_person;
-	people->count--;
-	let_go = rooms_let_go(rooms, member->room);
+		rooms_remove_person(member);
+	/* A room that was made, and still waits for the first to come, does not go because somebody has looked into it. */
+	let_go = (people->was_entered || room_attributes(member->room)->creator_number == 0) && rooms_let_go(rooms, member->room);
 	rooms_unlock(rooms);
 	if (let_go)
 		room_release(member->room);
 	room_release(member->room);
+}
+
+size_t rooms_count(struct rooms *rooms)
+{
+	size_t count;
+
+	rooms_lock(rooms);
+	count = rooms->count;
+	rooms_unlock(rooms);
+	return count;
 }
 
 size_t rooms_people_count(struct rooms *rooms, struct room *room)

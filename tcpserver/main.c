@@ -19,6 +19,7 @@
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/server.h"
 #include "tcpserver/doors/event.h"
+#include "tcpserver/doors/http.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/doors/sniff.h"
 #include "tcpserver/journals/archive.h"
@@ -89,6 +90,7 @@ static const struct {
 } ports[] = {
 	{"", &sniff_door},
 	{"=lines", &line_door},
+	{"=http", &http_door},
 };
 
 /* Reads "ADDR:PORT" with what the port is for behind it. Returns whether it is that. */
@@ -562,7 +564,7 @@ static int work_on_journal(void)
 
 static void fill_talk(struct talk *talk)
 {
-	talk->doors = (struct doors){.lines = &line_door};
+	talk->doors = (struct doors){.lines = &line_door, .http = &http_door};
 	talk->limits = (struct client_limits){
 		.most = choose_max_clients(), .most_per_address = (size_t)settings.max_per_address};
 	talk->admit = server_admit;

@@ -89,7 +89,7 @@ void session_run(struct session *session);
 
 /*
  * Waits for bytes from the client, sending meanwhile what there is for it. Returns how many bytes '*bytes' has, which are
- * valid until the next call; 0 when the client has closed its side; -ETIMEDOUT after 'timeout_ms' (-1: never), also
+ * valid until the next call; 0 when the client has closed its side, or only read a room that is over: the session has ended then; -ETIMEDOUT after 'timeout_ms' (-1: never), also
  * -ECANCELED when the server stops; or another -errno when the connection broke.
  */
 ssize_t session_receive(struct session *session, int timeout_ms, const char **bytes) MUST_CHECK;

@@ -32,7 +32,7 @@
 	X(quit, "quit", "", "leaves the chat; so does !exit")                                                              \
 	X(rooms, "rooms", "", "lists the rooms")                                                                           \
 	X(search, "search", "WORDS [from:NAME] [in:ROOM] [before:DATE] [after:DATE] [page:N]", "finds what was said")      \
-	X(session, "session", "ID [NAME] [after NUMBER]", "tells by which ID your client, if it comes back, knows itself")  \
+	X(session, "session", "ID [NAME] [after NUMBER] [in ROOM]", "tells by which ID your client, if it comes back, knows itself")  \
 	X(switch, "switch", "ROOM", "sets where plain text goes, if you are in several rooms")                             \
 	X(topic, "topic", "[--room ROOM] [--clear|TEXT]", "tells, sets or removes the topic of the room")                  \
 	X(who, "who", "[ROOM]", "tells who is here, or in ROOM")

@@ -20,6 +20,7 @@
 #include "tcpserver/core/server.h"
 #include "tcpserver/doors/event.h"
 #include "tcpserver/doors/line.h"
+#include "tcpserver/doors/sniff.h"
 #include "tcpserver/journals/archive.h"
 #include "tcpserver/journals/memory.h"
 #include "tcpserver/journals/sqlite.h"
@@ -42,6 +43,8 @@ static struct {
 	int sync;
 	const char *retain;
 	long long max_clients; /* 0: as many as there are descriptors */
+	long long max_per_address; /* 0: any number */
+	struct option_list allow_origin;
 	long long max_line;
 	long long max_rooms;
 	int rooms;
@@ -79,13 +82,52 @@ static struct {
 
 static char admin_password[200]; /* constant after the start */
 
+/* What a port can be for; without it the first bytes tell. */
+static const struct {
+	const char *word;
+	const struct door *door;
+} ports[] = {
+	{"", &sniff_door},
+	{"=lines", &line_door},
+};
+
+/* Reads "ADDR:PORT" with what the port is for behind it. Returns whether it is that. */
+static bool parse_listen(const char *value, struct net_place *place, const struct door **door)
+{
+	size_t length = strcspn(value, "=");
+	char address[NET_HOST_SIZE + NET_PORT_SIZE + 4];
+
+	*door = NULL;
+	for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
+		if (strcmp(value + length, ports[i].word) == 0)
+			*door = ports[i].door;
+	}
+	if (*door == NULL || length >= sizeof address)
+		return false;
+	(void)snprintf(address, sizeof address, "%.*s", (int)length, value);
+	return net_place_parse(address, "", NULL, place);
+}
+
 static const char *check_listen(const char *value)
 {
 	struct net_place place;
+	const struct door *door;
 
-	if (net_place_parse(value, "", NULL, &place))
+	if (parse_listen(value, &place, &door))
 		return NULL;
-	return "ADDR:PORT with a port of 0 to 65535, as in 127.0.0.1:7777 or [::]:7777";
+	return "ADDR:PORT with a port of 0 to 65535, as in 127.0.0.1:7777 or [::]:7777; behind it may stand what the port is for:"
+	       " =lines, =http or =tls";
+}
+
+static const char *check_origin(const char *value)
+{
+	const char *host = strstr(value, "://");
+
+	if (strcmp(value, "*") == 0)
+		return NULL;
+	if (host != NULL && host != value && host[3] != '\0' && strcspn(host + 3, "/?# ") == strlen(host + 3))
+		return NULL;
+	return "an origin as browsers write it, without a path, as in https://chat.example.org, or * for any";
 }
 
 /* Reads "memory" or "memory:N". Returns whether it is that. */
@@ -177,8 +219,8 @@ static const char *check_history(const char *value)
 static const char *const rooms_words[] = {"open", "closed", NULL};
 
 static const struct option options[] = {
-	{.name = "listen", .argument = "ADDR:PORT", .kind = OPTION_LIST, .value = &settings.listen, .check = check_listen,
-		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included)", .alias = "APP_PORT",
+	{.name = "listen", .argument = "ADDR:PORT[=FOR]", .kind = OPTION_LIST, .value = &settings.listen, .check = check_listen,
+		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included); FOR: lines, http or tls alone", .alias = "APP_PORT",
 		.alias_format = "[::]:%s"},
 	{.name = "journal", .argument = "JOURNAL", .kind = OPTION_STRING, .value = &settings.journal,
 		.check = check_journal,
@@ -189,6 +231,10 @@ static const struct option options[] = {
 		.help = "how much is kept: the last N messages of a room, those of the last N days, or all (default)"},
 	{.name = "max-clients", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_clients, .least = 1,
 		.most = MAX_CLIENTS_MOST, .help = "clients at a time (default: what the limit of open files allows)"},
+	{.name = "max-per-address", .argument = "N", .kind = OPTION_NUMBER, .value = &settings.max_per_address, .least = 0,
+		.most = MAX_CLIENTS_MOST, .help = "clients at a time from one address (default 0: any number)"},
+	{.name = "allow-origin", .argument = "ORIGIN", .kind = OPTION_LIST, .value = &settings.allow_origin,
+		.check = check_origin, .help = "web pages from there may talk to the server, too; may be repeated; * for any"},
 	{.name = "max-line", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.max_line, .least = 64,
 		.most = 1024 * 1024, .help = "the longest line a client may send (default 65535 bytes)"},
 	{.name = "rooms", .argument = "open|closed", .kind = OPTION_CHOICE, .value = &settings.rooms,
@@ -369,16 +415,17 @@ static bool open_listeners(struct server *server)
 	for (size_t i = 0; i < settings.listen.count; i++) {
 		const char *where = settings.listen.items[i];
 		struct net_place place;
+		const struct door *door;
 		int listener = -EINVAL;
 
-		if (net_place_parse(where, "", NULL, &place))
+		if (parse_listen(where, &place, &door))
 			listener = net_listen(&place);
 		if (listener < 0) {
 			(void)fprintf(stderr, "[!] Error while listening the server\ntcpserver: cannot listen on %s: %s; %s\n",
 				where, strerror(-listener), listen_advice(-listener));
 			return false;
 		}
-		server->listeners[server->listener_count++] = listener;
+		server->listeners[server->listener_count++] = (struct listener){.socket = listener, .door = door};
 	}
 	return true;
 }
@@ -388,7 +435,7 @@ static void announce(const struct server *server)
 	for (size_t i = 0; i < server->listener_count; i++) {
 		char address[NET_ADDRESS_SIZE];
 
-		net_own_address(server->listeners[i], address);
+		net_own_address(server->listeners[i].socket, address);
 		(void)printf("[O] The server is now listening from %s(protocol: tcp)\n", address);
 		log_event(LOG_INFO, "listening", "address", address, NULL);
 	}
@@ -515,8 +562,13 @@ static int work_on_journal(void)
 
 static void fill_talk(struct talk *talk)
 {
-	talk->door = &line_door;
-	talk->max_clients = choose_max_clients();
+	talk->doors = (struct doors){.lines = &line_door};
+	talk->limits = (struct client_limits){
+		.most = choose_max_clients(), .most_per_address = (size_t)settings.max_per_address};
+	talk->admit = server_admit;
+	talk->allow_origins = settings.allow_origin.items;
+	talk->allow_origin_count = settings.allow_origin.count;
+	talk->started_ns = clock_wall_ns();
 	talk->max_line = (size_t)settings.max_line;
 	talk->lag_memory = (size_t)settings.lag_memory;
 	(void)parse_history(settings.history, &talk->history); /* looked at by check_history() */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/net.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/rooms.h"
@@ -43,21 +44,102 @@ void client_list_fini(struct client_list *list)
 	mutex_fini(&list->mutex);
 }
 
-bool client_list_add(struct client_list *list, struct client *client, size_t most)
+/* ---- Addresses, where their clients are counted. ---- */
+
+struct origin {
+	char host[NET_ADDRESS_SIZE];
+	size_t count;
+};
+
+static int compare_origins(const void *left, const void *right)
 {
-	bool room;
+	return strcmp(((const struct origin *)left)->host, ((const struct origin *)right)->host);
+}
+
+/* The address without its port. */
+static void origin_host(const char *address, char host[NET_ADDRESS_SIZE])
+{
+	const char *port = strrchr(address, ':');
+
+	(void)snprintf(host, NET_ADDRESS_SIZE, "%.*s", port == NULL ? (int)strlen(address) : (int)(port - address), address);
+}
+
+/* The origin in the tree, or a new one, which is put there. NULL without memory. */
+static struct origin *client_list_origin(struct client_list *list, const char *address) REQUIRES(CLIENT_LIST_LOCK);
+static struct origin *client_list_origin(struct client_list *list, const char *address)
+{
+	struct origin *origin = calloc(1, sizeof *origin);
+	struct origin **place;
+
+	if (origin == NULL)
+		return NULL;
+	origin_host(address, origin->host);
+	place = tsearch(origin, &list->origins, compare_origins);
+	if (place == NULL || *place != origin)
+		free(origin);
+	return place == NULL ? NULL : *place;
+}
+
+static void client_list_forget_origin(struct client_list *list, struct origin *origin) REQUIRES(CLIENT_LIST_LOCK);
+static void client_list_forget_origin(struct client_list *list, struct origin *origin)
+{
+	if (origin == NULL || --origin->count > 0)
+		return;
+	(void)tdelete(origin, &list->origins, compare_origins);
+	free(origin);
+}
+
+static enum client_admission client_list_count_origin(struct client_list *list, struct client *client,
+	const char *address, size_t most) REQUIRES(CLIENT_LIST_LOCK);
+static enum client_admission client_list_count_origin(
+	struct client_list *list, struct client *client, const char *address, size_t most)
+{
+	struct origin *origin = client_list_origin(list, address);
+
+	if (origin == NULL)
+		return CLIENT_NO_MEMORY;
+	if (origin->count >= most)
+		return CLIENT_ADDRESS_FULL;
+	origin->count++;
+	client->origin = origin;
+	return CLIENT_ADMITTED;
+}
+
+/* ---- Coming and going. ---- */
+
+static void client_list_link(struct client_list *list, struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static void client_list_link(struct client_list *list, struct client *client)
+{
+	client->next = list->first;
+	if (list->first != NULL)
+		list->first->previous = client;
+	list->first = client;
+	list->count++;
+}
+
+enum client_admission client_list_add(
+	struct client_list *list, struct client *client, const char *address, const struct client_limits *limits)
+{
+	enum client_admission admission = CLIENT_ADMITTED;
 
 	client_list_lock(list);
-	room = list->count < most;
-	if (room) {
-		client->next = list->first;
-		if (list->first != NULL)
-			list->first->previous = client;
-		list->first = client;
-		list->count++;
-	}
+	if (limits->most != 0 && list->count - list->carrier_count >= limits->most)
+		admission = CLIENT_LIST_FULL;
+	else if (address != NULL && limits->most_per_address != 0)
+		admission = client_list_count_origin(list, client, address, limits->most_per_address);
+	if (admission == CLIENT_ADMITTED)
+		client_list_link(list, client);
 	client_list_unlock(list);
-	return room;
+	return admission;
+}
+
+void client_list_carry(struct client_list *list, struct client *client)
+{
+	client_list_lock(list);
+	if (!client->carries)
+		list->carrier_count++;
+	client->carries = true;
+	client_list_unlock(list);
 }
 
 void client_list_set_outlet(
@@ -78,6 +160,9 @@ static void client_list_unlink(struct client_list *list, struct client *client)
 		client->previous->next = client->next;
 	if (client->next != NULL)
 		client->next->previous = client->previous;
+	client_list_forget_origin(list, client->origin);
+	if (client->carries)
+		list->carrier_count--;
 	if (--list->count == 0)
 		condition_broadcast(&list->emptied);
 }

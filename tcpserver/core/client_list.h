@@ -19,6 +19,7 @@
 #include "tcpserver/core/locks.h"
 
 struct door;
+struct origin;
 struct outlet;
 struct rooms;
 
@@ -38,6 +39,8 @@ struct ignored {
 struct client {
 	uint64_t number;      /* of its session; constant, no other one has it */
 	char name[NAME_SIZE]; /* others read it under the lock, or under ROOMS_LOCK; it changes under both */
+	struct origin *origin GUARDED_BY(CLIENT_LIST_LOCK); /* where it comes from; NULL where that is not limited */
+	bool carries GUARDED_BY(CLIENT_LIST_LOCK);
 	struct client *previous GUARDED_BY(CLIENT_LIST_LOCK);
 	struct client *next GUARDED_BY(CLIENT_LIST_LOCK);
 	char *key GUARDED_BY(CLIENT_LIST_LOCK);            /* what the name counts as; NULL without a name */
@@ -60,7 +63,9 @@ struct client_list {
 	void *names GUARDED_BY(CLIENT_LIST_LOCK); /* a tree of clients, by key (tsearch) */
 	void *ids GUARDED_BY(CLIENT_LIST_LOCK);   /* those that have one, by id          */
 	void *numbers GUARDED_BY(CLIENT_LIST_LOCK); /* those with a name, by number      */
+	void *origins GUARDED_BY(CLIENT_LIST_LOCK); /* a tree of addresses, where they are limited */
 	size_t count GUARDED_BY(CLIENT_LIST_LOCK);
+	size_t carrier_count GUARDED_BY(CLIENT_LIST_LOCK); /* of these, those that carry others */
 	size_t name_count GUARDED_BY(CLIENT_LIST_LOCK);
 	bool someone_departed GUARDED_BY(CLIENT_LIST_LOCK);
 	pthread_t departed GUARDED_BY(CLIENT_LIST_LOCK); /* the thread that ended last */
@@ -70,8 +75,25 @@ void client_list_init(struct client_list *list) UNCHECKED;
 /* The list has to be empty. */
 void client_list_fini(struct client_list *list) UNCHECKED;
 
-/* Takes a client up. Returns false when there are 'most' already. */
-bool client_list_add(struct client_list *list, struct client *client, size_t most) MUST_CHECK;
+/* How many clients there may be: at a time, and of one address; 0: any number. */
+struct client_limits {
+	size_t most;
+	size_t most_per_address;
+};
+
+enum client_admission {
+	CLIENT_ADMITTED,
+	CLIENT_LIST_FULL,    /* there are as many as there may be             */
+	CLIENT_ADDRESS_FULL, /* there are as many as may come from that address */
+	CLIENT_NO_MEMORY,
+};
+
+/* Takes a client up that comes from 'address', as net_peer_address() writes it, whose port does not count; NULL: it is the
+ * inner end of one that carries it, and comes from nowhere. */
+enum client_admission client_list_add(struct client_list *list, struct client *client, const char *address,
+	const struct client_limits *limits) MUST_CHECK;
+/* The client carries another one (through TLS), and does not count among 'most' from now on. */
+void client_list_carry(struct client_list *list, struct client *client);
 /* The thread of the client runs and may be woken and told (or, with NULL, no longer), in the words of the door. */
 void client_list_set_outlet(
 	struct client_list *list, struct client *client, struct outlet *outlet, const struct door *door);

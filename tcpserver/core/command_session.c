@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tcpserver/core/room.h"
 #include "tcpserver/core/session.h"
+#include "tcpserver/core/visit.h"
 
 static int hex_digit(char digit)
 {
@@ -36,12 +38,30 @@ static void refuse_name(struct session *session)
 	session_finish(session, SESSION_REFUSED);
 }
 
+/* Lets the client in, where it wants to be, or, if that cannot be, where all are. */
+static void come(struct session *session, const char *name, const char *room_name, const struct reading *reading)
+{
+	struct room *room = room_name[0] == '\0' ? NULL : visit_find(session, room_name);
+	bool to_pair = room != NULL && room_attributes(room)->ends_with_member;
+	struct reading usual = session_reading(session);
+
+	if (to_pair) { /* there may be a stranger to wait for */
+		room_release(room);
+		room = NULL;
+	}
+	if (!session_come(session, name, room, room == NULL && room_name[0] != '\0' ? &usual : reading))
+		refuse_name(session);
+	else if (to_pair && !session_ended(session))
+		visit_room(session, room_name, reading);
+}
+
 void command_session(struct session *session, const char *arguments)
 {
 	struct reading reading = session_reading(session);
 	unsigned char id[CLIENT_ID_SIZE];
 	char word[COMMAND_WORD_SIZE];
 	char name[NAME_SIZE] = "";
+	char room[NAME_SIZE] = "";
 	bool asked;
 
 	if (!command_take_word(&arguments, word) || !read_id(word, id)) {
@@ -50,10 +70,13 @@ void command_session(struct session *session, const char *arguments)
 	}
 	if (!session_has_name(session) && !command_take_name(session, "session", &arguments, name))
 		return;
-	if (!command_take_reading(session, "session", &arguments, &reading, &asked) ||
-		!command_ends(session, "session", arguments))
+	if (!command_take_reading(session, "session", &arguments, &reading, &asked))
+		return;
+	if (command_take_keyword(&arguments, "in") && !command_take_name(session, "session", &arguments, room))
+		return;
+	if (!command_ends(session, "session", arguments))
 		return;
 	session_identify(session, id);
-	if (!session_has_name(session) && !session_return(session, name, &reading))
-		refuse_name(session);
+	if (!session_has_name(session))
+		come(session, name, room, &reading);
 }

@@ -57,6 +57,9 @@ struct door {
 	/* The bytes of a telling, in new memory that the caller frees; '*size' 0 and NULL when this door does not say it, or
 	 * without memory. Threads: any. */
 	char *(*words)(const struct telling *telling, size_t *size);
+	/* The bytes that end the conversation, in new memory that the caller frees; NULL when there are none, or without memory.
+	 * They are sent last, if all else was. The whole may be NULL. Threads: the client's own. */
+	char *(*goodbye)(const struct session *session, size_t *size);
 	/* Tells a client that gets no session why, as far as one send goes. Does not close. Threads: any. */
 	void (*turn_away)(int socket, const char *why);
 };

@@ -36,6 +36,7 @@ struct draft {
 	const char *request_id;  /* the asker's name for the request, as JSON; NULL: it wants no acknowledgement   */
 	unsigned char client[CLIENT_ID_SIZE]; /* with 'number': kept once for each pair of the two                   */
 	uint64_t number;         /* of the client's message; 0: it has none                                         */
+	struct receipt *receipt; /* the asker's; or NULL                                                            */
 };
 
 /* What a journal calls back; 'room' is the one given to open_room(). */

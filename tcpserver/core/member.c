@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/outlet.h"
@@ -35,13 +36,21 @@ struct member *member_acquire(struct member *member)
 	return member;
 }
 
+/* Nobody else has it any more. */
+static void member_free(struct member *member) UNCHECKED;
+static void member_free(struct member *member)
+{
+	free(member->hidden);
+	free(member);
+}
+
 void member_release(struct member *member)
 {
 	/* Acquire and release: all uses by others come before the memory is given back. */
 	if (atomic_fetch_sub_explicit(&member->references, 1, memory_order_acq_rel) != 1)
 		return;
 	outlet_release(member->outlet);
-	free(member);
+	member_free(member);
 }
 
 void member_enter(struct member *member, struct room_log *log, uint64_t seq)
@@ -74,6 +83,72 @@ bool member_has_read(struct member *member, uint64_t end, uint64_t seq)
 	if (member->reads_journal)
 		return member->journal_next > seq && outlet_waiting(member->outlet) == 0;
 	return member->cursor.segment == NULL || cursor_position(&member->cursor) >= end;
+}
+
+/* ---- What is hidden from its author. ---- */
+
+static bool member_reserve_hidden(struct member *member) REQUIRES(OUTLET_LOCK);
+static bool member_reserve_hidden(struct member *member)
+{
+	size_t capacity = member->hidden_capacity == 0 ? 16 : 2 * member->hidden_capacity;
+	uint64_t *grown;
+
+	if (member->hidden_count < member->hidden_capacity)
+		return true;
+	grown = realloc(member->hidden, capacity * sizeof *grown);
+	if (grown == NULL)
+		return false;
+	member->hidden = grown;
+	member->hidden_capacity = capacity;
+	return true;
+}
+
+void member_hide(struct member *member, uint64_t seq)
+{
+	outlet_lock(member->outlet);
+	if (member_reserve_hidden(member))
+		member->hidden[member->hidden_count++] = seq;
+	else
+		member->outlet->error = ENOMEM;
+	outlet_unlock(member->outlet);
+}
+
+/* Whether message 'seq' is hidden; those before it are forgotten. */
+static bool member_hides(struct member *member, uint64_t seq) REQUIRES(OUTLET_LOCK);
+static bool member_hides(struct member *member, uint64_t seq)
+{
+	size_t passed = 0;
+
+	while (passed < member->hidden_count && member->hidden[passed] < seq)
+		passed++;
+	member->hidden_count -= passed;
+	if (passed > 0)
+		memmove(member->hidden, member->hidden + passed, member->hidden_count * sizeof *member->hidden);
+	return member->hidden_count > 0 && member->hidden[0] == seq;
+}
+
+static size_t least(size_t one, size_t other)
+{
+	return one < other ? one : other;
+}
+
+size_t member_range(struct member *member, const char **bytes)
+{
+	size_t size = cursor_range(&member->cursor, bytes);
+
+	while (size > 0 && member->hidden_count > 0) {
+		uint64_t seq;
+
+		(void)cursor_record_rest(&member->cursor, &seq);
+		if (!member_hides(member, seq)) {
+			if (member->hidden_count > 0)
+				size = least(size, cursor_size_before(&member->cursor, member->hidden[0]));
+			break;
+		}
+		cursor_advance(&member->cursor, least(size, cursor_size_before(&member->cursor, seq + 1)));
+		size = cursor_range(&member->cursor, bytes);
+	}
+	return size;
 }
 
 /*
@@ -245,6 +320,16 @@ static bool member_page_put(struct member *member, const char *record, size_t si
 	return added;
 }
 
+static bool member_page_hides(struct member *member, uint64_t seq)
+{
+	bool hides;
+
+	outlet_lock(member->outlet);
+	hides = member_hides(member, seq);
+	outlet_unlock(member->outlet);
+	return hides;
+}
+
 bool member_page_add(struct member *member, const struct message *message)
 {
 	const struct format *format = member_format(member);
@@ -254,7 +339,7 @@ bool member_page_add(struct member *member, const struct message *message)
 	char *record;
 	bool added;
 
-	if (history && !message_is_said(message))
+	if (member_page_hides(member, message->seq) || (history && !message_is_said(message)))
 		return member_page_put(member, NULL, 0);
 	size = encode(message, NULL, 0);
 	record = malloc(size);
@@ -308,7 +393,7 @@ static void member_finish_log(struct member *member)
 	size_t size;
 	bool first = member->outlet->begun == member;
 
-	while ((size = cursor_range(&member->cursor, &bytes)) > 0) {
+	while ((size = first ? cursor_range(&member->cursor, &bytes) : member_range(member, &bytes)) > 0) {
 		uint64_t seq;
 		size_t rest = first ? cursor_record_rest(&member->cursor, &seq) : size;
 

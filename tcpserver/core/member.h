@@ -31,6 +31,7 @@ struct member {
 	struct outlet *outlet; /* constant; a reference                               */
 	struct room *room;     /* constant; a reference, until rooms_exit()           */
 	struct client *client; /* constant; valid until rooms_exit()                  */
+	bool observes;         /* only reads, and is not seen; constant until rooms_show()  */
 
 	_Atomic uint64_t said_end; /* where in the log the last own record ends */
 	_Atomic uint64_t said_seq; /* and its number                            */
@@ -49,6 +50,9 @@ struct member {
 	uint64_t mark_end GUARDED_BY(OUTLET_LOCK);     /* what has to be read before more is listened to  */
 	uint64_t mark_seq GUARDED_BY(OUTLET_LOCK);
 	bool reads_journal GUARDED_BY(OUTLET_LOCK);
+	uint64_t *hidden GUARDED_BY(OUTLET_LOCK);      /* numbers of own messages, growing, that it is not to be sent; */
+	size_t hidden_count GUARDED_BY(OUTLET_LOCK);   /* those that it has passed are forgotten                       */
+	size_t hidden_capacity GUARDED_BY(OUTLET_LOCK);
 	struct member *next GUARDED_BY(OUTLET_LOCK); /* of the same outlet */
 
 	struct member *next_arrival GUARDED_BY(ROOM_LOCK);
@@ -81,6 +85,8 @@ void member_change_log(struct member *member, struct room_log *log) REQUIRES(ROO
 bool member_rejoin(struct member *member) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK) MUST_CHECK;
 /* The record that ends the member's log now, at 'end', is its own; number 'seq'. */
 void member_said(struct member *member, uint64_t end, uint64_t seq);
+/* Message 'seq', which is about to be published, is its own, and its format hides those. */
+void member_hide(struct member *member, uint64_t seq) REQUIRES(ROOM_LOCK) EXCLUDES(OUTLET_LOCK);
 /* Sends what the client has not seen, as far as its socket takes it. Returns false when the member has left: forget it. */
 bool member_flush(struct member *member) REQUIRES(FLUSH_LOCK) EXCLUDES(OUTLET_LOCK) MUST_CHECK;
 const struct format *member_format(struct member *member) EXCLUDES(OUTLET_LOCK);
@@ -93,6 +99,10 @@ uint64_t member_last_seq(struct member *member, uint64_t room_last) EXCLUDES(OUT
 
 /* Whether the client was sent everything up to 'end' in the log, which is message 'seq'. */
 bool member_has_read(struct member *member, uint64_t end, uint64_t seq) REQUIRES(OUTLET_LOCK);
+
+/* The bytes of the log that the client is to be sent next, contiguous; steps over what is hidden from it. Returns their
+ * number, 0 at the end. Not when a record was begun. */
+size_t member_range(struct member *member, const char **bytes) REQUIRES(OUTLET_LOCK);
 
 /* ---- For the client's own thread. ---- */
 

@@ -176,7 +176,7 @@ static size_t outlet_next_bytes(struct outlet *outlet, const char **bytes, struc
 		return size;
 	}
 	for (struct member *member = outlet->members; member != NULL; member = member->next) {
-		size = member->cursor.segment == NULL ? 0 : cursor_range(&member->cursor, bytes);
+		size = member->cursor.segment == NULL ? 0 : member_range(member, bytes);
 		*owner = member;
 		if (size > 0)
 			return size;
@@ -354,6 +354,16 @@ bool outlet_is_answered(struct outlet *outlet)
 	return answered;
 }
 
+bool outlet_is_sent(struct outlet *outlet)
+{
+	bool sent;
+
+	outlet_lock(outlet);
+	sent = outbox_size(&outlet->outbox) == 0 && outlet->begun == NULL;
+	outlet_unlock(outlet);
+	return sent;
+}
+
 void outlet_took(struct outlet *outlet, size_t size)
 {
 	outlet_lock(outlet);
@@ -437,9 +447,18 @@ void outlet_answer(struct outlet *outlet, const struct telling *telling)
 
 /* ---- Waiting, duty, the end. ---- */
 
-int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
+int outlet_poll(struct pollfd *polls, nfds_t count, int timeout_ms)
 {
 	struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
+	int found = ppoll(polls, count, timeout_ms < 0 ? NULL : &timeout, &wait_mask);
+
+	if (found == 0)
+		return -ETIMEDOUT;
+	return found < 0 ? 0 : found; /* EINTR is the wake-up; nothing else can fail here */
+}
+
+int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
+{
 	struct pollfd poll = {.fd = outlet->socket, .events = events};
 	int found;
 
@@ -448,13 +467,11 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
 		poll.events |= POLLOUT;
 	outlet->waits = true;
 	outlet_unlock(outlet);
-	found = ppoll(&poll, 1, timeout_ms < 0 ? NULL : &timeout, &wait_mask);
+	found = outlet_poll(&poll, 1, timeout_ms);
 	outlet_lock(outlet);
 	outlet->waits = false; /* a duty that was given until now is taken next */
 	outlet_unlock(outlet);
-	if (found == 0)
-		return -ETIMEDOUT;
-	return found < 0 ? 0 : poll.revents; /* EINTR is the wake-up; nothing else can fail here */
+	return found > 0 ? poll.revents : found;
 }
 
 void outlet_pause(struct outlet *outlet)

@@ -12,6 +12,7 @@
 #ifndef TCPSERVER_CORE_OUTLET_H
 #define TCPSERVER_CORE_OUTLET_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -101,6 +102,8 @@ int outlet_error(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 void outlet_tell(struct outlet *outlet, const char *bytes, size_t size) EXCLUDES(OUTLET_LOCK);
 /* Whether the outbox is empty and the client has been sent the echo of all its own lines. */
 bool outlet_is_answered(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
+/* Whether the outbox is empty, and no record is begun. */
+bool outlet_is_sent(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* 'size' bytes of lines were taken from the client. */
 void outlet_took(struct outlet *outlet, size_t size) EXCLUDES(OUTLET_LOCK);
 /*
@@ -113,6 +116,9 @@ bool outlet_may_speak(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
  * 'timeout_ms' (-1: for ever). Returns what poll() found; 0 after a wake-up; -ETIMEDOUT.
  */
 int outlet_wait(struct outlet *outlet, short events, int timeout_ms) EXCLUDES(OUTLET_LOCK);
+/* poll() of whatever descriptors, which a wake-up of the calling thread's outlet ends. Returns how many are ready; 0 after a
+ * wake-up; -ETIMEDOUT after 'timeout_ms' (-1: never). */
+int outlet_poll(struct pollfd *polls, nfds_t count, int timeout_ms);
 /* From now on the client is told in the words of 'door'. */
 void outlet_set_door(struct outlet *outlet, const struct door *door) EXCLUDES(OUTLET_LOCK);
 /* A draft goes to a journal. */

@@ -173,13 +173,15 @@ static void room_mark_shut(struct room *room)
 }
 
 /* Tells who asked how it went: that it was kept, if it wants to know; that it was not. */
-static void room_answer(const struct room *room, const struct draft *draft, uint64_t seq, int error)
+static void room_answer(const struct room *room, const struct draft *draft, uint64_t seq, int error, bool repeated)
 {
 	struct telling telling = {.kind = TELL_SAID, .room = room_label(room), .request_id = draft->request_id, .seq = seq};
 	char text[200];
 
 	if (draft->asker == NULL)
 		return;
+	if (draft->receipt != NULL)
+		*draft->receipt = (struct receipt){.seq = seq, .error = error, .repeated = repeated};
 	if (error != 0) {
 		(void)snprintf(text, sizeof text, "this could not be kept (%s), nobody saw it; %s", strerror(error),
 			draft->message->kind == MESSAGE_TEXT ? "send it again" : "try again later");
@@ -199,6 +201,8 @@ static void room_publish(void *context, const struct draft *draft)
 
 	room_lock(room);
 	room->last_seq = message->seq;
+	if (author != NULL && member_format(author)->hides_own && message->kind != MESSAGE_JOINED)
+		member_hide(author, message->seq); /* before anybody can read it */
 	room_append(room, message);
 	room_heed(room, message);
 	if (author != NULL && message->kind == MESSAGE_JOINED)
@@ -208,12 +212,12 @@ static void room_publish(void *context, const struct draft *draft)
 	room_unlock(room);
 	if (room_ends_with(room, message->kind))
 		room_mark_shut(room);
-	room_answer(room, draft, message->seq, 0);
+	room_answer(room, draft, message->seq, 0, false);
 }
 
 static void room_repeat(void *context, const struct draft *draft, uint64_t seq)
 {
-	room_answer(context, draft, seq, 0);
+	room_answer(context, draft, seq, 0, true);
 }
 
 static void room_refuse(void *context, const struct draft *draft, int error)
@@ -222,7 +226,7 @@ static void room_refuse(void *context, const struct draft *draft, int error)
 
 	if (draft->message->kind == MESSAGE_LEFT && room_ends_with(room, MESSAGE_LEFT))
 		room_mark_shut(room); /* who is left behind must not wait for one who is gone */
-	room_answer(room, draft, 0, error);
+	room_answer(room, draft, 0, error, false);
 }
 
 static void room_flush_for_journal(void *context)
@@ -587,6 +591,7 @@ static struct draft room_draft(
 		.quiet = saying->quiet,
 		.request_id = saying->request_id,
 		.number = saying->number,
+		.receipt = saying->receipt,
 	};
 
 	if (saying->number != 0)
@@ -613,6 +618,14 @@ void room_say(struct room *room, struct member *member, struct outlet *asker, co
 		message_release(draft.message);
 	draft.message = &nothing; /* room_refuse() looks at its kind */
 	room_refuse(room, &draft, -error);
+}
+
+void room_observe(struct room *room, struct member *member)
+{
+	room_lock(room);
+	room_admit(room, member, room->last_seq);
+	room_unlock(room);
+	room_flush(room);
 }
 
 void room_leave(struct room *room, struct member *member, const char *name, const char *how)

@@ -56,6 +56,7 @@ struct room_attributes {
 struct room_people {
 	struct member *first GUARDED_BY(ROOMS_LOCK);
 	size_t count GUARDED_BY(ROOMS_LOCK);
+	size_t observers GUARDED_BY(ROOMS_LOCK); /* who only read; not in the list */
 	bool known GUARDED_BY(ROOMS_LOCK); /* rooms_find() finds it; so the table has a reference */
 };
 
@@ -105,6 +106,14 @@ struct saying {
 	const char *request_id;       /* JSON; how it went is told with it; NULL: only what goes wrong is  */
 	const unsigned char *client;  /* CLIENT_ID_SIZE bytes, if 'number' is not 0                        */
 	uint64_t number;              /* of the client's message: the same one is kept once                */
+	struct receipt *receipt;      /* is filled in before the asker is told; stays until then; or NULL   */
+};
+
+/* How it went with what was said, for an asker that waits (outlet_is_settled()). */
+struct receipt {
+	uint64_t seq;  /* under which it is kept                            */
+	int error;     /* positive errno: it is not                         */
+	bool repeated; /* the same client and number was kept before as that */
 };
 
 /*
@@ -113,6 +122,8 @@ struct saying {
  * start, and the room takes references of its own. A MESSAGE_TOPIC is the room's topic from then on.
  */
 void room_say(struct room *room, struct member *member, struct outlet *asker, const struct saying *saying);
+/* The member only reads: what follows, or what follows its start. Nobody is told. */
+void room_observe(struct room *room, struct member *member);
 /* The member goes, after member_leave(); the others are told 'how', unless it is NULL. Only for members that joined. */
 void room_leave(struct room *room, struct member *member, const char *name, const char *how);
 /* From now on the member reads in another format. */

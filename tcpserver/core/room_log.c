@@ -215,6 +215,17 @@ size_t cursor_record_rest(const struct cursor *cursor, uint64_t *seq)
 	return segment_record_start(segment, record) - cursor->offset;
 }
 
+size_t cursor_size_before(const struct cursor *cursor, uint64_t seq)
+{
+	struct segment *segment = cursor->segment;
+	size_t count = atomic_load_explicit(&segment->count, memory_order_acquire);
+	size_t length = atomic_load_explicit(&segment->length, memory_order_acquire);
+	size_t record = seq <= segment->first_seq ? 0 : (size_t)(seq - segment->first_seq);
+	size_t start = record < count ? segment_record_start(segment, record) : length;
+
+	return start > cursor->offset ? start - cursor->offset : 0;
+}
+
 void cursor_leave(struct cursor *cursor)
 {
 	segment_release(cursor->segment);

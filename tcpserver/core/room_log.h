@@ -16,6 +16,7 @@
 #define TCPSERVER_CORE_ROOM_LOG_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ struct format {
 	size_t (*encode)(const struct message *message, char *out, size_t size);
 	/* The same for a message from before the reader's time: it is marked as such, and has its time. */
 	size_t (*recall)(const struct message *message, char *out, size_t size);
+	/* A member is not sent what it said itself. */
+	bool hides_own;
 };
 
 struct room_log {
@@ -82,6 +85,12 @@ uint64_t cursor_position(const struct cursor *cursor);
  * begins at or behind the cursor.
  */
 size_t cursor_record_rest(const struct cursor *cursor, uint64_t *seq);
+
+/*
+ * How many of the bytes that lie ready behind the cursor, which is between records and has some, are before the record of
+ * message 'seq'; all of them, if that is not among them.
+ */
+size_t cursor_size_before(const struct cursor *cursor, uint64_t seq);
 
 /* Gives the cursor's reference back; it is nowhere then. */
 void cursor_leave(struct cursor *cursor);

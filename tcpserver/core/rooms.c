@@ -246,7 +246,7 @@ static bool rooms_let_go(struct rooms *rooms, struct room *room)
 {
 	struct room_people *people = room_people(room);
 
-	if (!people->known || people->count > 0 || room_attributes(room)->persistent)
+	if (!people->known || people->count + people->observers > 0 || room_attributes(room)->persistent)
 		return false;
 	rooms_unlink(rooms, room);
 	return true;
@@ -278,14 +278,12 @@ void rooms_remove(struct rooms *rooms, struct room *room)
 
 /* ---- People. ---- */
 
-static enum rooms_result rooms_admit(struct member *member) REQUIRES(ROOMS_LOCK);
-static enum rooms_result rooms_admit(struct member *member)
+static enum rooms_result rooms_add_person(struct member *member) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_add_person(struct member *member)
 {
 	struct room_people *people = room_people(member->room);
 	size_t capacity = room_attributes(member->room)->capacity;
 
-	if (!people->known || room_is_shut(member->room))
-		return ROOMS_GONE;
 	if (capacity > 0 && people->count >= capacity)
 		return ROOMS_FULL;
 	member->next_person = people->first;
@@ -294,6 +292,47 @@ static enum rooms_result rooms_admit(struct member *member)
 	people->first = member;
 	people->count++;
 	return ROOMS_DONE;
+}
+
+static void rooms_remove_person(struct member *member) REQUIRES(ROOMS_LOCK);
+static void rooms_remove_person(struct member *member)
+{
+	struct room_people *people = room_people(member->room);
+
+	if (member->previous_person == NULL)
+		people->first = member->next_person;
+	else
+		member->previous_person->next_person = member->next_person;
+	if (member->next_person != NULL)
+		member->next_person->previous_person = member->previous_person;
+	people->count--;
+}
+
+static enum rooms_result rooms_admit(struct member *member) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_admit(struct member *member)
+{
+	struct room_people *people = room_people(member->room);
+
+	if (!people->known || room_is_shut(member->room))
+		return ROOMS_GONE;
+	if (!member->observes)
+		return rooms_add_person(member);
+	people->observers++;
+	return ROOMS_DONE;
+}
+
+enum rooms_result rooms_show(struct rooms *rooms, struct member *member)
+{
+	enum rooms_result result;
+
+	rooms_lock(rooms);
+	result = rooms_add_person(member);
+	if (result == ROOMS_DONE) {
+		member->observes = false;
+		room_people(member->room)->observers--;
+	}
+	rooms_unlock(rooms);
+	return result;
 }
 
 enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
@@ -310,17 +349,13 @@ enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
 
 void rooms_exit(struct rooms *rooms, struct member *member)
 {
-	struct room_people *people = room_people(member->room);
 	bool let_go;
 
 	rooms_lock(rooms);
-	if (member->previous_person == NULL)
-		people->first = member->next_person;
+	if (member->observes)
+		room_people(member->room)->observers--;
 	else
-		member->previous_person->next_person = member->next_person;
-	if (member->next_person != NULL)
-		member->next_person->previous_person = member->previous_person;
-	people->count--;
+		rooms_remove_person(member);
 	let_go = rooms_let_go(rooms, member->room);
 	rooms_unlock(rooms);
 	if (let_go)

@@ -53,8 +53,11 @@ struct room *rooms_find(struct rooms *rooms, const char *name) MUST_CHECK;
 /* Removes a room that is not persistent and that nobody is in. */
 void rooms_forget_empty(struct rooms *rooms, struct room *room);
 
-/* Counts the member among the people of its room. Others see it in the room only after room_join(). */
+/* Counts the member among the people of its room, unless it only observes: then it takes no place, and keeps the room open.
+ * Others see it in the room only after room_say() has said so. */
 enum rooms_result rooms_enter(struct rooms *rooms, struct member *member) MUST_CHECK;
+/* The member, which was an observer, is one of the people now. ROOMS_FULL: it stays an observer. */
+enum rooms_result rooms_show(struct rooms *rooms, struct member *member) MUST_CHECK;
 /* Takes that back, and the member's reference to the room; the room may be gone then. */
 void rooms_exit(struct rooms *rooms, struct member *member);
 /* The room is not found any more. */

@@ -33,32 +33,39 @@ static void *run_client(void *argument)
 	return NULL;
 }
 
-static void turn_away(const struct talk *talk, int socket, const char *why)
+static void turn_away(const struct door *door, int socket, const char *why)
 {
 	char address[NET_ADDRESS_SIZE];
 
 	net_peer_address(socket, address);
 	log_event(LOG_WARNING, "turned away", "from", address, "why", why, NULL);
-	talk->door->turn_away(socket, why);
+	door->turn_away(socket, why);
 	(void)close(socket); /* nothing can be done about an error */
 }
 
-static void admit(struct server *server, int socket)
+static const char *const refusals[] = {
+	[CLIENT_LIST_FULL] = "as many clients as allowed are here",
+	[CLIENT_ADDRESS_FULL] = "as many clients as allowed are here from your address",
+	[CLIENT_NO_MEMORY] = "there is no memory for one more client",
+};
+
+void server_admit(struct talk *talk, int socket, const char *address, const struct door *door)
 {
-	struct talk *talk = &server->talk;
-	struct session *session = session_create(talk, socket);
+	struct session *session = session_create(talk, socket, door, address);
+	enum client_admission admission;
 	pthread_t thread;
 
 	if (session == NULL) {
-		turn_away(talk, socket, "there is no memory for one more client");
+		turn_away(door, socket, refusals[CLIENT_NO_MEMORY]);
 		return;
 	}
-	if (!client_list_add(&talk->clients, &session->client, talk->max_clients)) {
-		turn_away(talk, socket, "as many clients as allowed are here");
+	admission = client_list_add(&talk->clients, &session->client, address == NULL ? session->address : NULL, &talk->limits);
+	if (admission != CLIENT_ADMITTED) {
+		turn_away(door, socket, refusals[admission]);
 		goto fail_session;
 	}
 	if (thread_start(&thread, CLIENT_STACK_SIZE, run_client, session) != 0) {
-		turn_away(talk, socket, "there is no thread for one more client");
+		turn_away(door, socket, "there is no thread for one more client");
 		goto fail_listed;
 	}
 	return;
@@ -93,14 +100,14 @@ static bool is_passing(int error)
 		error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
-static void accept_from(struct server *server, int listener)
+static void accept_from(struct server *server, const struct listener *listener)
 {
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (socket >= 0) {
 			note_accepting(server);
-			admit(server, socket);
+			server_admit(&server->talk, socket, NULL, listener->door);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (!is_passing(errno)) {
@@ -117,12 +124,12 @@ static void accept_once(struct server *server, const sigset_t *wait_mask)
 	bool paused = server->paused_until_ms > clock_ms();
 
 	for (size_t i = 0; i < server->listener_count; i++)
-		polls[i] = (struct pollfd){.fd = server->listeners[i], .events = POLLIN};
+		polls[i] = (struct pollfd){.fd = server->listeners[i].socket, .events = POLLIN};
 	if (ppoll(polls, paused ? 0 : server->listener_count, paused ? &pause : NULL, wait_mask) <= 0)
 		return; /* a signal, or the end of the pause */
 	for (size_t i = 0; i < server->listener_count; i++) {
 		if (polls[i].revents != 0)
-			accept_from(server, server->listeners[i]);
+			accept_from(server, &server->listeners[i]);
 	}
 }
 
@@ -131,7 +138,7 @@ static void server_stop(struct server *server)
 	struct talk *talk = &server->talk;
 
 	for (size_t i = 0; i < server->listener_count; i++)
-		(void)close(server->listeners[i]);
+		(void)close(server->listeners[i].socket);
 	server->listener_count = 0;
 	/* Relaxed: the wake-ups that follow take a lock. */
 	atomic_store_explicit(&talk->stopping, true, memory_order_relaxed);

@@ -14,12 +14,24 @@
 
 enum { SERVER_LISTENERS_MAX = 16 };
 
+struct listener {
+	int socket;
+	const struct door *door; /* of those who come in by it */
+};
+
 struct server {
 	struct talk talk;
-	int listeners[SERVER_LISTENERS_MAX];
+	struct listener listeners[SERVER_LISTENERS_MAX];
 	size_t listener_count;
 	long long paused_until_ms; /* 0: accepting */
 };
+
+/*
+ * Makes a client of a connected, non-blocking socket, which it takes: gives it a thread, or turns it away. 'address' is that
+ * of the peer; NULL: the socket tells. A client that comes with an address is the inner end of one that carries it, and
+ * does not count a second time. Threads: any that keeps the server from ending, as a client's own.
+ */
+void server_admit(struct talk *talk, int socket, const char *address, const struct door *door);
 
 /*
  * Accepts until 'stop_requested' says true, which it is asked after each signal; then ends the talk: closes the listeners,

@@ -411,6 +411,23 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 	}
 }
 
+bool session_send_rest(struct session *session)
+{
+	for (;;) {
+		enum outlet_state state = outlet_send(session->outlet);
+		int found;
+
+		if (outlet_is_sent(session->outlet))
+			return true;
+		if (state == OUTLET_FAILED || session_is_stopping(session))
+			return false;
+		found = outlet_wait(session->outlet, 0, session_wait_ms(session, -1));
+		session_do_duty(session);
+		if (found == -ETIMEDOUT && session_check_time(session, -1) != 0)
+			return false;
+	}
+}
+
 /* ---- Places. ---- */
 
 struct member *session_place(struct session *session, const char *name)
@@ -470,6 +487,15 @@ static bool session_recalls(const struct room *room, const struct reading *readi
 	return !reading->resumes || (reading->of[0] != '\0' && strcmp(reading->of, room_id(room)) != 0);
 }
 
+/* Where the member, which is in no room yet, begins to read. */
+static void session_set_start(struct member *member, struct room *room, const struct reading *reading)
+{
+	member->start = session_start(room, reading);
+	if (member->start == 0)
+		member->start = UINT64_MAX; /* first the client is told where it is */
+	member->recalls = session_recalls(room, reading);
+}
+
 static void session_not_stored(struct session *session, int error)
 {
 	session_error(session, "not-stored", "this could not be kept (%s), nobody saw it; try again later", strerror(error));
@@ -506,10 +532,7 @@ static enum session_step session_enter(
 		session_no_memory(session);
 		return SESSION_STAYED;
 	}
-	member->start = session_start(room, reading);
-	if (member->start == 0)
-		member->start = UINT64_MAX; /* first the client is told where it is */
-	member->recalls = session_recalls(room, reading);
+	session_set_start(member, room, reading);
 	result = rooms_enter(&session->talk->rooms, member);
 	if (result == ROOMS_DONE && session_join(session, member)) {
 		*entered = member;
@@ -594,15 +617,16 @@ bool session_move_on(struct session *session, struct member *place, const char *
 void session_leave(struct session *session, struct member *place, const char *how)
 {
 	struct room *room = room_acquire(place->room);
+	bool unseen = place->observes;
 
 	strangers_withdraw(&session->talk->strangers, &session->stranger, room);
 	(void)session_settle(session); /* until then the drafts have their author */
 	session_remove_place(session, place);
 	member_leave(place, !session_ended(session));
 	rooms_exit(&session->talk->rooms, place); /* first, so that nobody who was told finds it there still */
-	room_leave(room, place, session->client.name, how);
+	room_leave(room, place, session->client.name, unseen ? NULL : how);
 	member_release(place);
-	if (room_attributes(room)->ends_with_member && !session_is_stopping(session)) {
+	if (!unseen && room_attributes(room)->ends_with_member && !session_is_stopping(session)) {
 		room_forget(room);
 		rooms_remove(&session->talk->rooms, room); /* it is shut when it is known that this one left */
 	}
@@ -631,28 +655,84 @@ void session_tell_here(struct session *session)
 	session_tell_room(session, session->place, "plain text goes to %s now", room_label(session->place->room));
 }
 
+/* ---- Reading without a name. ---- */
+
+static bool session_enter_unseen(struct session *session, struct room *room, const struct reading *reading)
+{
+	struct member *member = member_create(session->outlet, &session->client, room, session->door->format);
+
+	if (member == NULL) {
+		session_no_memory(session);
+		return false;
+	}
+	member->observes = true;
+	session_set_start(member, room, reading);
+	if (rooms_enter(&session->talk->rooms, member) == ROOMS_DONE) {
+		room_observe(room, member);
+		session_add_place(session, member);
+		return true;
+	}
+	member_leave(member, false);
+	member_release(member);
+	return false;
+}
+
+bool session_observe(struct session *session, struct room *room, const struct reading *reading)
+{
+	bool in = session_may_go(session) && session_enter_unseen(session, room, reading);
+
+	if (!in)
+		rooms_forget_empty(&session->talk->rooms, room);
+	room_release(room);
+	return in;
+}
+
 /* ---- The name. ---- */
 
-/* Lets a client whose name is registered in. */
-static void session_welcome(struct session *session, const struct reading *reading)
+static void session_log_joined(const struct session *session)
 {
-	session_tell_welcome(session, session->talk->lobby);
-	if (session_go(session, room_acquire(session->talk->lobby), reading) != SESSION_WENT) {
-		session_finish(session, SESSION_REFUSED);
-		return;
-	}
 	log_event(LOG_INFO, "joined", "name", session->client.name, "from", session->address, "door", session->door->name,
 		NULL);
 }
 
-static void session_take_name(struct session *session, const char *name, const struct reading *reading)
+/* Lets a client whose name is registered into the room, whose reference it takes. */
+static void session_welcome(struct session *session, struct room *room, const struct reading *reading)
 {
-	if (client_list_register(&session->talk->clients, &session->client, name) == 0) {
-		session_welcome(session, reading);
+	enum session_step step;
+
+	session_tell_welcome(session, room);
+	step = session_go(session, room, reading);
+	if (step == SESSION_WENT) {
+		session_log_joined(session);
 		return;
 	}
+	if (step == SESSION_FULL)
+		session_error(session, "room-full", "the room has as many members as it may; try another one");
+	else if (step == SESSION_GONE)
+		session_error(session, "no-such-room", "the room was closed just now; see /rooms");
+	session_finish(session, SESSION_REFUSED);
+}
+
+/* Returns whether the client has a name now, 'name' or one like it; if not it is told, and ends. */
+static bool session_claim_name(struct session *session, const char *name)
+{
+	if (client_list_register(&session->talk->clients, &session->client, name) == 0)
+		return true;
 	session_error(session, "server-full", "the server has no memory for one more; try again later");
 	session_finish(session, SESSION_REFUSED);
+	return false;
+}
+
+/* Takes the reference to the room; NULL: the lobby. */
+static void session_take_name(
+	struct session *session, const char *name, struct room *room, const struct reading *reading)
+{
+	if (room == NULL)
+		room = room_acquire(session->talk->lobby);
+	if (session_claim_name(session, name))
+		session_welcome(session, room, reading);
+	else
+		room_release(room);
 }
 
 bool session_register(struct session *session, const char *text, size_t size)
@@ -662,18 +742,21 @@ bool session_register(struct session *session, const char *text, size_t size)
 
 	if (!name_make(text, size, name))
 		return false;
-	session_take_name(session, name, &reading);
+	session_take_name(session, name, NULL, &reading);
 	return true;
 }
 
-bool session_return(struct session *session, const char *text, const struct reading *reading)
+bool session_come(struct session *session, const char *text, struct room *room, const struct reading *reading)
 {
 	char name[NAME_SIZE];
 
-	if (!name_make(text, strlen(text), name))
-		return false;
-	session_take_name(session, name, reading);
-	return true;
+	if (name_make(text, strlen(text), name)) {
+		session_take_name(session, name, room, reading);
+		return true;
+	}
+	if (room != NULL)
+		room_release(room);
+	return false;
 }
 
 void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE])
@@ -691,12 +774,12 @@ void session_register_guest(struct session *session)
 
 	(void)!getrandom(&number, sizeof number, GRND_NONBLOCK); /* a taken name gets another suffix anyhow */
 	name_tagged("guest", number, name);
-	session_take_name(session, name, &reading);
+	session_take_name(session, name, NULL, &reading);
 }
 
 bool session_has_name(const struct session *session)
 {
-	return session->place != NULL;
+	return session->place != NULL && !session->place->observes;
 }
 
 /* ---- Lines. ---- */
@@ -844,6 +927,13 @@ void session_rename(struct session *session, const char *name)
 	log_event(LOG_INFO, "renamed", "name", old, "to", session->client.name, NULL);
 }
 
+void session_set_door(struct session *session, const struct door *door)
+{
+	session->door = door;
+	outlet_set_door(session->outlet, door);
+	client_list_set_outlet(&session->talk->clients, &session->client, session->outlet, door);
+}
+
 bool session_begin_events(struct session *session)
 {
 	const struct door *events = session->door->events;
@@ -851,11 +941,53 @@ bool session_begin_events(struct session *session)
 	if (events == NULL)
 		return false;
 	(void)session_settle(session);
-	session->door = events;
-	outlet_set_door(session->outlet, events);
+	session_set_door(session, events);
 	for (size_t i = 0; i < session->place_count; i++)
 		room_change_format(session->places[i]->room, session->places[i], events->format);
-	client_list_set_outlet(&session->talk->clients, &session->client, session->outlet, events);
+	return true;
+}
+
+/* ---- Without being there, or seen. ---- */
+
+bool session_appear(struct session *session, const char *text, size_t size)
+{
+	struct room *room = session->place->room;
+	char name[NAME_SIZE];
+
+	if (!name_make(text, size, name))
+		return false;
+	if (!session_claim_name(session, name))
+		return true;
+	if (rooms_show(&session->talk->rooms, session->place) != ROOMS_DONE) {
+		session_error(session, "room-full", "the room has as many members as it may; try another one");
+		session_finish(session, SESSION_REFUSED);
+	} else if (!session_let_know(session, room, NULL, MESSAGE_JOINED, session->client.name, NULL)) {
+		session_finish(session, SESSION_REFUSED);
+	} else {
+		session_log_joined(session);
+	}
+	return true;
+}
+
+bool session_post(struct session *session, struct room *room, const char *text, const struct saying *saying,
+	struct receipt *receipt)
+{
+	struct client_list *clients = &session->talk->clients;
+	struct saying complete = *saying;
+	char name[NAME_SIZE];
+
+	*receipt = (struct receipt){.error = ENOMEM};
+	if (!name_make(text, strlen(text), name))
+		return false;
+	if (client_list_register(clients, &session->client, name) != 0)
+		return true;
+	complete.name = session->client.name;
+	complete.quiet = true;
+	complete.receipt = receipt;
+	room_say(room, NULL, session->outlet, &complete);
+	session->unflushed = room;
+	(void)session_settle(session); /* the receipt tells */
+	client_list_unregister(clients, &session->client);
 	return true;
 }
 
@@ -878,20 +1010,24 @@ bool session_ended(const struct session *session)
 	return session->end != SESSION_GOES_ON;
 }
 
-struct session *session_create(struct talk *talk, int socket)
+struct session *session_create(struct talk *talk, int socket, const struct door *door, const char *address)
 {
 	struct session *session = calloc(1, sizeof *session);
 
 	if (session == NULL)
 		return NULL;
 	session->talk = talk;
-	session->door = talk->door;
+	session->door = door;
 	session->stranger.person = &session->client;
 	/* Relaxed: it only has to differ from the others. */
 	session->stranger.number = 1 + atomic_fetch_add_explicit(&talk->sessions_begun, 1, memory_order_relaxed);
 	session->client.number = session->stranger.number;
 	session->socket = socket;
-	net_peer_address(socket, session->address);
+	session->is_secure = address != NULL;
+	if (address == NULL)
+		net_peer_address(socket, session->address);
+	else
+		(void)snprintf(session->address, sizeof session->address, "%s", address);
 	return session;
 }
 
@@ -981,6 +1117,24 @@ static void session_linger(struct session *session)
 	}
 }
 
+/* The door's last bytes; they may follow nothing that was begun and not sent. */
+static void session_say_goodbye(struct session *session)
+{
+	size_t size;
+	char *bytes;
+
+	if (session->door->goodbye == NULL || session->end == SESSION_LOST)
+		return;
+	for (size_t i = 0; i < session->place_count; i++)
+		member_close_log(session->places[i]);
+	session_drain_until(session, session_send_last, clock_ms() + FAREWELL_MS);
+	bytes = outlet_is_sent(session->outlet) ? session->door->goodbye(session, &size) : NULL;
+	if (bytes != NULL)
+		outlet_tell(session->outlet, bytes, size);
+	free(bytes);
+	session_drain_until(session, session_send_last, clock_ms() + FAREWELL_MS);
+}
+
 static const char *session_end_words(const struct session *session)
 {
 	return session->end == SESSION_LOST ? "connection lost" : "normally";
@@ -1021,6 +1175,7 @@ void session_run(struct session *session)
 	assert(session_ended(session));
 	session_free_input(session);
 	session_drain(session);
+	session_say_goodbye(session);
 	was_in = session_has_name(session);
 	client_list_set_outlet(&talk->clients, &session->client, NULL, NULL);
 	session_leave_all(session);

@@ -20,7 +20,9 @@
 struct door;
 struct member;
 struct outlet;
+struct receipt;
 struct room;
+struct saying;
 struct talk;
 struct telling;
 
@@ -59,6 +61,9 @@ struct session {
 	bool request_answered;  /* something was told to the client since it came, or will be            */
 	int socket;
 	bool is_administrator;
+	bool is_secure;      /* it came through TLS                                                     */
+	bool was_silent;     /* a door that looks first has waited for it to speak, in vain             */
+	unsigned close_code; /* of a WebSocket, that the goodbye tells; 0: what the end of the session says */
 	int password_tries; /* wrong ones */
 	enum session_end end;
 	int lost_errno; /* why the connection broke           */
@@ -72,8 +77,9 @@ struct session {
 
 /* ---- For the server. ---- */
 
-/* Makes a session of an accepted, non-blocking socket, which stays the caller's. NULL without memory. */
-struct session *session_create(struct talk *talk, int socket) MUST_CHECK;
+/* Makes a session of a connected, non-blocking socket, which stays the caller's; it begins at 'door'. 'address' is that of
+ * the peer behind a TLS connection; NULL: the socket tells. NULL without memory. */
+struct session *session_create(struct talk *talk, int socket, const struct door *door, const char *address) MUST_CHECK;
 void session_destroy(struct session *session);
 /* The whole life of a client: the conversation through its door, and the going. */
 void session_run(struct session *session);
@@ -87,12 +93,29 @@ void session_run(struct session *session);
  */
 ssize_t session_receive(struct session *session, int timeout_ms, const char **bytes) MUST_CHECK;
 
+/* The conversation goes on through 'door', which the one before has found to be the right one; messages look as that has
+ * them. Only for who is in no room yet. */
+void session_set_door(struct session *session, const struct door *door);
+/* Waits until the client was sent all that it was told. Returns false when the connection broke, or the server stops. */
+bool session_send_rest(struct session *session) MUST_CHECK;
+
 /* Gives the client its name, or one like it, and lets it into the lobby. Returns false when 'text' is no name. */
 bool session_register(struct session *session, const char *text, size_t size) MUST_CHECK;
 /* The client that knows itself by this id is here, in place of its older connection, if there is one, which ends. */
 void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE]);
-/* As session_register(), and reads the lobby from there. */
-bool session_return(struct session *session, const char *text, const struct reading *reading) MUST_CHECK;
+/* As session_register(), into 'room', whose reference it takes, in place of the lobby (NULL), which is read from there. */
+bool session_come(struct session *session, const char *text, struct room *room, const struct reading *reading) MUST_CHECK;
+/* Reads the room, whose reference it takes, without a name, and unseen. Returns false when that cannot be. */
+bool session_observe(struct session *session, struct room *room, const struct reading *reading) MUST_CHECK;
+/* One who only read gets its name, or one like it, and is seen where it is. Returns false when 'text' is no name. */
+bool session_appear(struct session *session, const char *text, size_t size) MUST_CHECK;
+/*
+ * Says something in a room where the client is not, under 'name', or one like it, which it has for the moment; it must have
+ * none. Waits until that is kept. 'saying' needs 'kind', the text, and, to be kept once, 'client' and 'number'. The name that
+ * was taken stays in session->client.name. Returns false when 'name' is no name.
+ */
+bool session_post(struct session *session, struct room *room, const char *name, const struct saying *saying,
+	struct receipt *receipt) MUST_CHECK;
 /* Names the client "guest#hhhhhh" and lets it into the lobby. */
 void session_register_guest(struct session *session);
 bool session_has_name(const struct session *session);

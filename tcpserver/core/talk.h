@@ -17,15 +17,27 @@
 
 struct door;
 struct room;
+struct tls;
 
 struct talk {
 	struct client_list clients;
 	struct rooms rooms;
 	struct strangers strangers;
 	struct room *lobby; /* a reference */
-	const struct door *door;
 	_Atomic uint64_t sessions_begun;
-	size_t max_clients;
+	struct doors {
+		const struct door *lines;
+		const struct door *http;
+		const struct door *tls;
+	} doors; /* where the one leads that looks at a client's first bytes */
+	struct client_limits limits; /* how many clients there may be */
+	/* Makes a client of a connected socket, which it takes, as if it had been accepted: server_admit(). */
+	void (*admit)(struct talk *talk, int socket, const char *address, const struct door *door);
+	struct tls *tls;     /* certificate and key; NULL: there is no TLS      */
+	bool require_tls;    /* nobody is listened to without TLS               */
+	const char *const *allow_origins; /* of web pages elsewhere that may talk to the server */
+	size_t allow_origin_count;
+	int64_t started_ns;  /* since 1970 */
 	size_t max_line;     /* bytes               */
 	size_t lag_memory;   /* bytes               */
 	const char *admin_password; /* NULL: nobody is administrator */

@@ -117,34 +117,51 @@ static enum rooms_result visit_make(struct session *session, const char *name, s
 	return rooms_create(&session->talk->rooms, &attributes, room);
 }
 
-void visit_room(struct session *session, const char *text, const struct reading *reading)
+/* Makes it. NULL: the client was told; or ('*again') somebody was faster, and it has to be looked for. */
+static struct room *visit_make_or_refuse(struct session *session, const char *text, bool *again)
 {
 	char name[NAME_SIZE];
+	struct room *room = NULL;
+	enum rooms_result result;
+
+	if (!visit_may_make(session, text, name))
+		return NULL;
+	result = visit_make(session, name, &room);
+	*again = result == ROOMS_EXISTS;
+	if (result != ROOMS_DONE && !*again)
+		visit_refuse(session, result, name);
+	return result == ROOMS_DONE ? room : NULL;
+}
+
+struct room *visit_find(struct session *session, const char *text)
+{
+	char name[NAME_SIZE];
+	struct room *room;
+	bool again;
 
 	if (name_make(text, strlen(text), name)) /* the form in which it would be made, or rooms_find() might never find it */
 		text = name;
-	for (;;) { /* a room may come or go between the look and the step */
-		struct room *room = rooms_find(&session->talk->rooms, text);
-		enum rooms_result result = ROOMS_DONE;
-
+	do { /* a room may come or go between the look and the step */
+		again = false;
+		room = rooms_find(&session->talk->rooms, text);
 		if (room == NULL && is_id(text)) {
 			session_error(session, "no-such-room", "there is no room %s any more; ask for another invitation, or see /rooms",
 				text);
-			return;
+			return NULL;
 		}
-		if (room == NULL && !visit_may_make(session, text, name))
-			return;
 		if (room == NULL)
-			result = visit_make(session, name, &room);
-		if (result == ROOMS_EXISTS)
-			continue;
-		if (result != ROOMS_DONE) {
-			visit_refuse(session, result, name);
-			return;
-		}
-		if (visit_enter(session, room, reading))
-			return;
-	}
+			room = visit_make_or_refuse(session, text, &again);
+	} while (again);
+	return room;
+}
+
+void visit_room(struct session *session, const char *text, const struct reading *reading)
+{
+	struct room *room;
+
+	do /* it may have been closed in the meantime */
+		room = visit_find(session, text);
+	while (room != NULL && !visit_enter(session, room, reading));
 }
 
 void visit_new_room(struct session *session, const char *text)

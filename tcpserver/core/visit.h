@@ -7,11 +7,14 @@
 #define TCPSERVER_CORE_VISIT_H
 
 struct reading;
+struct room;
 struct session;
 
 /* Goes to the room of that name or id, which is made if there is none and rooms are open, and reads it from there; who is
  * there already reads it anew only if 'reading' is not NULL. */
 void visit_room(struct session *session, const char *name, const struct reading *reading);
+/* The room of that name or id, with a reference; it is made if there is none and rooms are open. NULL: the client was told. */
+struct room *visit_find(struct session *session, const char *name);
 /* Makes a room of that name, which must be new, and goes there. */
 void visit_new_room(struct session *session, const char *name);
 /* Goes to the stranger who waits longest, or waits for one. */

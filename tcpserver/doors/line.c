@@ -284,6 +284,8 @@ void line_serve(struct session *session)
 	long long name_deadline_ms = clock_ms() + session->talk->name_timeout_ms;
 
 	lines_init(&talker.lines, session->talk->max_line);
+	if (session->was_silent)
+		talker_silence(&talker, name_deadline_ms);
 	while (!session_ended(session)) {
 		const char *bytes;
 		ssize_t size = session_receive(session, talker_timeout_ms(&talker, name_deadline_ms), &bytes);

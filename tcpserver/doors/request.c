@@ -8,7 +8,7 @@
 #include "common/nesting.h"
 #include "common/text.h"
 
-enum { FIELDS_MAX = 6 };
+enum { FIELDS_MAX = 7 };
 
 /* How a field becomes an argument of the command. */
 enum field_kind {
@@ -57,7 +57,7 @@ static const struct op ops[] = {
 			{"after?", FIELD_EITHER, "after:"}, {"page?", FIELD_NUMBER, "page:"}}},
 	{"session", "session",
 		{{"session", FIELD_EITHER, NULL}, {"name?", FIELD_NAME, NULL}, {"after?", FIELD_NUMBER, "after "},
-			{"room_id?", FIELD_EITHER, "of "}, {"history?", FIELD_EITHER, "--history "}}},
+			{"room_id?", FIELD_EITHER, "of "}, {"history?", FIELD_EITHER, "--history "}, {"room?", FIELD_NAME, "in "}}},
 	{"switch", "switch", {{"room", FIELD_NAME, NULL}}},
 	{"topic", "topic", {{"room?", FIELD_NAME, "--room "}, {"text?", FIELD_TEXT, "-- "}}},
 	{"who", "who", {{"room?", FIELD_NAME, NULL}}},

@@ -31,8 +31,8 @@ static void talk_begin(void)
 	log_start(LOG_ERROR, LOG_TEXT);
 	outlet_prepare_process();
 	MUST(journal != NULL && talk_init(&talk, journal, ROOMS_MOST));
-	talk.door = &line_door;
-	talk.max_clients = 10;
+	talk.doors.lines = &line_door;
+	talk.limits.most = 10;
 	talk.max_line = 1000;
 	talk.lag_memory = 1 << 20;
 	talk.rooms_are_open = true;
@@ -108,8 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	MUST(shutdown(pair[1], SHUT_WR) == 0);
 	client.socket = pair[1];
 	MUST(pthread_create(&thread, NULL, receive_all, &client) == 0);
-	session = session_create(&talk, pair[0]);
-	MUST(session != NULL && client_list_add(&talk.clients, &session->client, talk.max_clients));
+	session = session_create(&talk, pair[0], &line_door, NULL);
+	MUST(session != NULL && client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
 	session_run(session);
 	client_list_remove(&talk.clients, &session->client);
 	session_destroy(session);

@@ -14,12 +14,19 @@
 
 static struct client_list list;
 
+static enum client_admission take_up(struct client *client, size_t most)
+{
+	struct client_limits limits = {.most = most};
+
+	return client_list_add(&list, client, NULL, &limits);
+}
+
 static struct client *add(const char *name)
 {
 	struct client *client = calloc(1, sizeof *client);
 
 	CHECK(client != NULL);
-	CHECK(client_list_add(&list, client, SIZE_MAX));
+	CHECK(take_up(client, SIZE_MAX) == CLIENT_ADMITTED);
 	if (name != NULL)
 		CHECK_EQUAL(client_list_register(&list, client, name), 0);
 	return client;
@@ -140,14 +147,51 @@ TEST(a_full_list_takes_nobody)
 	struct client two = {.name = ""};
 
 	client_list_init(&list);
-	CHECK(!client_list_add(&list, &one, 0));
-	CHECK(client_list_add(&list, &one, 1));
-	CHECK(!client_list_add(&list, &two, 1));
+	CHECK(take_up(&one, 1) == CLIENT_ADMITTED);
+	CHECK(take_up(&two, 1) == CLIENT_LIST_FULL);
 	CHECK_EQUAL(client_list_count(&list), 1);
 	client_list_remove(&list, &one);
-	CHECK(client_list_add(&list, &two, 1));
+	CHECK(take_up(&two, 1) == CLIENT_ADMITTED);
 	client_list_remove(&list, &two);
 	CHECK_EQUAL(client_list_count(&list), 0);
+	client_list_fini(&list);
+}
+
+TEST(an_address_has_only_so_many_clients_whatever_their_ports)
+{
+	struct client_limits limits = {.most_per_address = 2};
+	struct client clients[5];
+
+	memset(clients, 0, sizeof clients);
+	client_list_init(&list);
+	CHECK(client_list_add(&list, &clients[0], "10.0.0.1:1", &limits) == CLIENT_ADMITTED);
+	CHECK(client_list_add(&list, &clients[1], "10.0.0.1:2", &limits) == CLIENT_ADMITTED);
+	CHECK(client_list_add(&list, &clients[2], "10.0.0.1:3", &limits) == CLIENT_ADDRESS_FULL);
+	CHECK(client_list_add(&list, &clients[2], "[::1]:3", &limits) == CLIENT_ADMITTED);
+	CHECK(client_list_add(&list, &clients[3], NULL, &limits) == CLIENT_ADMITTED); /* inside of another one */
+	client_list_remove(&list, &clients[0]);
+	CHECK(client_list_add(&list, &clients[4], "10.0.0.1:4", &limits) == CLIENT_ADMITTED);
+	for (int i = 1; i < 5; i++)
+		client_list_remove(&list, &clients[i]);
+	client_list_fini(&list);
+}
+
+TEST(who_carries_another_client_does_not_count_with_it)
+{
+	struct client outer = {.name = ""};
+	struct client inner = {.name = ""};
+	struct client third = {.name = ""};
+
+	client_list_init(&list);
+	CHECK(take_up(&outer, 1) == CLIENT_ADMITTED);
+	client_list_carry(&list, &outer);
+	CHECK(take_up(&inner, 1) == CLIENT_ADMITTED);
+	CHECK(take_up(&third, 1) == CLIENT_LIST_FULL);
+	client_list_remove(&list, &outer);
+	CHECK(take_up(&third, 1) == CLIENT_LIST_FULL);
+	client_list_remove(&list, &inner);
+	CHECK(take_up(&third, 1) == CLIENT_ADMITTED);
+	client_list_remove(&list, &third);
 	client_list_fini(&list);
 }
 
@@ -159,7 +203,7 @@ TEST(clients_may_go_in_any_order)
 		memset(clients, 0, sizeof clients);
 		client_list_init(&list);
 		for (int i = 0; i < 5; i++)
-			CHECK(client_list_add(&list, &clients[i], 5));
+			CHECK(take_up(&clients[i], 5) == CLIENT_ADMITTED);
 		for (int i = 0; i < 5; i++)
 			client_list_remove(&list, &clients[(first + i * 3) % 5]);
 		client_list_wake_all(&list);
@@ -505,7 +549,7 @@ TEST(threads_that_depart_are_joined)
 
 	client_list_init(&list);
 	for (int i = 0; i < 50; i++)
-		CHECK(client_list_add(&list, &clients[i], 50));
+		CHECK(take_up(&clients[i], 50) == CLIENT_ADMITTED);
 	for (int i = 0; i < 50; i++)
 		CHECK_EQUAL(thread_start(&thread, 0, depart, &clients[i]), 0);
 	client_list_wait_empty(&list);

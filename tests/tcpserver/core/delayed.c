@@ -317,8 +317,7 @@ static const char *run(void (*talk_about)(struct session *session))
 	outlet_prepare_process();
 	journal = delayed_journal_create(1000, true);
 	CHECK(talk_init(&talk, journal, 40));
-	talk.door = &door;
-	talk.max_clients = 10;
+	talk.limits.most = 10;
 	talk.max_line = 65535;
 	talk.lag_memory = 1 << 20;
 	talk.name_timeout_ms = 60000;
@@ -327,9 +326,9 @@ static const char *run(void (*talk_about)(struct session *session))
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	CHECK(shutdown(pair[1], SHUT_WR) == 0);
 	CHECK_EQUAL(thread_start(&client, 0, read_all, &pair[1]), 0);
-	session = session_create(&talk, pair[0]);
+	session = session_create(&talk, pair[0], &door, NULL);
 	CHECK(session != NULL);
-	CHECK(client_list_add(&talk.clients, &session->client, 10));
+	CHECK(client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
 	session_run(session);
 	client_list_remove(&talk.clients, &session->client);
 	session_destroy(session);

@@ -125,8 +125,7 @@ static const char *run(void (*talk_about)(struct session *session))
 	ops.append = append_unless_full;
 	journal->ops = &ops;
 	CHECK(talk_init(&talk, journal, MAX_ROOMS));
-	talk.door = &door;
-	talk.max_clients = 10;
+	talk.limits.most = 10;
 	talk.max_line = 65535;
 	talk.lag_memory = 1 << 20;
 	talk.name_timeout_ms = 60000;
@@ -135,9 +134,9 @@ static const char *run(void (*talk_about)(struct session *session))
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	CHECK(shutdown(pair[1], SHUT_WR) == 0); /* the client says no more, so that nobody waits for it */
 	CHECK_EQUAL(thread_start(&client, 0, read_all, &pair[1]), 0);
-	session = session_create(&talk, pair[0]);
+	session = session_create(&talk, pair[0], &door, NULL);
 	CHECK(session != NULL);
-	CHECK(client_list_add(&talk.clients, &session->client, 10));
+	CHECK(client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
 	session_run(session);
 	client_list_remove(&talk.clients, &session->client);
 	session_destroy(session);
@@ -190,7 +189,7 @@ static void register_taken(struct session *session)
 {
 	struct client *other = calloc(1, sizeof *other);
 
-	CHECK(other != NULL && client_list_add(&talk.clients, other, 10));
+	CHECK(other != NULL && client_list_add(&talk.clients, other, NULL, &talk.limits) == CLIENT_ADMITTED);
 	CHECK_EQUAL(client_list_register(&talk.clients, other, "BOB"), 0);
 	CHECK(session_register(session, "bob", 3));
 	CHECK(strncmp(session->client.name, "bob#", 4) == 0);

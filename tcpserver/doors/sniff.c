@@ -1,0 +1,211 @@
+#include "tcpserver/doors/sniff.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/log.h"
+#include "common/sync.h"
+#include "tcpserver/core/outlet.h"
+#include "tcpserver/core/session.h"
+#include "tcpserver/core/talk.h"
+#include "tcpserver/doors/line.h"
+
+enum {
+	SILENCE_MS = 300, /* after which a client counts as a person                                        */
+	NAP_MS = 20,      /* between two looks at a beginning that is too short; poll() would return at once */
+	ANSWER_SIZE = 600,
+};
+
+/* ---- What it is. ---- */
+
+/* Compares as far as there are bytes. Returns PROTOCOL_OPEN where they are too few. */
+static enum protocol begins_with(const char *bytes, size_t size, const char *word, enum protocol then)
+{
+	size_t length = strlen(word);
+
+	if (memcmp(bytes, word, size < length ? size : length) != 0)
+		return PROTOCOL_LINES;
+	return size < length ? PROTOCOL_OPEN : then;
+}
+
+/* What stands behind a method and a space. */
+static enum protocol sniff_target(const char *bytes, size_t size)
+{
+	static const char *const targets[] = {"/", "*", "http:", "https:", "ws:", "wss:", "HTTP:"};
+	enum protocol found = PROTOCOL_LINES;
+
+	for (size_t i = 0; found == PROTOCOL_LINES && i < sizeof targets / sizeof *targets; i++)
+		found = begins_with(bytes, size, targets[i], PROTOCOL_HTTP);
+	return found;
+}
+
+static enum protocol sniff_method(const char *bytes, size_t size, const char *method)
+{
+	size_t length = strlen(method);
+	enum protocol found = begins_with(bytes, size, method, PROTOCOL_HTTP);
+
+	return found == PROTOCOL_HTTP ? sniff_target(bytes + length, size - length) : found;
+}
+
+enum protocol sniff_protocol(const char *bytes, size_t size)
+{
+	static const char *const methods[] = {
+		"GET ", "POST ", "HEAD ", "PUT ", "DELETE ", "OPTIONS ", "PATCH ", "CONNECT ", "TRACE ", "PRI "};
+	enum protocol found;
+
+	if (size == 0)
+		return PROTOCOL_OPEN;
+	found = begins_with(bytes, size, "\x16\x03", PROTOCOL_TLS);
+	for (size_t i = 0; found == PROTOCOL_LINES && i < sizeof methods / sizeof *methods; i++)
+		found = sniff_method(bytes, size, methods[i]);
+	return found;
+}
+
+/* ---- The wait. ---- */
+
+/* What has come so far; PROTOCOL_LINES at the end of it, too. '*size' is how many bytes there are, SNIFF_SIZE at most. */
+static enum protocol sniff_look(const struct session *session, size_t *size)
+{
+	char bytes[SNIFF_SIZE];
+	ssize_t length = recv(session->socket, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+
+	*size = length < 0 ? 0 : (size_t)length;
+	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+		return PROTOCOL_OPEN;
+	return length <= 0 ? PROTOCOL_LINES : sniff_protocol(bytes, *size);
+}
+
+static bool is_stopping(const struct session *session)
+{
+	/* Relaxed: a thread that misses it is woken after it was set. */
+	return atomic_load_explicit(&session->talk->stopping, memory_order_relaxed);
+}
+
+static enum protocol sniff_wait(struct session *session)
+{
+	long long begun_ms = clock_ms();
+
+	for (;;) {
+		size_t size;
+		enum protocol found = sniff_look(session, &size);
+		long long passed_ms = clock_ms() - begun_ms;
+
+		if (found != PROTOCOL_OPEN)
+			return found;
+		session->was_silent = size == 0 && passed_ms >= SILENCE_MS;
+		if (session->was_silent || passed_ms >= session->talk->name_timeout_ms || is_stopping(session))
+			return PROTOCOL_LINES;
+		if (size == 0)
+			(void)outlet_wait(session->outlet, POLLIN, SILENCE_MS - (int)passed_ms); /* the loop looks what there is */
+		else
+			(void)outlet_poll(NULL, 0, NAP_MS);
+	}
+}
+
+/* ---- The next door. ---- */
+
+static void sniff_answer(struct session *session, const char *bytes, size_t size)
+{
+	outlet_tell(session->outlet, bytes, size);
+	session_finish(session, SESSION_REFUSED);
+}
+
+static int print_refusal(char answer[ANSWER_SIZE], const char *status, const char *header, const char *why)
+{
+	return snprintf(answer, ANSWER_SIZE,
+		"HTTP/1.1 %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
+		status, header, strlen(why) + 1, why);
+}
+
+/* Nobody is listened to without TLS. Source: RFC 9110, 15.5.22; RFC 2817, 4.2. */
+static void refuse_plain(struct session *session, enum protocol protocol)
+{
+	static const char header[] = "Upgrade: TLS/1.2, HTTP/1.1\r\n";
+	char answer[ANSWER_SIZE];
+	int size;
+
+	if (protocol == PROTOCOL_HTTP) {
+		size = print_refusal(answer, "426 Upgrade Required", header, "This server speaks only TLS; ask with https:// in place of http://");
+		sniff_answer(session, answer, (size_t)size);
+		return;
+	}
+	session_set_door(session, session->talk->doors.lines);
+	session_error(session, "tls-required", "this server speaks only TLS; connect with tcpclient --tls, or with another program that can");
+	session_finish(session, SESSION_REFUSED);
+}
+
+/* Who asks for TLS where there is none gets an alert that it understands: protocol_version (RFC 8446, 6). */
+static void refuse_tls(struct session *session)
+{
+	static const char alert[] = "\x15\x03\x01\x00\x02\x02\x46";
+
+	log_event(LOG_DEBUG, "turned away", "from", session->address, "why", "it asks for TLS, and there is no certificate", NULL);
+	sniff_answer(session, alert, sizeof alert - 1);
+}
+
+static const struct door *sniff_next(const struct session *session, enum protocol protocol)
+{
+	switch (protocol) {
+	case PROTOCOL_HTTP:
+		return session->talk->doors.http;
+	case PROTOCOL_TLS:
+		return session->is_secure || session->talk->tls == NULL ? NULL : session->talk->doors.tls;
+	case PROTOCOL_LINES:
+	case PROTOCOL_OPEN:
+		break;
+	}
+	return session->talk->doors.lines;
+}
+
+static void sniff_serve(struct session *session)
+{
+	enum protocol protocol = sniff_wait(session);
+	const struct door *next = sniff_next(session, protocol);
+
+	if (session->talk->require_tls && !session->is_secure && protocol != PROTOCOL_TLS) {
+		refuse_plain(session, protocol);
+	} else if (next == NULL) {
+		refuse_tls(session);
+	} else {
+		session_set_door(session, next);
+		next->serve(session);
+	}
+}
+
+static char *sniff_words(const struct telling *telling, size_t *size)
+{
+	(void)telling; /* nobody knows yet in which words */
+	*size = 0;
+	return NULL;
+}
+
+static void sniff_turn_away(int socket, const char *why)
+{
+	char answer[ANSWER_SIZE];
+	char bytes[SNIFF_SIZE];
+	ssize_t length = recv(socket, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+	enum protocol protocol = length <= 0 ? PROTOCOL_LINES : sniff_protocol(bytes, (size_t)length);
+	int size;
+
+	if (protocol == PROTOCOL_TLS)
+		return;
+	if (protocol != PROTOCOL_HTTP) {
+		line_turn_away(socket, why);
+		return;
+	}
+	size = print_refusal(answer, "503 Service Unavailable", "Retry-After: 5\r\n", why);
+	(void)send(socket, answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(socket, SHUT_WR);
+}
+
+const struct door sniff_door = {
+	.name = "sniff",
+	.format = &line_format,
+	.serve = sniff_serve,
+	.words = sniff_words,
+	.turn_away = sniff_turn_away,
+};

@@ -335,7 +335,6 @@ static void pump_init(struct tls_pump *pump)
 {
 	pump->up = (struct tls_flow){.waits_for = POLLIN};
 	pump->down = (struct tls_flow){.waits_for = POLLOUT};
-	atomic_init(&pump->broken, 0);
 	pump->send_error = 0;
 	pump->outer_is_gone = false;
 	pump->inner_is_gone = false;

@@ -53,7 +53,7 @@ struct tls_pump {
 	/* Set when all has to come to an end: then there is a second for all that is left. May be NULL. */
 	const atomic_bool *hurries;
 
-	/* Filled in by the pump: why the connection broke, a positive errno; EPROTO: the peer did not keep to TLS. 0: it did not.
+	/* 0 at first; filled in by the pump: why the connection broke, a positive errno; EPROTO: the peer did not keep to TLS. 0: it did not.
 	 * Released before the end is said inside. */
 	atomic_int broken;
 

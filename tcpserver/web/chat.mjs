@@ -8,18 +8,16 @@
  */
 
 const $ = id => document.getElementById(id);
-const BYTES_MAX = 60000;       // of a message; the server takes 65,535 with all around it
-const WINDOW = 240, STEP = 80; // rows that are drawn; how many more when scrolling
-const PAGE = 100;              // messages asked for at a time
-const CAP = 20000;             // messages of a room that are kept here
-const LOUD = 3;                // messages at a time that are read out one by one
-const MANY_LINES = 6;          // from which on it is asked whether to send them
-const DAY_MS = 864e5, LEASE_MS = 9e4;
+const put = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+// Bytes of a message (the server takes 65,535 with all around it); rows that are drawn, and how many more when scrolling; messages asked for
+// at a time, and kept of a room; how many at a time are read out one by one; from how many lines on it is asked whether to send them.
+const BYTES_MAX = 60000, WINDOW = 240, STEP = 80, PAGE = 100, CAP = 20000, LOUD = 3, MANY_LINES = 6;
+const LEASE_MS = 9e4;
 
 function make(tag, name = '', text, ...children) {
 	const element = document.createElement(tag);
 	element.className = name;
-	if (text !== undefined) element.textContent = text;
+	if (text != null) element.textContent = text;
 	element.append(...children);
 	return element;
 }
@@ -39,7 +37,8 @@ const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte =>
 const keyOf = name => name.normalize().toLowerCase();
 const baseOf = name => name.replace(/#[0-9a-f]{6}$/, '');
 const count = (number, word) => `${number} ${word}${number === 1 ? '' : 's'}`;
-const calm = () => !matchMedia('(pointer: coarse)').matches; // no keyboard comes up by itself
+// Where no keyboard comes up by itself.
+const calm = () => !matchMedia('(pointer: coarse)').matches;
 
 // ---- Store: sessions with their counters, lines with their numbers; without a database nothing outlives the tab ----
 
@@ -138,7 +137,7 @@ function setName(name) {
 	me.version++;
 	const names = [name, baseOf(name)].map(word => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
 	me.pieces = new RegExp(`(?<![\\p{L}\\p{N}_])(?:https?://[^\\s<>"'\`\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]+|@${baseOf(name).length < 3 ? '' : '?'}(?:${names.join('|')})(?![\\p{L}\\p{N}_]))`, 'giu');
-	$('me-name').textContent = name;
+	put('me-name', name);
 	paintAvatar($('me-avatar'), name);
 	refresh();
 }
@@ -155,7 +154,7 @@ const mentions = text => (text.match(me.pieces) ?? []).some(piece => !isLink(pie
  */
 const FAULT = 'The server did not understand this page; load it again.';
 const STOPS = { 1000: 'You have left.', 1002: FAULT, 1003: FAULT, 1007: FAULT, 1008: 'The server has refused this connection.' };
-const HEARD_MS = 20000, PONG_MS = 10000, PROBE_MS = 4000, OPEN_MS = 15000, DELAY_MS = 500, DELAY_MOST_MS = 30000;
+const HEARD_MS = 20000, PONG_MS = 10000, PROBE_MS = 4000, DELAY_MS = 500, DELAY_MOST_MS = 30000;
 
 const wire = { socket: null, on: false, session: '', tries: 0, timer: 0, due: 0, heard: 0, deadline: 0, fault: null, stopped: '', asks: [], asked: 0 };
 
@@ -176,7 +175,7 @@ function connect() {
 	clearTimeout(wire.timer);
 	if (wire.socket || !me.name || wire.stopped) return;
 	const socket = wire.socket = new WebSocket(`ws${location.protocol === 'https:' ? 's' : ''}://${location.host}/chat/join`);
-	wire.deadline = Date.now() + OPEN_MS;
+	wire.deadline = Date.now() + PONG_MS;
 	wire.fault = null;
 	socket.onopen = () => {
 		const room = wire.first = firstRoom();
@@ -305,8 +304,8 @@ function settle(place, asked) {
 	if (place.kind === 'welcome') welcomed(place);
 	Object.assign(room, { name: place.room, here: true, isOver: '' });
 	if (room.id !== place.room_id) {
-		Object.assign(room, { id: place.room_id, end: place.last, messages: [], unread: 0, read: place.mark, line: place.mark && place.mark < place.last ? place.mark : null });
-		leap(room);
+		Object.assign(room, { id: place.room_id, end: place.last, low: place.last + 1, messages: [], atStart: false, unread: 0, read: place.mark, line: place.mark && place.mark < place.last ? place.mark : null });
+		loadOlder(room);
 	}
 	who(room);
 	flush();
@@ -341,7 +340,7 @@ const rooms = [], listed = new Map(); // ours; others, by name
 function roomNamed(name, makes) {
 	let room = rooms.find(room => keyOf(room.name) === keyOf(name) || room.id === name.toLowerCase());
 	if (!room && makes) {
-		room = { name, id: '', here: false, isOver: '', end: 0, low: 1, high: 0, read: 0, line: null, unread: 0, called: 0, topic: '', draft: '',
+		room = { name, id: '', here: false, isOver: '', end: 0, low: 1, read: 0, line: null, unread: 0, called: 0, topic: '', draft: '',
 			messages: [], pending: [], people: new Map(), more: 0, version: 0 };
 		rooms.push(room);
 	}
@@ -371,19 +370,18 @@ function push(room, entry) {
 		last.n = last.seq = entry.seq;
 		last.version++;
 	} else room.messages.push(entry);
-	if (room.messages.length <= CAP) return;
+	if (room.messages.length <= CAP || !view.stick && view.room === room) return;
 	room.messages.splice(0, STEP);
 	room.low = room.messages[0].n;
 	room.atStart = false;
-	if (view.room === room) { view.from = Math.max(0, view.from - STEP); view.to -= STEP; }
 }
 
 // Something was said or done, now, or since we were last connected.
 function happened(room, event) {
 	if (event.seq <= room.end) return;
 	const entry = entryOf(event), said = entry.kind === 'message' || entry.kind === 'action', mine = isMine(entry.who);
-	if (room.high === room.end && (room.messages.length < CAP || view.room !== room || view.stick)) { room.high = event.seq; push(room, entry); }
 	room.end = event.seq;
+	push(room, entry);
 	crowdChanges(room, event);
 	if (mine && said) echoed(room, entry);
 	if (event.kind === 'topic') room.topic = event.text;
@@ -422,33 +420,26 @@ function over(room, why) {
 // A line of the page's own, which nobody else sees.
 function note(entry, room) {
 	room ||= view.room;
-	push(room, stamp({ key: 'k' + ++keys, n: room.high, kind: 'note', version: 0, ...entry }, Date.now()));
+	push(room, stamp({ key: 'k' + ++keys, n: room.end, kind: 'note', version: 0, ...entry }, Date.now()));
 	announce((entry.who ? entry.who + ': ' : '') + entry.text);
 	refresh();
 }
 
-// What was said before, as entries; null when it cannot be had. The server stops at 1 MiB, at the wrong end: then it is asked for less.
-async function recall(room, before, most) {
-	const { id } = room;
+// Asks for what was said before. The server's answer ends after 1 MiB, with the newest left out: then it is asked for less.
+async function loadOlder(room, most = PAGE) {
+	if (room.loading || room.atStart || !room.here) return;
+	const { id, low } = room;
 	room.loading = true;
 	refresh();
-	const { events, error } = await ask({ op: 'history', room: refOf(room), before, count: most });
-	const said = events.filter(event => event.seq), size = said.reduce((sum, { text }) => sum + text.length, 0);
+	const { events, error } = await ask({ op: 'history', room: refOf(room), before: low, count: most });
+	const older = events.filter(event => event.seq).map(entryOf), size = older.reduce((sum, { text }) => sum + text.length, 0);
 	room.loading = false;
 	refresh();
-	if (error || room.id !== id) return null;
-	if (size > 300000 && most > 1 && said.length < most) return recall(room, before, most >> 2);
-	return { entries: said.map(entryOf), isAll: said.length < most };
-}
-
-async function loadOlder(room) {
-	if (room.loading || room.atStart || !room.here) return;
-	const { low } = room, found = await recall(room, low, PAGE);
-	if (!found || room.low !== low) return;
-	const older = found.entries;
+	if (error || room.id !== id) return;
+	if (size > 3e5 && most > 1 && older.length < most) return loadOlder(room, most >> 2);
 	room.messages.unshift(...older);
 	room.low = older[0]?.n ?? 1;
-	room.atStart = found.isAll;
+	room.atStart = older.length < most;
 	if (view.room === room) { view.from += older.length; view.to += older.length; }
 	room.topic ||= older.findLast(({ kind }) => kind === 'topic')?.text ?? '';
 	if (room.line === null || room.unread) return;
@@ -456,31 +447,13 @@ async function loadOlder(room) {
 	if (!room.unread) room.line = null;
 }
 
-async function loadNewer(room) {
-	if (room.loading || room.high >= room.end || !room.here) return;
-	const top = Math.min(room.end, room.high + PAGE), found = await recall(room, top + 1, PAGE);
-	room.messages.push(...(found?.entries ?? []).filter(({ seq }) => seq > room.high));
-	if (found) room.high = top;
-}
-
-// Begins anew with the newest messages.
-function leap(room) {
-	Object.assign(room, { messages: [], low: room.end + 1, high: room.end, atStart: false });
-	loadOlder(room);
-}
-
-// Shows a message of long ago, and what was around it.
+// Shows a message of long ago.
 async function goTo(room, seq) {
 	show(room);
 	if (!room.here) await enter(room);
-	view.stick = false;
-	if (seq < room.low || seq > room.high) {
-		const high = Math.min(room.end, seq + PAGE / 2), found = await recall(room, high + 1, PAGE);
-		if (!found) return;
-		Object.assign(room, { messages: found.entries, low: found.entries[0]?.n ?? 1, high, atStart: found.isAll });
-	}
+	while (room.low > seq && room.here && !room.atStart) await loadOlder(room, 5 * PAGE);
 	const at = Math.max(0, room.messages.findIndex(({ n }) => n >= seq));
-	Object.assign(view, { from: Math.max(0, at - STEP), to: at + STEP });
+	Object.assign(view, { stick: false, from: Math.max(0, at - STEP), to: at + STEP });
 	drawLog();
 	const row = rows.get(room.messages[at]?.key);
 	row?.classList.add('flash');
@@ -490,7 +463,6 @@ async function goTo(room, seq) {
 
 function toNewest() {
 	view.stick = true;
-	if (view.room.high < view.room.end) leap(view.room);
 	refresh();
 }
 
@@ -657,7 +629,7 @@ async function adopt() {
 }
 
 function adoptLine(line) {
-	if (Date.now() - line.at > 0.8 * DAY_MS) line.refused ??= 'it is of an earlier day, and may have been said; send it again if it is missing';
+	if (Date.now() - line.at > 7e7) line.refused ??= 'it is of an earlier day, and may have been said; send it again if it is missing';
 	const room = roomNamed(line.room, true);
 	pend(room, line);
 	if (!room.here) enter(room);
@@ -667,7 +639,7 @@ function adoptLine(line) {
 
 const attentive = () => document.visibilityState === 'visible' && document.hasFocus();
 const isRead = room => view.room === room && view.stick && attentive();
-const announce = text => { $('tell').textContent = text; };
+const announce = text => put('tell', text);
 
 let told = [], tellTimer = 0;
 
@@ -675,7 +647,7 @@ let told = [], tellTimer = 0;
 function tell() {
 	const names = [...new Set(told.map(({ who }) => who))], many = told.length > LOUD;
 	tellTimer = many ? setTimeout(tell, 5000) : 0;
-	if (many) announce(`${told.length} new messages from ${names.slice(0, 3).join(', ')}${names.length > 3 ? ' and others' : ''}`);
+	if (many) announce(`${told.length} new messages from ${names.slice(0, 3).join(', ')}${names[3] ? ' and others' : ''}`);
 	else if (told.length) announce(told.map(({ who, text }) => `${who}: ${text.slice(0, 300)}`).join('. '));
 	told = [];
 }
@@ -728,8 +700,7 @@ function tint(element, name) {
 }
 
 function paintAvatar(element, name) {
-	const words = baseOf(name).split(/[ ._#-]+/).filter(Boolean), word = [...words[0] ?? '?'];
-	element.textContent = (word[0] + ([...words[1] ?? ''][0] ?? word[1] ?? '')).toUpperCase();
+	element.textContent = [...baseOf(name)].slice(0, 2).join('').toUpperCase();
 	return tint(element, name);
 }
 
@@ -742,10 +713,7 @@ function avatarOf(name, size) {
 const whoOf = name => tint(make('bdi', 'who', name), name);
 
 // A link does not end with the sentence's own marks, nor with a bracket that was opened before it.
-function trimLink(link) {
-	const last = link.at(-1), opener = { ')': '(', ']': '[', '}': '{' }[last];
-	return '.,;:!?*_~…'.includes(last) || opener && link.split(last).length > link.split(opener).length ? trimLink(link.slice(0, -1)) : link;
-}
+const trimLink = link => link.replace(link.includes('(') ? /[.,;:!?…]+$/ : /[.,;:!?…)\]}]+$/, '');
 
 function linkOf(text) {
 	return Object.assign(make('a', '', text), { href: new URL(text).href, rel: 'noopener noreferrer nofollow', target: '_blank' });
@@ -772,10 +740,8 @@ function timeOf(at, name) {
 }
 
 function crowdText(crowd) {
-	return [['joined', 'came'], ['left', 'left']].map(([kind, verb]) => {
-		const names = [...crowd].filter(([, done]) => done === kind).map(([name]) => name).reverse(), more = names.length - 6;
-		return names.length ? `${names.slice(0, 6).join(', ')}${more > 0 ? ` and ${more} more` : ''} ${verb}` : '';
-	}).filter(Boolean).join(' · ');
+	const names = wanted => [...crowd].filter(([, kind]) => kind === wanted).map(([name]) => name).slice(-8).join(', ');
+	return [['joined', 'came'], ['left', 'left']].filter(([kind]) => names(kind)).map(([kind, verb]) => `${names(kind)} ${verb}`).join(' · ');
 }
 
 const ASIDES = {
@@ -804,19 +770,19 @@ function rowOf(entry, before) {
 	row.classList.toggle('called', !isMine(who) && mentions(entry.text));
 	row.classList.toggle('first', first);
 	if (!first) row.append(timeOf(at, 'when'));
-	if (kind === 'action') row.append(make('div', 'does', undefined, whoOf(who), text));
+	if (kind === 'action') row.append(make('div', 'does', null, whoOf(who), text));
 	else {
-		if (first) row.append(avatarOf(who, ''), make('div', 'who-line', undefined, whoOf(who), timeOf(at), make('span', 'private', to && (isMine(who) ? `to ${to} alone` : 'to you alone'))));
+		if (first) row.append(avatarOf(who, ''), make('div', 'who-line', null, whoOf(who), timeOf(at), make('span', 'private', to && (isMine(who) ? `to ${to} alone` : 'to you alone'))));
 		else row.append(make('span', 'sr', who + ': '));
 		row.append(text);
 	}
 	if (state === 'pending') row.append(make('span', 'fate', wire.on ? 'sending' : 'waits'));
-	if (state === 'refused') row.append(make('div', 'why', undefined, make('span', '', `Not said: ${entry.reason}`), button('Send again', 'text', () => sayAgain(entry)), button('Remove', 'text', () => forget(entry))));
+	if (state === 'refused') row.append(make('div', 'why', null, make('span', '', `Not said: ${entry.reason}`), button('Send again', 'text', () => sayAgain(entry)), button('Remove', 'text', () => forget(entry))));
 	return row;
 }
 
 function separator(key, name, text) {
-	const row = rows.get(key) ?? Object.assign(make('div', name, undefined, make('span')), { key });
+	const row = rows.get(key) ?? Object.assign(make('div', name, null, make('span')), { key });
 	if (row.textContent !== text) row.firstChild.textContent = text;
 	return row;
 }
@@ -838,7 +804,7 @@ function drawLog() {
 	}
 	replaceRows(wanted);
 	if (view.stick) log.scrollTop = log.scrollHeight;
-	else if (anchor?.row.isConnected) log.scrollTop += anchor.row.offsetTop - anchor.top;
+	else if (rows.has(anchor?.key)) log.scrollTop += rows.get(anchor.key).offsetTop - anchor.top;
 	drawEdges(room, total);
 }
 
@@ -858,16 +824,16 @@ function replaceRows(wanted) {
 // The first row that is seen, and where it is; it is to stay there.
 function anchorNow() {
 	const row = [...log.querySelectorAll('.row:not([hidden])')].find(row => row.offsetTop + row.offsetHeight > log.scrollTop);
-	return row && { row, top: row.offsetTop };
+	return row && { key: row.key, top: row.offsetTop };
 }
 
 function drawEdges(room, total) {
 	const empty = !total && !room.loading && (room.atStart || !!room.isOver);
 	$('jump').hidden = view.stick;
-	$('jump-words').textContent = room.unread ? count(room.unread, 'new message') : 'Newest';
+	put('jump-words', room.unread ? count(room.unread, 'new message') : 'Newest');
 	$('empty').hidden = !empty;
-	$('empty-title').textContent = room.isOver ? 'Not here' : room.stranger ? (room.met ? 'You met a stranger' : 'Waiting for a stranger') : 'It is quiet here';
-	$('empty-words').textContent = room.isOver || (!room.stranger ? 'Say something; whoever comes will see it.' : room.met ? 'Say hello.' : 'Somebody else has to press the same button.');
+	put('empty-title', room.isOver ? 'Not here' : room.stranger ? labelOf(room) : 'It is quiet here');
+	put('empty-words', room.isOver || (room.stranger ? 'Say hello when somebody else has pressed the same button.' : 'Say something; whoever comes will see it.'));
 	log.classList.toggle('bare', empty);
 	markRead(room);
 }
@@ -884,7 +850,7 @@ function scrolled() {
 	const room = view.room, total = room.messages.length + room.pending.length, near = Math.max(600, log.clientHeight), { stick } = view;
 	const gap = log.scrollHeight - log.scrollTop - log.clientHeight;
 	scrolling = false;
-	view.stick = view.to >= total && room.high >= room.end && gap < 40;
+	view.stick = view.to >= total && gap < 40;
 	if (log.scrollTop < near && !view.stick && view.from) {
 		view.from = Math.max(0, view.from - STEP);
 		view.to = Math.min(view.to, view.from + WINDOW);
@@ -894,7 +860,7 @@ function scrolled() {
 		drawLog();
 		view.from = Math.max(view.from, view.to - WINDOW);
 		drawLog();
-	} else if (gap < near) loadNewer(room);
+	}
 	if (log.scrollTop < near && !view.from) loadOlder(room);
 	if (stick !== view.stick) drawEdges(room, total);
 }
@@ -934,7 +900,7 @@ function drawRooms() {
 
 function roomItem(room) {
 	const ours = room.messages !== undefined, label = ours ? labelOf(room) : room.name, { unread, called } = room;
-	const link = make('a', 'room', undefined, make('bdi', 'name', label));
+	const link = make('a', 'room', null, make('bdi', 'name', label));
 	link.href = '/r/' + encodeURIComponent(room.name);
 	link.onclick = event => {
 		if (event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -948,7 +914,7 @@ function roomItem(room) {
 	if (unread) link.append(make('span', called ? 'badge called' : 'badge', unread, make('span', 'sr', called ? ' new, you were mentioned' : ' new')));
 	if (!ours) link.append(make('span', 'number', room.people, make('span', 'sr', ' here')));
 	if (room === view.room) link.ariaCurrent = 'page';
-	const item = make('li', '', undefined, link);
+	const item = make('li', '', null, link);
 	if (ours && rooms.length > 1) item.append(Object.assign(button('×', 'leave', () => leaveRoom(room)), { ariaLabel: 'Leave ' + label }));
 	return item;
 }
@@ -956,20 +922,20 @@ function roomItem(room) {
 function drawPeople() {
 	const room = view.room, all = room.people.size + room.more;
 	drawList($('people-list'), [room.id, room.version, me.version].join(), () => {
-		const names = [...room.people.values()].sort((left, right) => isMine(right) - isMine(left) || left.localeCompare(right)), more = all - Math.min(names.length, 200);
+		const names = [...room.people.values()].sort((left, right) => isMine(right) - isMine(left) || (left < right ? -1 : 1)), more = all - Math.min(names.length, 200);
 		const items = names.slice(0, 200).map(name => make('li', '', undefined,
-			button(undefined, 'person', () => mention(name), avatarOf(name, 'small'), make('bdi', 'name', name), make('span', 'you', isMine(name) ? 'you' : ''))));
+			button(null, 'person', () => mention(name), avatarOf(name, 'small'), make('bdi', 'name', name), make('span', 'you', isMine(name) ? 'you' : ''))));
 		return more ? [...items, make('li', 'quiet', `and ${more} more`)] : items;
 	});
-	$('crowd-count').textContent = all || '';
+	put('crowd-count', all || '');
 	$('crowd').ariaLabel = `People, ${all} here`;
-	$('people-title').textContent = `People · ${all}`;
+	put('people-title', `People · ${all}`);
 }
 
 function drawHead() {
 	const room = view.room, unread = rooms.reduce((sum, { unread }) => sum + unread, 0), title = `${unread ? `(${unread}) ` : ''}${labelOf(room)} · tcpchat`;
-	$('room-name').textContent = labelOf(room);
-	$('topic').textContent = room.stranger ? (room.met ? 'Only the two of you see this.' : 'Nobody yet.') : room.topic;
+	put('room-name', labelOf(room));
+	put('topic', room.stranger ? 'Only the two of you see this.' : room.topic);
 	draft.disabled = $('send').disabled = !!room.isOver;
 	draft.placeholder = room.isOver || `Message ${room.stranger ? 'the stranger' : room.name}`;
 	$('bell').ariaPressed = !!me.notify;
@@ -978,14 +944,13 @@ function drawHead() {
 
 function drawState() {
 	const waits = rooms.flatMap(room => room.pending).filter(({ state }) => state === 'pending').length, soon = Math.ceil((wire.due - Date.now()) / 1000);
-	let text = wire.stopped || (me.wasOn ? (navigator.onLine ? 'The connection is lost' : 'You are offline') : 'Connecting …');
-	if (me.wasOn && !wire.stopped) text += soon > 1 && !wire.socket ? `; next try in ${soon} s.` : '; connecting …';
+	let text = wire.stopped || (me.wasOn ? `The connection is lost${soon > 1 && !wire.socket ? `; next try in ${soon} s.` : '; connecting …'}` : 'Connecting …');
 	if (waits) text += ` ${count(waits, 'message')} will be said then.`;
-	if ($('banner-words').textContent !== text) $('banner-words').textContent = text;
-	$('banner-button').textContent = wire.stopped ? 'Come back' : 'Try now';
+	put('banner-words', text);
+	put('banner-button', wire.stopped ? 'Come back' : 'Try now');
 	$('banner-button').hidden = !wire.stopped && (!!wire.socket || soon < 2);
 	$('banner').hidden = wire.on || !wire.stopped && !me.wasOn && performance.now() < 3000 || !me.name;
-	$('me-state').textContent = wire.stopped ? 'away' : wire.on ? 'connected' : 'connecting …';
+	put('me-state', wire.stopped ? 'away' : wire.on ? 'connected' : 'connecting …');
 	if (me.wasOn && !wire.on && !$('app').classList.contains('off')) announce('The connection is lost. What you write is said when it is back.');
 	$('app').classList.toggle('off', !wire.on);
 }
@@ -1024,7 +989,7 @@ function show(room) {
 
 // ---- The composer ----
 
-const fault = text => { $('draft-fault').textContent = text; };
+const fault = text => put('draft-fault', text);
 
 function fit() {
 	if (CSS.supports('field-sizing', 'content')) return;
@@ -1044,17 +1009,8 @@ function mention(name) {
 	draft.focus();
 }
 
-// Tab behind "@an" completes the name.
-function complete() {
-	const at = draft.selectionStart, found = /(?:^|\s)@(\S*)$/.exec(draft.value.slice(0, at));
-	const name = found && [...view.room.people.values()].find(name => !isMine(name) && keyOf(name).startsWith(keyOf(found[1])));
-	if (name) draft.setRangeText(name + ' ', at - found[1].length, at, 'end');
-	return !!name;
-}
-
 const COMMANDS = {
 	me: text => say(view.room, text, true),
-	msg: text => say(view.room, text),
 	join: text => (text ? openRoom(text.replace(/^"|"$/g, '')) : meetStranger()),
 	leave: () => leaveRoom(view.room),
 	search: text => openSearch(text),
@@ -1063,7 +1019,7 @@ const COMMANDS = {
 function command(text) {
 	const [, name, rest] = /^\/(\S*)\s*(.*)$/s.exec(text);
 	if (COMMANDS[name]) return COMMANDS[name](rest);
-	if (!wire.on || name === 'events' || name === 'session') return fault(wire.on ? 'The page does that itself.' : 'Commands need a connection; there is none now.');
+	if (!wire.on || name === 'session') return fault('Commands need a connection; there is none now.');
 	send({ op: 'switch', room: refOf(view.room), id: 'quiet' });
 	wire.socket.send(text.replace(/\s*\n\s*/g, ' '));
 }
@@ -1081,8 +1037,8 @@ async function submit() {
 
 function confirmLines(text, lines) {
 	const guard = $('guard');
-	$('guard-title').textContent = `Send ${lines} lines to ${labelOf(view.room)}?`;
-	$('guard-text').textContent = text.slice(0, 4000);
+	put('guard-title', `Send ${lines} lines to ${labelOf(view.room)}?`);
+	put('guard-text', text.slice(0, 4000));
 	guard.returnValue = 'no';
 	guard.showModal();
 	$('guard-yes').focus();
@@ -1094,7 +1050,7 @@ function keyInDraft(event) {
 	const last = [...rows.values()].at(-1);
 	if (event.key === 'Enter' && !event.shiftKey) submit();
 	else if (event.key === 'ArrowUp' && !draft.value && last) last.focus();
-	else if (event.key !== 'Tab' || event.shiftKey || !complete()) return;
+	else return;
 	event.preventDefault();
 }
 
@@ -1120,10 +1076,10 @@ function openSearch(words = '') {
 
 async function search(text, page) {
 	const mine = searching = { text, page }, fields = { op: 'search', page };
-	fields.words = text.replace(/(^|\s)(from|in|before|after):(\S+)/g, (_, space, field, value) => { fields[field === 'in' ? 'room' : field] = value; return space; }).trim();
+	fields.words = text.replace(/(^|\s)(from|in):(\S+)/g, (_, space, field, value) => { fields[field === 'in' ? 'room' : field] = value; return space; }).trim();
 	if (page === 1) $('found').replaceChildren();
 	$('more').hidden = true;
-	$('search-state').textContent = 'Searching …';
+	put('search-state', 'Searching …');
 	const { events, error } = await ask(fields), hits = [];
 	if (searching !== mine) return;
 	for (const event of events) {
@@ -1133,24 +1089,24 @@ async function search(text, page) {
 	$('found').append(...hits.map(hitItem));
 	const ends = events.filter(({ code, kind }) => kind === 'notice' && !code).map(({ text }) => text), all = $('found').children.length;
 	$('more').hidden = !ends.some(end => /^there is more/.test(end));
-	$('search-state').textContent = error?.text ?? ends.find(end => /so new/.test(end)) ?? (all ? count(all, 'message') + ' found, newest first' : 'Nothing was found.');
+	put('search-state', error?.text ?? ends.find(end => /so new/.test(end)) ?? (all ? count(all, 'message') + ' found, newest first' : 'Nothing was found.'));
 }
 
 function hitItem({ room, seq, around }) {
 	const at = around.find(event => event.seq === seq)?.at;
-	const lines = around.map(event => make('span', event.seq === seq ? 'hit-line it' : 'hit-line', undefined, whoOf(event.participant),
+	const lines = around.map(event => make('span', event.seq === seq ? 'hit-line it' : 'hit-line', null, whoOf(event.participant),
 		Object.assign(make('span', '', event.text.replaceAll('\u2424', ' ')), { dir: 'auto' })));
 	const go = () => { $('search').close(); goTo(roomNamed(room, true), seq); };
-	return make('li', '', undefined, button(undefined, 'hit', go, make('span', 'hit-head', `# ${room}${at ? ' · ' + full.format(Date.parse(at)) : ''}`), ...lines));
+	return make('li', '', null, button(null, 'hit', go, make('span', 'hit-head', `# ${room}${at ? ' · ' + full.format(Date.parse(at)) : ''}`), ...lines));
 }
 
 // ---- Names, panels ----
 
 function askName(reason, renaming) {
 	const dialog = $('hello');
-	$('hello-title').textContent = renaming ? 'Another name?' : 'What shall we call you?';
+	put('hello-title', renaming ? 'Another name?' : 'What shall we call you?');
 	$('hello-name').value = me.name || remember(localStorage, 'name') || '';
-	$('hello-fault').textContent = reason;
+	put('hello-fault', reason);
 	dialog.renaming = renaming;
 	if (!dialog.open) dialog.showModal();
 	$('hello-name').select();
@@ -1161,7 +1117,7 @@ async function nameGiven(event) {
 	const name = $('hello-name').value.trim().replace(/\s+/g, ' ');
 	if (!name) return;
 	const error = wire.on && (await ask({ op: 'nick', name })).error;
-	if (error) { $('hello-fault').textContent = error.text; return; }
+	if (error) return put('hello-fault', error.text);
 	$('hello').close();
 	remember(localStorage, 'name', name);
 	const url = new URL(location);

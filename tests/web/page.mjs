@@ -215,7 +215,7 @@ const cases = {
 			await page.click('#find');
 			await page.fill('#search-words', 'hello');
 			await page.press('#search-words', 'Enter');
-			await page.waitForFunction(() => /found/.test(document.querySelector('#search-state').textContent));
+			await page.waitForFunction(() => /found|so new/.test(document.querySelector('#search-state').textContent));
 			await look(page, what + ', search');
 			await page.keyboard.press('Escape');
 			await page.fill('#draft', range(12).join('\n'));
@@ -338,7 +338,7 @@ const cases = {
 		// Nobody was asked about notifications until a click does.
 		same(await page.evaluate(() => Notification.permission), 'denied', 'permission of a headless browser');
 		await page.click('#bell');
-		await until(async () => /does not allow/.test(await told(page)), 'it says why not');
+		await until(async () => /not allowed/.test(await told(page)), 'it says why not');
 		clean(page);
 	},
 
@@ -602,7 +602,8 @@ async function stayText(strings) {
 	const allowed = ['ARTICLE', 'SPAN', 'DIV', 'BDI', 'TIME', 'A', 'MARK', 'BUTTON'];
 	for (const text of strings) await say(ann, text.startsWith('/') ? '/' + text : text);
 	await allSaid(ann);
-	await until(() => tom.said().length === strings.length, () => `all of them; there are ${tom.said().length}`);
+	const missing = () => strings.filter(text => !tom.said().some(([, , said]) => said.replaceAll('\u2424', '\n') === cleaned(text)));
+	await until(() => tom.said().length === strings.length, () => `all of them; there are ${tom.said().length}, and not ${JSON.stringify(missing())}`);
 	const wanted = tom.said().map(([seq, , text]) => [seq, text.replaceAll('\u2424', '\n')]);
 	for (const [index, text] of strings.entries()) {
 		const back = wanted[index][1];

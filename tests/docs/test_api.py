@@ -191,6 +191,14 @@ def test_openapi_is_whole():
                 assert not description.faults(parameter["example"], parameter["schema"]), parameter
 
 
+def test_each_route_of_the_server_is_described():
+    with open(os.path.join(ROOT, "tcpserver", "doors", "http_route.c"), encoding="utf-8") as file:
+        routes = set(re.findall(r'^\t{"([A-Z]+)", "([^"]+)", \w+},$', file.read(), re.MULTILINE))
+    described = {(method.upper(), re.sub(r"{\w+}(\.txt)?", "*", path))
+                 for path, method, _, _ in operations(description.read("openapi.yaml"))}
+    assert routes == described, routes ^ described
+
+
 def test_each_operation_is_answered_as_described():
     for path, method, operation, parameters, status, response in responses():
         if status == next(iter(operation["responses"])):

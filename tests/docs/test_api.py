@@ -26,7 +26,7 @@ import talk  # noqa: E402
 
 METHODS = ("get", "post", "put", "delete", "patch")
 PASSWORD = "open sesame"
-# What it takes a disk that fails, or the end of the server, to see: tests/talk/test_metrics.py.
+# What it takes a disk that fails to see: tests/talk/test_metrics.py.
 NOT_PROVOKED = {("say", "503"), ("isReady", "503")}
 
 

@@ -202,18 +202,6 @@ def test_a_server_whose_disk_is_full_is_not_ready_and_gets_ready_without_anybody
         ann.expect("ann: hello again")
 
 
-def test_a_server_that_stops_is_not_ready():
-    """A request that was begun before, on a connection that is there already, may be answered still; a new one is not taken."""
-    with Server() as server:
-        assert get(server, "/readyz")[:1] == (200,)
-        server.stop()
-        try:
-            status = get(server, "/readyz")[0]
-        except OSError:
-            status = None
-        assert status is None, status
-
-
 # ---- What is made of them. ----
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

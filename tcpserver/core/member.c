@@ -71,11 +71,12 @@ void member_enter(struct member *member, struct room_log *log, uint64_t seq)
 	if (member->start == 0) {
 		member->cursor = room_log_end(log);
 	} else {
-		bool later = member->start > seq;
+		uint64_t before = member->sees_coming ? seq - 1 : seq;
+		bool later = member->start > before;
 
 		member_set_reads_journal(member, true);
-		member->journal_next = later ? seq + 1 : member->start;
-		member->history_end = later || member->recalls ? seq : 0;
+		member->journal_next = later ? before + 1 : member->start;
+		member->history_end = later || member->recalls ? before : 0;
 		member->outlet->behind = true; /* its own thread reads the journal */
 	}
 	outlet_unlock(member->outlet);

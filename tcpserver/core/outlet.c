@@ -391,6 +391,16 @@ bool outlet_is_sent(struct outlet *outlet)
 	return sent;
 }
 
+bool outlet_is_behind(struct outlet *outlet)
+{
+	bool behind;
+
+	outlet_lock(outlet);
+	behind = outlet->behind;
+	outlet_unlock(outlet);
+	return behind;
+}
+
 void outlet_took(struct outlet *outlet, size_t size)
 {
 	outlet->given_ns = 0;

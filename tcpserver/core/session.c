@@ -535,6 +535,7 @@ static enum session_step session_enter(
 		return SESSION_STAYED;
 	}
 	session_set_start(member, room, reading);
+	member->sees_coming = session->door->shows_coming;
 	result = rooms_enter(&session->talk->rooms, member);
 	if (result == ROOMS_DONE && session_join(session, member)) {
 		*entered = member;
@@ -1119,22 +1120,29 @@ static void session_linger(struct session *session)
 	}
 }
 
+/* A newer connection of the same client is here: this one may still work, but that one waits for it to go. */
+static bool session_was_replaced(const struct session *session)
+{
+	return session->end == SESSION_LOST && session->lost_errno == ECONNABORTED;
+}
+
 /* The door's last bytes; they may follow nothing that was begun and not sent. */
 static void session_say_goodbye(struct session *session)
 {
+	int wait_ms = session_was_replaced(session) ? 0 : FAREWELL_MS;
 	size_t size;
 	char *bytes;
 
-	if (session->door->goodbye == NULL || session->end == SESSION_LOST)
+	if (session->door->goodbye == NULL || (session->end == SESSION_LOST && !session_was_replaced(session)))
 		return;
 	for (size_t i = 0; i < session->place_count; i++)
 		member_close_log(session->places[i]);
-	session_drain_until(session, session_send_last, clock_ms() + FAREWELL_MS);
+	session_drain_until(session, session_send_last, clock_ms() + wait_ms);
 	bytes = outlet_is_sent(session->outlet) ? session->door->goodbye(session, &size) : NULL;
 	if (bytes != NULL)
 		outlet_tell(session->outlet, bytes, size);
 	free(bytes);
-	session_drain_until(session, session_send_last, clock_ms() + FAREWELL_MS);
+	session_drain_until(session, session_send_last, clock_ms() + wait_ms);
 }
 
 static const char *session_end_words(const struct session *session)

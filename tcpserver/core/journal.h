@@ -67,6 +67,7 @@ struct room_record {
 	char name[NAME_SIZE];
 	char creator[NAME_SIZE];
 	char topic[ROOM_TOPIC_SIZE];
+	uint64_t last; /* number of the last message; 0: none, or not known */
 };
 
 /* What to search for; strings are never NULL. */

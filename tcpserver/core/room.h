@@ -57,6 +57,7 @@ struct room_people {
 	struct member *first GUARDED_BY(ROOMS_LOCK);
 	size_t count GUARDED_BY(ROOMS_LOCK);
 	size_t observers GUARDED_BY(ROOMS_LOCK); /* who only read; not in the list */
+	bool was_entered GUARDED_BY(ROOMS_LOCK); /* somebody has been among them   */
 	bool known GUARDED_BY(ROOMS_LOCK); /* rooms_find() finds it; so the table has a reference */
 };
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
@@ -145,10 +146,11 @@ static void route(struct http_call *call)
 	}
 }
 
-static void log_request(const struct http_call *call, const char *target)
+static void note_request(const struct http_call *call, const char *target)
 {
 	char status[12];
 
+	metrics_answered_http(call->reply->status);
 	if (!log_wants(LOG_DEBUG))
 		return;
 	(void)snprintf(status, sizeof status, "%u", call->reply->status);
@@ -176,7 +178,7 @@ static void visitor_handle(void *context, struct http_request *request, struct h
 	else
 		route(&call);
 	add_common(&call);
-	log_request(&call, request->target);
+	note_request(&call, request->target);
 	if (call.takeover.run != NULL)
 		prepare_takeover(visitor, &call);
 }
@@ -245,6 +247,7 @@ static void visitor_refuse(struct visitor *visitor, int status, const char *why)
 		http_reply_error(&reply, 413, "line-too-long", "a body may have %zu bytes", visitor->session->talk->max_line);
 	else
 		http_reply_error(&reply, (unsigned)status, refusal_code(status), "%s", why);
+	metrics_answered_http(reply.status);
 	http_reply_add(&reply, "Cache-Control", "no-store");
 	http_reply_add(&reply, "X-Content-Type-Options", "nosniff");
 	bytes = http_reply_print(&reply, true, &size);

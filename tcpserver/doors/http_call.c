@@ -87,7 +87,7 @@ static enum rooms_result create_room(struct http_call *call, const char *name, s
 
 	if (http_basic_read(call->request, user, password))
 		(void)name_make(user, strlen(user), creator); /* or it stays "" */
-	(void)http_session_id(call->request, attributes.creator_id);
+	(void)!http_session_id(call->request, attributes.creator_id); /* zero without one */
 	result = rooms_create(rooms, &attributes, room);
 	if (result == ROOMS_TOO_MANY && sweep_rooms(rooms) > 0)
 		result = rooms_create(rooms, &attributes, room);

@@ -26,7 +26,6 @@ struct view {
 	size_t people;
 	int64_t created_ns;
 	uint64_t last;
-	bool knows_last;
 };
 
 static void view_room(struct room *room, size_t people, struct view *view)
@@ -37,7 +36,6 @@ static void view_room(struct room *room, size_t people, struct view *view)
 	view->people = people;
 	view->created_ns = room_attributes(room)->created_ns;
 	view->last = room_last_seq(room);
-	view->knows_last = true;
 }
 
 static void view_write(struct json_writer *json, const void *context)
@@ -50,8 +48,7 @@ static void view_write(struct json_writer *json, const void *context)
 	json_write_text(json, "topic", view->topic);
 	json_write_number(json, "people", view->people);
 	json_write_time(json, "created_at", view->created_ns);
-	if (view->knows_last)
-		json_write_number(json, "last", view->last);
+	json_write_number(json, "last", view->last);
 	json_write_close(json);
 }
 
@@ -108,6 +105,7 @@ static void take_kept(struct list *list, struct rooms *rooms, const struct room_
 	(void)snprintf(view->name, sizeof view->name, "%s", record->name[0] == '\0' ? record->id : record->name);
 	(void)snprintf(view->topic, sizeof view->topic, "%s", record->topic);
 	view->created_ns = record->attributes.created_ns;
+	view->last = record->last;
 }
 
 /* Rooms that nobody is in, but that the journal keeps. */

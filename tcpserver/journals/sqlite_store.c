@@ -18,7 +18,9 @@ enum {
 	READER_CACHE_KIB = 256, /* who reads on and on has no use for more, and it is not to cost the others memory */
 };
 
-#define ROOM_COLUMNS "number, id, name, creator, topic, capacity, flags, created"
+#define ROOM_COLUMNS                                                                                                   \
+	"number, id, name, creator, topic, capacity, flags, created, max(next - 1, coalesce((SELECT max(place) FROM message " \
+	"WHERE place >= room.number << 36 AND place < (room.number + 1) << 36) & 68719476735, 0))"
 
 static const char *const store_sql[STORE_STATEMENTS] = {
 	[STORE_BEGIN] = "BEGIN IMMEDIATE",
@@ -585,6 +587,7 @@ static int store_record(sqlite3_stmt *statement, struct room_record *record, int
 	if (result != SQLITE_OK)
 		return result;
 	*number = sqlite3_column_int64(statement, 0);
+	record->last = (uint64_t)store_between(sqlite3_column_int64(statement, 8), 0, (int64_t)STORE_SEQ_MOST);
 	record->attributes = (struct room_attributes){
 		.id = record->id,
 		.name = named ? record->name : NULL,

@@ -199,6 +199,14 @@ def test_each_route_of_the_server_is_described():
     assert routes == described, routes ^ described
 
 
+def test_the_server_has_its_own_description():
+    with talk.Server() as server, open(os.path.join(ROOT, "docs", "openapi.yaml"), "rb") as file:
+        connection = http.client.HTTPConnection(*server.places[0], timeout=talk.DEADLINE)
+        connection.request("GET", "/openapi.yaml")
+        assert connection.getresponse().read() == file.read()
+        connection.close()
+
+
 def test_each_operation_is_answered_as_described():
     for path, method, operation, parameters, status, response in responses():
         if status == next(iter(operation["responses"])):

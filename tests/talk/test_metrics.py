@@ -79,8 +79,8 @@ def ready(server):
 
 
 @on_each_journal
-def test_what_people_do_is_counted():
-    with Server() as server:
+def test_what_people_do_is_counted(journal):
+    with Server(journal=journal) as server:
         before = metrics(server)
         assert before["chat_people"] == 0 and before["chat_rooms_open"] == 1 and before["chat_ready"] == 1
         ann = server.join("ann")
@@ -113,6 +113,34 @@ def test_what_people_do_is_counted():
         wait_for_metric(server, 'chat_connections{door="event"}', 0)
         wait_for_metric(server, 'chat_connections{door="line"}', 0)
         wait_for_metric(server, 'chat_messages_total{kind="left"}', 3)
+
+
+UPGRADE = ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+DOORS = {
+    "websocket": f"GET /chat/join?name=ann HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
+    "go-chat": f"GET / HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n",
+    "sse": "GET /rooms/lobby/stream?format=sse HTTP/1.1\r\nHost: x\r\n\r\n",
+    "jsonl": "GET /rooms/lobby/stream?format=jsonl HTTP/1.1\r\nHost: x\r\n\r\n",
+    "text": "GET /rooms/lobby/stream?format=text HTTP/1.1\r\nHost: x\r\n\r\n",
+    "http": "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n",
+    "line": "bob\n",
+    "event": "carl\n/events\n",
+    "sniff": "",
+}
+
+
+def test_each_door_is_counted_by_its_name():
+    with Server() as server:
+        for door, beginning in DOORS.items():
+            before = metrics(server)
+            client = server.connect()
+            client.raw(beginning.encode())
+            wait_for_metric(server, f'chat_connections{{door="{door}"}}', 2 if door == "http" else 1)
+            after = metrics(server)
+            assert after['chat_connections{door="other"}'] == 0
+            client.close()
+            wait_for_metric(server, f'chat_connections{{door="{door}"}}', before[f'chat_connections{{door="{door}"}}'])
 
 
 def test_commits_are_timed():

@@ -157,14 +157,17 @@ def test_commits_are_timed():
 
 def test_who_is_turned_away_is_counted():
     with Server("--max-clients", "2") as server:
-        ann = server.join("ann")
-        bob = server.join("bob")
-        ann.expect('User "bob" just joined the chat!')
-        assert server.connect().rest()[0].startswith("! server-full: ")
-        bob.close()
-        ann.expect('User "bob" just left the chat (normally)')
-        wait_for(lambda: get(server, "/livez")[0] == 200, "a place for a request")
-        assert metrics(server)['chat_connections_refused_total{reason="server-full"}'] >= 1
+        watcher = http.client.HTTPConnection(*server.places[0], timeout=DEADLINE)
+        watcher.request("GET", "/livez")
+        assert watcher.getresponse().read() == b"ok\n"
+        server.join("ann")
+        for _ in range(3):
+            assert server.connect().rest()[0].startswith("! server-full: ")
+        watcher.request("GET", "/metrics")
+        now = parse(watcher.getresponse().read().decode())
+        watcher.close()
+        assert now['chat_connections_refused_total{reason="server-full"}'] == 3
+        assert now["chat_connections_accepted_total"] == 5
 
 
 def test_who_is_far_behind_is_counted():
@@ -197,7 +200,7 @@ def test_the_process_is_told():
     with Server("--max-clients", "100") as server:
         clients = [server.join(f"member{i}") for i in range(10)]
         now = metrics(server)
-        assert now["process_threads"] == server.threads(), (now["process_threads"], server.threads())
+        assert len(clients) < now["process_threads"] <= server.threads() + 2  # those that answered may have ended
         assert abs(now["process_open_fds"] - server.descriptors()) < 10
         assert now["process_open_fds"] >= len(clients)
         assert now["process_max_fds"] >= 100

@@ -152,7 +152,7 @@ class LinePeer(Peer):
 
     def look_back(self):
         """How many of its own are kept: the number in the last of them."""
-        self.wire.send(b"/history 1000\n")
+        self.wire.send(b"/history 500\n")
         while not re.match(r"\* (\d+ message|nothing was said)", line := self.line()):
             said = self.take(line)
             if said is not None and said[2] == self.called:

@@ -3,9 +3,12 @@
 import json
 import re
 import threading
+from pathlib import Path
 
 from talk import TAG, Server, main, on_each_journal
-from websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, GoChat, close_payload, frame, join, say_all
+from websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, GoChat, close_payload, converse, examples, frame, join, say_all
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md"
 
 
 def lines_of(count, size=0):
@@ -376,6 +379,25 @@ def test_an_idle_reader_costs_no_time():
             clients[0].pings += 1
             clients[0].frame(PONG, payload)
         assert server.cpu_seconds() - before < 0.5
+
+
+def test_the_examples_of_the_page_are_true():
+    with Server() as server:
+        ann = server.join("ann")
+        bob = server.join("bob")
+        for client, line in ((ann, "hello"), (bob, "/me waves")):
+            client.say(line)
+        bob.expect("ann: hello", "~ bob waves")
+        _, talk, alone = examples(PAGE)
+        carl = GoChat(server, reads=False)
+        converse(carl, talk[:2])
+        ann.expect('User "bob" just joined the chat!', "ann: hello", "~ bob waves", 'User "carl" just joined the chat!',
+                   "carl: hi")
+        ann.say("hi, carl")
+        converse(carl, talk[2:])
+        carl.say("nonsense")
+        ann.say("/dm carl psst")
+        converse(carl, alone)
 
 
 main()

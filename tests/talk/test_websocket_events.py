@@ -5,10 +5,12 @@ import json
 import re
 import threading
 import time
+from pathlib import Path
 
 from talk import TAG, Server, main, on_each_journal
-from websocket import BINARY, CLOSE, PING, PONG, chatty, join, say_all
+from websocket import BINARY, CLOSE, PING, PONG, chatty, converse, examples, join, say_all
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md"
 ONE = "00112233445566778899aabbccddeeff"
 OTHER = "ffeeddccbbaa99887766554433221100"
 
@@ -404,6 +406,17 @@ def test_nobody_is_told_of_a_close_but_those_in_its_rooms():
         bob.frame(CLOSE)
         bob.expect_close(None)
         ann.expect(kind="left", participant="bob", text="normally")
+
+
+def test_the_example_of_the_page_is_true():
+    with Server(history="20") as server:
+        ann = server.join("ann")
+        ann.say("/join tea")
+        ann.expect("* You are in tea, 1 here.")
+        ann.say("here")
+        ann.expect("ann: here")
+        events, _, _ = examples(PAGE)
+        converse(chatty(server, name="bob", room="tea"), events)
 
 
 main()

@@ -220,6 +220,31 @@ def join(server, name, **query):
     return member
 
 
+def examples(page):
+    """The blocks of a page of which '→' is a message of the client, '←' one of the server; each a list of the two."""
+    blocks = [[]]
+    for line in page.read_text(encoding="utf-8").splitlines():
+        match = re.fullmatch(r" {4}([←→]) (.*)", line)
+        if match:
+            blocks[-1].append(match.groups())
+        elif blocks[-1]:
+            blocks.append([])
+    return [block for block in blocks if block]
+
+
+def converse(client, block):
+    """The example is true; a time or an id may be another one."""
+    for direction, line in block:
+        if direction == "→":
+            client.say(line)
+            continue
+        wanted = re.escape(line)
+        for varying in (r'(?<="at":")[^"]+', r'(?<="room_id":")[^"]+'):
+            wanted = re.sub(varying, '[^"]+', wanted)
+        got = client.text()
+        assert re.fullmatch(wanted, got), f"expected {line!r}, got {got!r}"
+
+
 def say_all(client, texts):
     """A client of lines says these, and has read their echo."""
     client.outgoing = "".join(f"{text}\n" for text in texts).encode()

@@ -16,6 +16,7 @@
 #include "tcpserver/core/command.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room.h"
 #include "tcpserver/core/talk.h"
@@ -288,6 +289,7 @@ static ssize_t session_read(struct session *session, const char **bytes)
 	if (size < 0)
 		return session_broken_by(errno);
 	outlet_took(session->outlet, (size_t)size);
+	metrics_received((size_t)size);
 	*bytes = session->input;
 	return size;
 }
@@ -341,7 +343,9 @@ static void session_leave_shut_room(struct session *session, struct member *plac
 	bool was_here = place == session->place;
 	bool was_alone = session->place_count == 1;
 
-	if (session_move_on(session, place, NULL)) {
+	if (place->observes) /* it came for this room alone, and nobody knows it */
+		session_finish(session, SESSION_LEFT);
+	else if (session_move_on(session, place, NULL)) {
 		session_tell_pair_is_over(session, room);
 		if (was_here && !was_alone)
 			session_tell_here(session);
@@ -370,7 +374,11 @@ static void session_leave_shut_rooms(struct session *session)
 static ssize_t session_end_of_input(struct session *session, ssize_t size)
 {
 	int error = outlet_error(session->outlet);
+	/* Acquire: see struct carrier. */
+	int broken = session->carrier == NULL ? 0 : atomic_load_explicit(session->carrier->broken, memory_order_acquire);
 
+	if (size == 0 && broken != 0)
+		return session_broken_by(broken);
 	return error == 0 || (size == 0 && error == EPIPE) ? size : session_broken_by(error);
 }
 
@@ -387,6 +395,8 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 
 		if (!session_is_stopping(session))
 			session_leave_shut_rooms(session);
+		if (session_ended(session))
+			return 0;
 		state = session_deliver(session);
 		may_speak = outlet_may_speak(session->outlet);
 		if (session_is_stopping(session))
@@ -1011,7 +1021,7 @@ bool session_ended(const struct session *session)
 	return session->end != SESSION_GOES_ON;
 }
 
-struct session *session_create(struct talk *talk, int socket, const struct door *door, const char *address)
+struct session *session_create(struct talk *talk, int socket, const struct door *door, const struct carrier *carrier)
 {
 	struct session *session = calloc(1, sizeof *session);
 
@@ -1024,11 +1034,12 @@ struct session *session_create(struct talk *talk, int socket, const struct door 
 	session->stranger.number = 1 + atomic_fetch_add_explicit(&talk->sessions_begun, 1, memory_order_relaxed);
 	session->client.number = session->stranger.number;
 	session->socket = socket;
-	session->is_secure = address != NULL;
-	if (address == NULL)
+	session->carrier = carrier;
+	session->is_secure = carrier != NULL;
+	if (carrier == NULL)
 		net_peer_address(socket, session->address);
 	else
-		(void)snprintf(session->address, sizeof session->address, "%s", address);
+		(void)snprintf(session->address, sizeof session->address, "%s", carrier->address);
 	return session;
 }
 
@@ -1068,7 +1079,10 @@ static void session_drain_stopping(struct session *session)
 	session_drain_until(session, session_deliver, deadline_ms - FAREWELL_MS / 2);
 	for (size_t i = 0; i < session->place_count; i++)
 		member_close_log(session->places[i]); /* others may still speak: nothing may follow the farewell */
-	net_own_address(session->socket, address);
+	if (session->carrier != NULL)
+		(void)snprintf(address, sizeof address, "%s", session->carrier->own_address);
+	else
+		net_own_address(session->socket, address);
 	session_tell(session, &farewell);
 	session_drain_until(session, session_send_last, deadline_ms);
 }
@@ -1179,6 +1193,7 @@ void session_run(struct session *session)
 		return;
 	client_list_set_outlet(&talk->clients, &session->client, session->outlet, session->door);
 	net_tune(session->socket, talk->peer_timeout_s);
+	session->name_deadline_ms = clock_ms() + talk->name_timeout_ms;
 	session->door->serve(session);
 	assert(session_ended(session));
 	session_free_input(session);

@@ -354,6 +354,27 @@ def test_a_client_that_is_gone_while_two_send_harms_nobody():
         last.expect_message("bob", "hello")
 
 
+def test_who_speaks_and_is_gone_before_it_has_read_its_history_harms_nobody():
+    with Server(journal="sqlite:chat.db") as server:
+        ann = server.join("ann")
+        for _ in range(20):
+            say_all(ann, lines_of(10, 60000))
+        hello = frame(TEXT, json.dumps({"username": "bob", "message": "hello"}))
+        for turn in range(20):
+            bob = GoChat(server, reads=False, early=hello * (turn % 3), receive_buffer=65536)
+            bob.raw(hello * 10)
+            if turn % 2:
+                bob.client.reset()
+            else:
+                bob.client.half_close()
+                bob.next_frame()
+                bob.client.close()
+        ann.say("still here")
+        while ann.line() != "ann: still here":
+            pass
+        server.assert_lives()
+
+
 def test_a_slow_reader_gets_everything_but_its_own():
     with Server("--lag-memory", "64K", journal="sqlite:chat.db") as server:
         slow = GoChat(server, receive_buffer=65536)

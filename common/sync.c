@@ -154,6 +154,14 @@ long long clock_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
+long long clock_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
 long long clock_wall_ns(void)
 {
 	struct timespec now;

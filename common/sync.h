@@ -69,6 +69,8 @@ void thread_trim_stack(void);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 long long clock_ms(void);
+/* Nanoseconds of the same. */
+long long clock_ns(void);
 /* Nanoseconds since 1970 (CLOCK_REALTIME). */
 long long clock_wall_ns(void);
 

@@ -19,6 +19,7 @@
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/server.h"
 #include "tcpserver/doors/event.h"
+#include "tcpserver/doors/http.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/doors/sniff.h"
 #include "tcpserver/doors/tls.h"
@@ -94,6 +95,7 @@ static const struct {
 } ports[] = {
 	{"", &sniff_door},
 	{"=lines", &line_door},
+	{"=http", &http_door},
 	{"=tls", &tls_door},
 };
 
@@ -724,7 +726,7 @@ static int work_on_journal(void)
 
 static void fill_talk(struct talk *talk)
 {
-	talk->doors = (struct doors){.lines = &line_door, .tls = &tls_door};
+	talk->doors = (struct doors){.lines = &line_door, .http = &http_door, .tls = &tls_door};
 	talk->tls = tls;
 	talk->require_tls = settings.require_tls != 0;
 	talk->limits = (struct client_limits){

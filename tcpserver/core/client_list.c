@@ -10,6 +10,7 @@
 
 #include "common/net.h"
 #include "tcpserver/core/journal.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/rooms.h"
 
@@ -146,6 +147,7 @@ void client_list_set_outlet(
 	struct client_list *list, struct client *client, struct outlet *outlet, const struct door *door)
 {
 	client_list_lock(list);
+	metrics_move_connection(client->door, door);
 	client->outlet = outlet;
 	client->door = door;
 	client_list_unlock(list);
@@ -423,6 +425,30 @@ size_t client_list_count(struct client_list *list)
 
 	client_list_lock(list);
 	count = list->count;
+	client_list_unlock(list);
+	return count;
+}
+
+uint64_t client_list_lag(struct client_list *list)
+{
+	uint64_t most = 0;
+
+	client_list_lock(list);
+	for (const struct client *client = list->first; client != NULL; client = client->next) {
+		uint64_t lag = client->outlet == NULL ? 0 : outlet_lag(client->outlet);
+
+		most = lag > most ? lag : most;
+	}
+	client_list_unlock(list);
+	return most;
+}
+
+size_t client_list_name_count(struct client_list *list)
+{
+	size_t count;
+
+	client_list_lock(list);
+	count = list->name_count;
 	client_list_unlock(list);
 	return count;
 }

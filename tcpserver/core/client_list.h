@@ -127,6 +127,10 @@ bool client_is_replaced(const struct client *client);
 void client_list_wake_all(struct client_list *list);
 
 size_t client_list_count(struct client_list *list);
+/* How many messages the one is behind that is most of all (outlet_lag()). */
+uint64_t client_list_lag(struct client_list *list);
+/* How many of them have a name. */
+size_t client_list_name_count(struct client_list *list);
 
 /* Gives a client that has a name another one; as client_list_register(). Returns 0, or -ENOMEM, and it has the old name. */
 int client_list_rename(struct client_list *list, struct client *client, struct rooms *rooms, const char *name) MUST_CHECK;

@@ -49,6 +49,8 @@ struct door {
 	const struct door *events;
 	/* A client may be in several rooms at once. */
 	bool many_rooms;
+	/* Who comes into a room is shown that, as the others are. */
+	bool shows_coming;
 	/*
 	 * Holds the whole conversation: shakes hands, reads requests, hands them to the session, until the session has
 	 * ended (session_ended()). Threads: the client's own; blocks only in session_receive().

@@ -36,6 +36,7 @@ struct draft {
 	const char *request_id;  /* the asker's name for the request, as JSON; NULL: it wants no acknowledgement   */
 	unsigned char client[CLIENT_ID_SIZE]; /* with 'number': kept once for each pair of the two                   */
 	uint64_t number;         /* of the client's message; 0: it has none                                         */
+	int64_t given_ns;        /* when it, or the first of those that came with it, was handed over (clock_ns())    */
 	struct receipt *receipt; /* the asker's; or NULL                                                            */
 };
 
@@ -66,6 +67,7 @@ struct room_record {
 	char name[NAME_SIZE];
 	char creator[NAME_SIZE];
 	char topic[ROOM_TOPIC_SIZE];
+	uint64_t last; /* number of the last message; 0: none, or not known */
 };
 
 /* What to search for; strings are never NULL. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tcpserver/core/message.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 
 enum { LAG_TOLD = 1000 }; /* messages behind, from which on the client is told */
@@ -53,6 +54,15 @@ void member_release(struct member *member)
 	member_free(member);
 }
 
+/* Whether the member reads the journal, from now on. */
+static void member_set_reads_journal(struct member *member, bool reads) REQUIRES(OUTLET_LOCK);
+static void member_set_reads_journal(struct member *member, bool reads)
+{
+	if (member->reads_journal != reads)
+		metrics_changed_behind(reads ? 1 : -1);
+	member->reads_journal = reads;
+}
+
 void member_enter(struct member *member, struct room_log *log, uint64_t seq)
 {
 	outlet_lock(member->outlet);
@@ -61,11 +71,12 @@ void member_enter(struct member *member, struct room_log *log, uint64_t seq)
 	if (member->start == 0) {
 		member->cursor = room_log_end(log);
 	} else {
-		bool later = member->start > seq;
+		uint64_t before = member->sees_coming ? seq - 1 : seq;
+		bool later = member->start > before;
 
-		member->reads_journal = true;
-		member->journal_next = later ? seq + 1 : member->start;
-		member->history_end = later || member->recalls ? seq : 0;
+		member_set_reads_journal(member, true);
+		member->journal_next = later ? before + 1 : member->start;
+		member->history_end = later || member->recalls ? before : 0;
 		member->outlet->behind = true; /* its own thread reads the journal */
 	}
 	outlet_unlock(member->outlet);
@@ -171,7 +182,7 @@ static bool member_leave_log(struct member *member)
 	}
 	cursor_leave(&member->cursor);
 	member->journal_next = seq;
-	member->reads_journal = true;
+	member_set_reads_journal(member, true);
 	return true;
 }
 
@@ -194,7 +205,7 @@ uint64_t member_jump(struct member *member)
 	if (member->reads_journal || member_leave_log(member)) {
 		next = member->journal_next;
 		member->cursor = room_log_end(member->log);
-		member->reads_journal = false;
+		member_set_reads_journal(member, false);
 		member->history_end = 0;
 	}
 	outlet_unlock(member->outlet);
@@ -209,7 +220,7 @@ bool member_rejoin(struct member *member)
 	joined = member->journal_next > member->history_end &&
 		room_log_find(member->log, member->journal_next, &member->cursor);
 	if (joined) {
-		member->reads_journal = false;
+		member_set_reads_journal(member, false);
 		member->knows_lag = false;
 	}
 	outlet_unlock(member->outlet);
@@ -426,6 +437,7 @@ void member_leave(struct member *member, bool finish)
 	if (member->cursor.segment != NULL)
 		cursor_leave(&member->cursor);
 	member->log = NULL;
+	member_set_reads_journal(member, false);
 	member_unlink(member);
 	outlet_unlock(member->outlet);
 }

@@ -38,6 +38,7 @@ struct member {
 
 	uint64_t start;   /* constant; the number of the message that it reads first, its own thread begins; one that was not
 			   * said yet: what follows its coming; 0: the same, and whoever flushes begins                    */
+	bool sees_coming; /* constant; the message that it came is no history, and is what it reads first if 'start' is later */
 	bool recalls;     /* constant; what came before it is history: what was said, marked as such                  */
 	atomic_bool is_in; /* its coming was published */
 

@@ -9,6 +9,8 @@
 
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
+#include "tcpserver/core/room.h"
 
 /*
  * Why a signal wakes: a thread that waits for its socket alone needs one descriptor. An event descriptor or an epoll of
@@ -234,6 +236,7 @@ enum outlet_state outlet_send_locked(struct outlet *outlet)
 			continue;
 		if (sent < 0)
 			return outlet_stop_sending(outlet, errno);
+		metrics_sent((size_t)sent);
 		outlet_advance(outlet, owner, (size_t)sent, (size_t)sent == size);
 		if ((size_t)sent < size)
 			return outlet_stop_sending(outlet, EAGAIN);
@@ -286,6 +289,30 @@ bool outlet_tell_from_outside(struct outlet *outlet, const char *bytes, size_t s
 		(void)outlet_send_locked(outlet); /* its own thread was woken if it is behind or broken now */
 	outlet_unlock(outlet);
 	return told;
+}
+
+static uint64_t outlet_lag_of(const struct member *member) REQUIRES(OUTLET_LOCK);
+static uint64_t outlet_lag_of(const struct member *member)
+{
+	uint64_t last = room_recent_seq(member->room); /* the room stays while the member is in the list */
+
+	if (!member->reads_journal || member->journal_next <= member->history_end || member->journal_next > last)
+		return 0;
+	return last + 1 - member->journal_next;
+}
+
+uint64_t outlet_lag(struct outlet *outlet)
+{
+	uint64_t most = 0;
+
+	outlet_lock(outlet);
+	for (const struct member *member = outlet->members; member != NULL; member = member->next) {
+		uint64_t lag = outlet_lag_of(member);
+
+		most = lag > most ? lag : most;
+	}
+	outlet_unlock(outlet);
+	return most;
 }
 
 /* ---- The window. ---- */
@@ -364,8 +391,19 @@ bool outlet_is_sent(struct outlet *outlet)
 	return sent;
 }
 
+bool outlet_is_behind(struct outlet *outlet)
+{
+	bool behind;
+
+	outlet_lock(outlet);
+	behind = outlet->behind;
+	outlet_unlock(outlet);
+	return behind;
+}
+
 void outlet_took(struct outlet *outlet, size_t size)
 {
+	outlet->given_ns = 0;
 	outlet_lock(outlet);
 	outlet->taken_size += size;
 	outlet_unlock(outlet);
@@ -392,10 +430,13 @@ bool outlet_may_speak(struct outlet *outlet)
 
 /* ---- Drafts on their way. ---- */
 
-void outlet_gives(struct outlet *outlet)
+int64_t outlet_gives(struct outlet *outlet)
 {
 	/* Relaxed: only this thread counts it. */
 	(void)atomic_fetch_add_explicit(&outlet->given, 1, memory_order_relaxed);
+	if (outlet->given_ns == 0)
+		outlet->given_ns = clock_ns();
+	return outlet->given_ns;
 }
 
 bool outlet_is_settled(struct outlet *outlet)
@@ -462,6 +503,7 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
 	struct pollfd poll = {.fd = outlet->socket, .events = events};
 	int found;
 
+	outlet->given_ns = 0;
 	outlet_lock(outlet);
 	if (outlet->behind && outlet->error == 0)
 		poll.events |= POLLOUT;
@@ -476,7 +518,7 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms)
 
 void outlet_pause(struct outlet *outlet)
 {
-	(void)outlet;
+	outlet->given_ns = 0;
 	(void)ppoll(NULL, 0, NULL, &wait_mask); /* a wake-up ends it */
 }
 

@@ -47,6 +47,7 @@ struct outlet {
 	_Atomic uint64_t given;    /* drafts handed to a journal; counted by its thread            */
 	_Atomic uint64_t settled;  /* of these, kept or refused                                    */
 	atomic_bool waits_to_settle;
+	int64_t given_ns;          /* when its thread gave the first since it last waited or read; 0: none; the thread's own */
 	atomic_int refusal; /* positive errno of the draft that was refused last; 0: none      */
 
 	pthread_mutex_t mutex; /* OUTLET_LOCK */
@@ -104,6 +105,8 @@ void outlet_tell(struct outlet *outlet, const char *bytes, size_t size) EXCLUDES
 bool outlet_is_answered(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* Whether the outbox is empty, and no record is begun. */
 bool outlet_is_sent(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
+/* Whether something waits for the client to read, or for its own thread to read it from the journal. */
+bool outlet_is_behind(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* 'size' bytes of lines were taken from the client. */
 void outlet_took(struct outlet *outlet, size_t size) EXCLUDES(OUTLET_LOCK);
 /*
@@ -121,8 +124,9 @@ int outlet_wait(struct outlet *outlet, short events, int timeout_ms) EXCLUDES(OU
 int outlet_poll(struct pollfd *polls, nfds_t count, int timeout_ms);
 /* From now on the client is told in the words of 'door'. */
 void outlet_set_door(struct outlet *outlet, const struct door *door) EXCLUDES(OUTLET_LOCK);
-/* A draft goes to a journal. */
-void outlet_gives(struct outlet *outlet);
+/* A draft goes to a journal. Returns when the first one did since the thread last waited or read (clock_ns()): drafts that
+ * came together need not look at the clock each. */
+int64_t outlet_gives(struct outlet *outlet);
 /* Whether all drafts were settled. If not, the thread is woken when they are. */
 bool outlet_is_settled(struct outlet *outlet);
 /* Waits for a wake-up, whatever becomes of the socket. */
@@ -143,6 +147,10 @@ void outlet_answer(struct outlet *outlet, const struct telling *telling) EXCLUDE
 void outlet_settles(struct outlet *outlet, int error) EXCLUDES(OUTLET_LOCK);
 
 /* ---- For anybody. ---- */
+
+/* How many messages of a room a member is behind, at most; what it is shown as history does not count, nor what is still in
+ * the log. */
+uint64_t outlet_lag(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 
 /* Makes outlet_wait() return; if it is not waiting now, then the next time. */
 void outlet_wake(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);

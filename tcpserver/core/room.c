@@ -11,6 +11,7 @@
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room_log.h"
 
@@ -18,9 +19,9 @@ enum {
 	PAGE_MESSAGES = 64,
 	BACK_PAGES = 1024, /* looked at for what was said before the room was opened; where people only come and go, no more */
 	SAID_KEPT = 32,
-	DUTY_MS = 5,    /* for which a thread flushes on end                   */
+	DUTY_NS = 5 * 1000000, /* for which a thread flushes on end            */
 	DUTY_TRIES = 8, /* members that are asked to take over from it         */
-	FORMATS_MAX = 4,
+	FORMATS_MAX = 8, /* more than all doors together have */
 };
 
 /* The log in one format, and how many members read it; without readers there is no log. */
@@ -45,8 +46,9 @@ struct room {
 	struct message *topic GUARDED_BY(ROOM_LOCK); /* that set it; a reference; NULL: none */
 	uint64_t said[SAID_KEPT] GUARDED_BY(ROOM_LOCK); /* numbers of what was said last, in a ring */
 	size_t said_count GUARDED_BY(ROOM_LOCK);     /* since the room was opened                 */
-	uint64_t last_seq GUARDED_BY(ROOM_LOCK); /* of the message published last      */
+	_Atomic uint64_t last_seq; /* of the message published last; written under ROOM_LOCK */
 	struct member *arrivals GUARDED_BY(ROOM_LOCK); /* joined; not yet in 'members' */
+	_Atomic int64_t unflushed_ns; /* when the oldest message was handed to the journal that no pass has begun to flush; 0: none */
 
 	/* Who raises it from 0 flushes, and holds FLUSH_LOCK until it is 0 again. */
 	atomic_uint flush_requests;
@@ -99,7 +101,7 @@ static struct room_log *room_add_reader(struct room *room, const struct format *
 	struct room_format *found = room_format(room, format);
 
 	for (size_t i = 0; found == NULL; i++) {
-		assert(i < FORMATS_MAX); /* there are not that many doors */
+		assert(i < FORMATS_MAX);
 		if (room->formats[i].readers > 0)
 			continue;
 		found = &room->formats[i];
@@ -192,6 +194,15 @@ static void room_answer(const struct room *room, const struct draft *draft, uint
 	outlet_settles(draft->asker, error);
 }
 
+/* After the message was put into the log: what a pass finds here, it sends. */
+static void room_note_unflushed(struct room *room, int64_t given_ns) REQUIRES(ROOM_LOCK);
+static void room_note_unflushed(struct room *room, int64_t given_ns)
+{
+	/* Release: the pass that takes it sees the log. */
+	if (atomic_load_explicit(&room->unflushed_ns, memory_order_relaxed) == 0)
+		atomic_store_explicit(&room->unflushed_ns, given_ns, memory_order_release);
+}
+
 static void room_publish(void *context, const struct draft *draft) REQUIRES(JOURNAL_LOCK);
 static void room_publish(void *context, const struct draft *draft)
 {
@@ -200,7 +211,7 @@ static void room_publish(void *context, const struct draft *draft)
 	struct member *author = draft->author;
 
 	room_lock(room);
-	room->last_seq = message->seq;
+	atomic_store_explicit(&room->last_seq, message->seq, memory_order_relaxed); /* who needs more has the lock */
 	if (author != NULL && member_format(author)->hides_own && message->kind != MESSAGE_JOINED)
 		member_hide(author, message->seq); /* before anybody can read it */
 	room_append(room, message);
@@ -209,7 +220,9 @@ static void room_publish(void *context, const struct draft *draft)
 		room_admit(room, author, message->seq);
 	else if (author != NULL)
 		member_said(author, room_format(room, member_format(author))->log.end, message->seq);
+	room_note_unflushed(room, draft->given_ns);
 	room_unlock(room);
+	metrics_published(message->kind);
 	if (room_ends_with(room, message->kind))
 		room_mark_shut(room);
 	room_answer(room, draft, message->seq, 0, false);
@@ -217,6 +230,7 @@ static void room_publish(void *context, const struct draft *draft)
 
 static void room_repeat(void *context, const struct draft *draft, uint64_t seq)
 {
+	metrics_repeated();
 	room_answer(context, draft, seq, 0, true);
 }
 
@@ -224,6 +238,7 @@ static void room_refuse(void *context, const struct draft *draft, int error)
 {
 	struct room *room = context;
 
+	metrics_refused_message();
 	if (draft->message->kind == MESSAGE_LEFT && room_ends_with(room, MESSAGE_LEFT))
 		room_mark_shut(room); /* who is left behind must not wait for one who is gone */
 	room_answer(room, draft, 0, error, false);
@@ -333,6 +348,14 @@ static void room_flush_members(struct room *room)
 	}
 }
 
+/* What is in the log when a pass begins, oldest first: when that was handed to the journal; 0: nothing. */
+static int64_t room_take_unflushed(struct room *room)
+{
+	if (atomic_load_explicit(&room->unflushed_ns, memory_order_relaxed) == 0)
+		return 0;
+	return atomic_exchange_explicit(&room->unflushed_ns, 0, memory_order_acquire);
+}
+
 /* Finds a thread to go on in place of this one. Returns whether there is one, which holds FLUSH_LOCK then. */
 static bool room_hand_over(struct room *room) REQUIRES(FLUSH_LOCK);
 static bool room_hand_over(struct room *room)
@@ -352,16 +375,22 @@ static bool room_hand_over(struct room *room)
  * FLUSH_LOCK is free, or the other's. */
 static void room_flush_passes(struct room *room)
 {
-	long long end_ms = clock_ms() + DUTY_MS;
+	int64_t now_ns = clock_ns();
+	int64_t end_ns = now_ns + DUTY_NS;
+	int64_t since_ns;
 	unsigned seen;
 
 	do {
-		if (clock_ms() > end_ms && room_hand_over(room))
+		if (now_ns > end_ns && room_hand_over(room))
 			return;
 		/* Acquire: pairs with the release of each request that is counted. */
 		seen = atomic_load_explicit(&room->flush_requests, memory_order_acquire);
+		since_ns = room_take_unflushed(room);
 		room_take_arrivals(room);
 		room_flush_members(room);
+		now_ns = clock_ns();
+		if (since_ns != 0)
+			metrics_delivered(now_ns - since_ns);
 	} while (!room_finish_flush(room, seen));
 }
 
@@ -605,8 +634,7 @@ void room_say(struct room *room, struct member *member, struct outlet *asker, co
 	struct message nothing = {.kind = saying->kind};
 	int error = -ENOMEM;
 
-	if (asker != NULL)
-		outlet_gives(asker);
+	draft.given_ns = asker == NULL ? clock_ns() : outlet_gives(asker);
 	if (draft.message != NULL) {
 		(void)message_acquire(draft.message);
 		error = room->journal->append(room->journal_room, &draft);
@@ -670,6 +698,11 @@ uint64_t room_last_seq(struct room *room)
 	last = room->last_seq;
 	room_unlock(room);
 	return last;
+}
+
+uint64_t room_recent_seq(const struct room *room)
+{
+	return atomic_load_explicit(&room->last_seq, memory_order_relaxed);
 }
 
 ssize_t room_read(struct room *room, uint64_t from, struct message **messages, size_t capacity)

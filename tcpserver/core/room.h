@@ -57,6 +57,7 @@ struct room_people {
 	struct member *first GUARDED_BY(ROOMS_LOCK);
 	size_t count GUARDED_BY(ROOMS_LOCK);
 	size_t observers GUARDED_BY(ROOMS_LOCK); /* who only read; not in the list */
+	bool was_entered GUARDED_BY(ROOMS_LOCK); /* somebody has been among them   */
 	bool known GUARDED_BY(ROOMS_LOCK); /* rooms_find() finds it; so the table has a reference */
 };
 
@@ -151,6 +152,8 @@ uint64_t room_jump(struct room *room, struct member *member);
 
 /* The number of the last message that was published; 0: none. Does not block. */
 uint64_t room_last_seq(struct room *room);
+/* The same without a lock; it may be a moment old. */
+uint64_t room_recent_seq(const struct room *room);
 /* The number of the message with which the last 'count' begin that were said before message 'before'; 0: there is none;
  * ROOM_UNREADABLE: the journal cannot be read. */
 uint64_t room_find_said(struct room *room, uint64_t before, size_t count) MUST_CHECK;

@@ -290,6 +290,7 @@ static enum rooms_result rooms_add_person(struct member *member)
 	if (people->first != NULL)
 		people->first->previous_person = member;
 	people->first = member;
+	people->was_entered = true;
 	people->count++;
 	return ROOMS_DONE;
 }
@@ -349,6 +350,7 @@ enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
 
 void rooms_exit(struct rooms *rooms, struct member *member)
 {
+	const struct room_people *people = room_people(member->room);
 	bool let_go;
 
 	rooms_lock(rooms);
@@ -356,11 +358,22 @@ void rooms_exit(struct rooms *rooms, struct member *member)
 		room_people(member->room)->observers--;
 	else
 		rooms_remove_person(member);
-	let_go = rooms_let_go(rooms, member->room);
+	/* A room that was made, and still waits for the first to come, does not go because somebody has looked into it. */
+	let_go = (people->was_entered || room_attributes(member->room)->creator_number == 0) && rooms_let_go(rooms, member->room);
 	rooms_unlock(rooms);
 	if (let_go)
 		room_release(member->room);
 	room_release(member->room);
+}
+
+size_t rooms_count(struct rooms *rooms)
+{
+	size_t count;
+
+	rooms_lock(rooms);
+	count = rooms->count;
+	rooms_unlock(rooms);
+	return count;
 }
 
 size_t rooms_people_count(struct rooms *rooms, struct room *room)

@@ -65,6 +65,8 @@ void rooms_remove(struct rooms *rooms, struct room *room);
 /* Whether the room of that id is open, and not only kept by the journal. */
 bool rooms_is_open(struct rooms *rooms, const char *id);
 
+/* How many rooms are open. */
+size_t rooms_count(struct rooms *rooms);
 size_t rooms_people_count(struct rooms *rooms, struct room *room);
 
 /*

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/net.h"
 #include "tcpserver/core/door.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/session.h"
 
 enum {
@@ -33,20 +34,27 @@ static void *run_client(void *argument)
 	return NULL;
 }
 
-static void turn_away(const struct door *door, int socket, const char *why)
+static void turn_away(const struct door *door, int socket, enum metrics_refusal refusal)
 {
+	static const char *const words[METRICS_REFUSALS] = {
+		[METRICS_SERVER_FULL] = "as many clients as allowed are here",
+		[METRICS_ADDRESS_FULL] = "as many clients as allowed are here from your address",
+		[METRICS_NO_MEMORY] = "there is no memory for one more client",
+		[METRICS_NO_THREAD] = "there is no thread for one more client",
+	};
 	char address[NET_ADDRESS_SIZE];
 
 	net_peer_address(socket, address);
-	log_event(LOG_WARNING, "turned away", "from", address, "why", why, NULL);
-	door->turn_away(socket, why);
+	log_event(LOG_WARNING, "turned away", "from", address, "why", words[refusal], NULL);
+	metrics_refused(refusal);
+	door->turn_away(socket, words[refusal]);
 	(void)close(socket); /* nothing can be done about an error */
 }
 
-static const char *const refusals[] = {
-	[CLIENT_LIST_FULL] = "as many clients as allowed are here",
-	[CLIENT_ADDRESS_FULL] = "as many clients as allowed are here from your address",
-	[CLIENT_NO_MEMORY] = "there is no memory for one more client",
+static const enum metrics_refusal refusals[] = {
+	[CLIENT_LIST_FULL] = METRICS_SERVER_FULL,
+	[CLIENT_ADDRESS_FULL] = METRICS_ADDRESS_FULL,
+	[CLIENT_NO_MEMORY] = METRICS_NO_MEMORY,
 };
 
 void server_admit(struct talk *talk, int socket, const struct carrier *carrier, const struct door *door)
@@ -65,7 +73,7 @@ void server_admit(struct talk *talk, int socket, const struct carrier *carrier, 
 		goto fail_session;
 	}
 	if (thread_start(&thread, CLIENT_STACK_SIZE, run_client, session) != 0) {
-		turn_away(door, socket, "there is no thread for one more client");
+		turn_away(door, socket, METRICS_NO_THREAD);
 		goto fail_listed;
 	}
 	return;
@@ -107,6 +115,7 @@ static void accept_from(struct server *server, const struct listener *listener)
 
 		if (socket >= 0) {
 			note_accepting(server);
+			metrics_accepted();
 			server_admit(&server->talk, socket, NULL, listener->door);
 		} else if (errno == EAGAIN) {
 			return;

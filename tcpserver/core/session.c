@@ -16,6 +16,7 @@
 #include "tcpserver/core/command.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/member.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room.h"
 #include "tcpserver/core/talk.h"
@@ -288,6 +289,7 @@ static ssize_t session_read(struct session *session, const char **bytes)
 	if (size < 0)
 		return session_broken_by(errno);
 	outlet_took(session->outlet, (size_t)size);
+	metrics_received((size_t)size);
 	*bytes = session->input;
 	return size;
 }
@@ -341,7 +343,9 @@ static void session_leave_shut_room(struct session *session, struct member *plac
 	bool was_here = place == session->place;
 	bool was_alone = session->place_count == 1;
 
-	if (session_move_on(session, place, NULL)) {
+	if (place->observes) /* it came for this room alone, and nobody knows it */
+		session_finish(session, SESSION_LEFT);
+	else if (session_move_on(session, place, NULL)) {
 		session_tell_pair_is_over(session, room);
 		if (was_here && !was_alone)
 			session_tell_here(session);
@@ -391,6 +395,8 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 
 		if (!session_is_stopping(session))
 			session_leave_shut_rooms(session);
+		if (session_ended(session))
+			return 0;
 		state = session_deliver(session);
 		may_speak = outlet_may_speak(session->outlet);
 		if (session_is_stopping(session))
@@ -537,6 +543,7 @@ static enum session_step session_enter(
 		return SESSION_STAYED;
 	}
 	session_set_start(member, room, reading);
+	member->sees_coming = session->door->shows_coming;
 	result = rooms_enter(&session->talk->rooms, member);
 	if (result == ROOMS_DONE && session_join(session, member)) {
 		*entered = member;
@@ -1125,22 +1132,29 @@ static void session_linger(struct session *session)
 	}
 }
 
+/* A newer connection of the same client is here: this one may still work, but that one waits for it to go. */
+static bool session_was_replaced(const struct session *session)
+{
+	return session->end == SESSION_LOST && session->lost_errno == ECONNABORTED;
+}
+
 /* The door's last bytes; they may follow nothing that was begun and not sent. */
 static void session_say_goodbye(struct session *session)
 {
+	int wait_ms = session_was_replaced(session) ? 0 : FAREWELL_MS;
 	size_t size;
 	char *bytes;
 
-	if (session->door->goodbye == NULL || session->end == SESSION_LOST)
+	if (session->door->goodbye == NULL || (session->end == SESSION_LOST && !session_was_replaced(session)))
 		return;
 	for (size_t i = 0; i < session->place_count; i++)
 		member_close_log(session->places[i]);
-	session_drain_until(session, session_send_last, clock_ms() + FAREWELL_MS);
+	session_drain_until(session, session_send_last, clock_ms() + wait_ms);
 	bytes = outlet_is_sent(session->outlet) ? session->door->goodbye(session, &size) : NULL;
 	if (bytes != NULL)
 		outlet_tell(session->outlet, bytes, size);
 	free(bytes);
-	session_drain_until(session, session_send_last, clock_ms() + FAREWELL_MS);
+	session_drain_until(session, session_send_last, clock_ms() + wait_ms);
 }
 
 static const char *session_end_words(const struct session *session)
@@ -1179,6 +1193,7 @@ void session_run(struct session *session)
 		return;
 	client_list_set_outlet(&talk->clients, &session->client, session->outlet, session->door);
 	net_tune(session->socket, talk->peer_timeout_s);
+	session->name_deadline_ms = clock_ms() + talk->name_timeout_ms;
 	session->door->serve(session);
 	assert(session_ended(session));
 	session_free_input(session);

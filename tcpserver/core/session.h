@@ -74,6 +74,7 @@ struct session {
 	bool is_administrator;
 	const struct carrier *carrier; /* NULL: the socket is the peer's own */
 	bool is_secure;      /* it came through TLS                                                     */
+	long long name_deadline_ms; /* on clock_ms(); until then the client has to have told who it is   */
 	bool was_silent;     /* a door that looks first has waited for it to speak, in vain             */
 	unsigned close_code; /* of a WebSocket, that the goodbye tells; 0: what the end of the session says */
 	int password_tries; /* wrong ones */
@@ -100,7 +101,7 @@ void session_run(struct session *session);
 
 /*
  * Waits for bytes from the client, sending meanwhile what there is for it. Returns how many bytes '*bytes' has, which are
- * valid until the next call; 0 when the client has closed its side; -ETIMEDOUT after 'timeout_ms' (-1: never), also
+ * valid until the next call; 0 when the client has closed its side, or only read a room that is over: the session has ended then; -ETIMEDOUT after 'timeout_ms' (-1: never), also
  * -ECANCELED when the server stops; or another -errno when the connection broke.
  */
 ssize_t session_receive(struct session *session, int timeout_ms, const char **bytes) MUST_CHECK;

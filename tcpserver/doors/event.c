@@ -26,7 +26,7 @@ static const struct {
 	[MESSAGE_ROOM_CLOSED] = {"room_closed", NULL},
 };
 
-static size_t event_write_message(const struct message *message, bool history, char *out, size_t size)
+size_t event_write(const struct message *message, bool history, char *out, size_t size)
 {
 	struct json_writer json = {.out = out, .size = size};
 
@@ -42,25 +42,32 @@ static size_t event_write_message(const struct message *message, bool history, c
 	if (history)
 		json_write_raw(&json, "history", "true");
 	json_write_close(&json);
-	json_write_bytes(&json, "\n", 1);
 	return json.used;
+}
+
+/* Ends the line after an object of 'used' bytes, which was written if it fits. Returns its size. */
+static size_t event_end_line(char *out, size_t size, size_t used)
+{
+	if (used < size)
+		out[used] = '\n';
+	return used + 1;
 }
 
 static size_t event_encode(const struct message *message, char *out, size_t size)
 {
-	return event_write_message(message, false, out, size);
+	return event_end_line(out, size, event_write(message, false, out, size));
 }
 
 static size_t event_recall(const struct message *message, char *out, size_t size)
 {
-	return event_write_message(message, true, out, size);
+	return event_end_line(out, size, event_write(message, true, out, size));
 }
 
 const struct format event_format = {.name = "event", .encode = event_encode, .recall = event_recall};
 
 /* ---- Words to one client. ---- */
 
-static void event_write(struct json_writer *json, const struct telling *telling)
+static void event_put_telling(struct json_writer *json, const struct telling *telling)
 {
 	static const char *const names[] = {
 		[TELL_NOTICE] = "notice",
@@ -100,23 +107,27 @@ static void event_write(struct json_writer *json, const struct telling *telling)
 	if (farewell)
 		json_write_text(json, "text", "the server is stopping");
 	json_write_close(json);
-	json_write_bytes(json, "\n", 1);
+}
+
+size_t event_write_telling(const struct telling *telling, char *out, size_t size)
+{
+	struct json_writer json = {.out = out, .size = size};
+
+	event_put_telling(&json, telling);
+	return json.used;
 }
 
 static char *event_words(const struct telling *telling, size_t *size)
 {
-	struct json_writer counted = {.size = 0};
-	struct json_writer written = {.size = 0};
+	size_t used = event_write_telling(telling, NULL, 0);
+	char *line = malloc(used + 1);
 
 	*size = 0;
-	event_write(&counted, telling);
-	written.size = counted.used;
-	written.out = malloc(counted.used);
-	if (written.out == NULL)
+	if (line == NULL)
 		return NULL;
-	event_write(&written, telling);
-	*size = written.used;
-	return written.out;
+	(void)event_write_telling(telling, line, used);
+	*size = event_end_line(line, used + 1, used);
+	return line;
 }
 
 const struct door event_door = {

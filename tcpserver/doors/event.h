@@ -7,13 +7,22 @@
 #ifndef TCPSERVER_DOORS_EVENT_H
 #define TCPSERVER_DOORS_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/room_log.h"
 
+struct message;
+
 extern const struct door event_door;
 extern const struct format event_format;
+
+/* Writes the object of a message, without an end of line, to 'out' if it fits in 'size' bytes. Returns its size in any case.
+ * Threads: any. */
+size_t event_write(const struct message *message, bool history, char *out, size_t size);
+/* The same for what is told to one client. */
+size_t event_write_telling(const struct telling *telling, char *out, size_t size);
 
 /* Does what a request asks; an answer, or an error, has its id. 'line' may hold any bytes. Threads: the client's. */
 void event_request(struct session *session, const char *line, size_t size);

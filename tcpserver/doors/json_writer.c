@@ -69,12 +69,18 @@ static void json_write_name(struct json_writer *json, const char *name)
 	json->more = true;
 }
 
-void json_write_string(struct json_writer *json, const char *name, const char *value, size_t size)
+void json_write_strings(struct json_writer *json, const char *name, const char *before, const char *value, size_t size)
 {
 	json_write_name(json, name);
 	json_write_word(json, "\"");
+	json_write_escaped(json, before, strlen(before));
 	json_write_escaped(json, value, size);
 	json_write_word(json, "\"");
+}
+
+void json_write_string(struct json_writer *json, const char *name, const char *value, size_t size)
+{
+	json_write_strings(json, name, "", value, size);
 }
 
 void json_write_text(struct json_writer *json, const char *name, const char *value)

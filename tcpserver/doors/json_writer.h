@@ -29,7 +29,9 @@ void json_write_open(struct json_writer *json);
 void json_write_close(struct json_writer *json);
 /* A field with a string of valid UTF-8. */
 void json_write_string(struct json_writer *json, const char *name, const char *value, size_t size);
-/* The same, ended by NUL; left out when it is NULL. */
+/* The same, of two: 'before', ended by NUL, and the value. */
+void json_write_strings(struct json_writer *json, const char *name, const char *before, const char *value, size_t size);
+/* The same of one, ended by NUL; left out when it is NULL. */
 void json_write_text(struct json_writer *json, const char *name, const char *value);
 void json_write_number(struct json_writer *json, const char *name, uint64_t value);
 /* A time in nanoseconds since 1970, as RFC 3339 with milliseconds in UTC. */

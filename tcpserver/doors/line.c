@@ -253,9 +253,9 @@ static void talker_end(struct talker *talker)
 /* ---- The conversation. ---- */
 
 /* How long to wait for the next bytes: a person shows by silence, a name has its time, then there is no limit. */
-static int talker_timeout_ms(const struct talker *talker, long long name_deadline_ms)
+static int talker_timeout_ms(const struct talker *talker)
 {
-	long long left_ms = name_deadline_ms - clock_ms();
+	long long left_ms = talker->session->name_deadline_ms - clock_ms();
 
 	if (session_has_name(talker->session))
 		return -1;
@@ -264,11 +264,11 @@ static int talker_timeout_ms(const struct talker *talker, long long name_deadlin
 	return (int)(!talker->asked && left_ms > SILENCE_MS ? SILENCE_MS : left_ms);
 }
 
-static void talker_silence(struct talker *talker, long long name_deadline_ms)
+static void talker_silence(struct talker *talker)
 {
 	struct session *session = talker->session;
 
-	if (clock_ms() < name_deadline_ms) {
+	if (clock_ms() < session->name_deadline_ms) {
 		talker->asked = true;
 		session_notice(session, "Welcome to tcpchat. Please type your name and press Enter.");
 		return;
@@ -281,21 +281,20 @@ static void talker_silence(struct talker *talker, long long name_deadline_ms)
 void line_serve(struct session *session)
 {
 	struct talker talker = {.session = session};
-	long long name_deadline_ms = clock_ms() + session->talk->name_timeout_ms;
 
 	lines_init(&talker.lines, session->talk->max_line);
 	if (session->was_silent)
-		talker_silence(&talker, name_deadline_ms);
+		talker_silence(&talker);
 	while (!session_ended(session)) {
 		const char *bytes;
-		ssize_t size = session_receive(session, talker_timeout_ms(&talker, name_deadline_ms), &bytes);
+		ssize_t size = session_receive(session, talker_timeout_ms(&talker), &bytes);
 
 		if (size > 0)
 			talker_hear(&talker, bytes, (size_t)size);
 		else if (size == 0)
 			talker_end(&talker);
 		else if (size == -ETIMEDOUT)
-			talker_silence(&talker, name_deadline_ms);
+			talker_silence(&talker);
 		else
 			session_break(session, (int)-size);
 	}

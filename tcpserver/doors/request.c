@@ -78,8 +78,7 @@ static size_t line_size(const char *text, size_t size)
 	return length;
 }
 
-/* Copies the text, made safe; each LF, CR or CR LF becomes a sign that shows. Returns its bytes, TEXT_CLEAN_SIZE() at most. */
-static size_t request_clean(const char *text, size_t size, char *out)
+size_t request_clean(const char *text, size_t size, char *out)
 {
 	size_t length = line_size(text, size);
 	size_t written = text_clean(text, length, out);

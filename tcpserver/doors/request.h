@@ -39,4 +39,8 @@ struct request {
 void request_read(struct request *request, const char *line, size_t size);
 void request_fini(struct request *request);
 
+/* Copies a text of many lines as one of one line, made safe: each LF, CR or CR LF becomes U+2424, a sign that shows. Returns
+ * the bytes written, TEXT_CLEAN_SIZE(size) at most. 'out' may not overlap 'text'. */
+size_t request_clean(const char *text, size_t size, char *out);
+
 #endif

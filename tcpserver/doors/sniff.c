@@ -85,6 +85,14 @@ static bool is_stopping(const struct session *session)
 	return atomic_load_explicit(&session->talk->stopping, memory_order_relaxed);
 }
 
+/* Waits a moment for more than there is. Returns false when no more comes: a look does not show the end behind it. */
+static bool sniff_nap(const struct session *session)
+{
+	struct pollfd poll = {.fd = session->socket, .events = POLLRDHUP};
+
+	return outlet_poll(&poll, 1, NAP_MS) <= 0;
+}
+
 static enum protocol sniff_wait(struct session *session)
 {
 	long long begun_ms = clock_ms();
@@ -97,12 +105,12 @@ static enum protocol sniff_wait(struct session *session)
 		if (found != PROTOCOL_OPEN)
 			return found;
 		session->was_silent = size == 0 && passed_ms >= SILENCE_MS;
-		if (session->was_silent || passed_ms >= session->talk->name_timeout_ms || is_stopping(session))
+		if (session->was_silent || clock_ms() >= session->name_deadline_ms || is_stopping(session))
 			return PROTOCOL_LINES;
 		if (size == 0)
 			(void)outlet_wait(session->outlet, POLLIN, SILENCE_MS - (int)passed_ms); /* the loop looks what there is */
-		else
-			(void)outlet_poll(NULL, 0, NAP_MS);
+		else if (!sniff_nap(session))
+			return PROTOCOL_LINES;
 	}
 }
 

@@ -18,7 +18,9 @@ enum {
 	READER_CACHE_KIB = 256, /* who reads on and on has no use for more, and it is not to cost the others memory */
 };
 
-#define ROOM_COLUMNS "number, id, name, creator, topic, capacity, flags, created"
+#define ROOM_COLUMNS                                                                                                   \
+	"number, id, name, creator, topic, capacity, flags, created, max(next - 1, coalesce((SELECT max(place) FROM message " \
+	"WHERE place >= room.number << 36 AND place < (room.number + 1) << 36) & 68719476735, 0))"
 
 static const char *const store_sql[STORE_STATEMENTS] = {
 	[STORE_BEGIN] = "BEGIN IMMEDIATE",
@@ -297,13 +299,17 @@ void sqlite_store_rollback(struct sqlite_store *store)
 		(void)!sqlite_store_run(store, STORE_ROLLBACK, NULL, 0, NULL); /* closing it would do the same */
 }
 
-void sqlite_store_erase_failed(struct sqlite_store *store)
+int sqlite_store_write_nothing(struct sqlite_store *store)
 {
 	char sql[48];
 
 	(void)snprintf(sql, sizeof sql, "PRAGMA user_version = %d", SQLITE_SCHEMA_VERSION);
-	if (store->connection != NULL)
-		(void)sqlite3_exec(store->connection, sql, NULL, NULL, NULL); /* that it is not synced either is all right */
+	return store->connection == NULL ? SQLITE_CANTOPEN : sqlite3_exec(store->connection, sql, NULL, NULL, NULL);
+}
+
+void sqlite_store_erase_failed(struct sqlite_store *store)
+{
+	(void)!sqlite_store_write_nothing(store); /* that it is not synced either is all right */
 }
 
 /* ---- Rows, written. SQLite need not copy what it is given: it is there until the statement is reset. ---- */
@@ -581,6 +587,7 @@ static int store_record(sqlite3_stmt *statement, struct room_record *record, int
 	if (result != SQLITE_OK)
 		return result;
 	*number = sqlite3_column_int64(statement, 0);
+	record->last = (uint64_t)store_between(sqlite3_column_int64(statement, 8), 0, (int64_t)STORE_SEQ_MOST);
 	record->attributes = (struct room_attributes){
 		.id = record->id,
 		.name = named ? record->name : NULL,

@@ -135,6 +135,8 @@ int sqlite_store_prepare_all(struct sqlite_store *store) MUST_CHECK;
 int sqlite_store_begin(struct sqlite_store *store) MUST_CHECK;
 int sqlite_store_commit(struct sqlite_store *store) MUST_CHECK;
 void sqlite_store_rollback(struct sqlite_store *store);
+/* Writes something that says nothing, in a transaction of its own. */
+int sqlite_store_write_nothing(struct sqlite_store *store) MUST_CHECK;
 /*
  * A commit of which the sync failed has left all of itself in the log: SQLite does not look at it any more, but who opens the
  * file after a kill would take it for kept. So something that says nothing is written over it.

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "tcpserver/core/health.h"
 #include "tcpserver/core/message.h"
+#include "tcpserver/core/metrics.h"
 #include "tcpserver/journals/sqlite_file.h"
 #include "tcpserver/journals/sqlite_journal.h"
 
@@ -78,6 +80,7 @@ static int writer_fail(struct sqlite_journal *journal, int result)
 	if (sqlite_store_is_broken(result))
 		sqlite_store_close(&journal->store);
 	journal->failure = error;
+	health_note_journal(error);
 	journal->next_try_ms = clock_ms() + TRY_AGAIN_MS;
 	return error;
 }
@@ -87,6 +90,7 @@ static void writer_succeed(struct sqlite_journal *journal)
 	if (journal->failure != 0)
 		log_event(LOG_WARNING, "journal-works-again", "file", journal->options.path, NULL);
 	journal->failure = 0;
+	health_note_journal(0);
 }
 
 /* ---- The transaction. ---- */
@@ -327,6 +331,8 @@ static int writer_try(struct sqlite_journal *journal, const struct batch *batch)
 	int64_t now_ms = clock_wall_ns() / 1000000;
 	int result = writer_reopen(journal);
 
+	if (result == SQLITE_OK && journal->failure != 0)
+		result = sqlite_store_write_nothing(&journal->store); /* a transaction that changes nothing would not tell */
 	if (result == SQLITE_OK)
 		result = sqlite_store_begin(&journal->store);
 	if (result == SQLITE_OK)
@@ -412,11 +418,14 @@ static void writer_write(struct sqlite_journal *journal, struct queued *items, s
 	for (size_t i = 0; i < count; i++)
 		writer_touch(&batch, items[i].room);
 	if (error == 0 || clock_ms() >= journal->next_try_ms) {
+		int64_t begin_ns = clock_ns();
 		int result;
 
 		batch.changed = writer_look_at_changes(journal);
 		result = writer_try(journal, &batch);
 		error = result == SQLITE_OK ? 0 : writer_fail(journal, result);
+		if (error == 0 && count > 0)
+			metrics_committed(count, clock_ns() - begin_ns);
 		if (error == 0) {
 			writer_succeed(journal);
 			writer_settle_changes(journal, batch.changed);
@@ -501,17 +510,21 @@ static void writer_do_upkeep(struct sqlite_journal *journal)
 		result = SQLITE_CANTOPEN; /* what is written now would be lost */
 		sqlite_store_close(&journal->store);
 	}
-	if (result == SQLITE_OK && (journal->failure == 0 || now_ms >= journal->next_try_ms))
+	if (result == SQLITE_OK && journal->failure != 0)
+		writer_write(journal, NULL, 0); /* whether the file can be written again, if nobody says anything: see health.h */
+	if (result == SQLITE_OK && journal->failure == 0)
 		result = sqlite_upkeep_step(journal, &more);
 	if (result != SQLITE_OK) {
 		(void)writer_fail(journal, result);
 		journal->upkeep_ms = now_ms + UPKEEP_MS;
 		return;
 	}
-	if (journal->store.log_pages > 0)
+	if (journal->failure == 0 && journal->store.log_pages > 0)
 		sqlite_checkpoints_note(&journal->checkpoints, &journal->store);
 	now_ms = clock_ms();
-	if (more)
+	if (journal->failure != 0)
+		journal->upkeep_ms = now_ms + UPKEEP_MS;
+	else if (more)
 		journal->upkeep_ms = now_ms + (now_ms - journal->batch_ms < IDLE_MS ? BUSY_UPKEEP_MS : 0);
 	else
 		journal->upkeep_ms =

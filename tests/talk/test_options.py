@@ -14,11 +14,14 @@ from talk import (
 
 # For each option: values that are refused, and a part of what the message says is allowed.
 WRONG = {
-    "listen": (["nonsense", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:x", "[::1:7777", "127.0.0.1:-1"], "PORT"),
+    "listen": (["nonsense", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:x", "[::1:7777", "127.0.0.1:-1", "127.0.0.1:0=mail",
+                "127.0.0.1:0="], "PORT"),
     "journal": (["disk", "sqlite", "sqlite:", "memory:0", "memory:x", "memory:-1", "memory:1x", ""], "memory"),
     "sync": (["half", "FULL", ""], "full, normal, off"),
     "retain": (["0", "-1", "1w", "d", "30days", "1.5", "99999999999999999999", ""], "days"),
     "max-clients": (["0", "-1", "many", "1.5", "99999999999999999999", ""], "whole number"),
+    "max-per-address": (["-1", "many", ""], "whole number"),
+    "allow-origin": (["example.org", "https://", "://x", "https://example.org/path", ""], "origin"),
     "max-line": (["0", "-1", "x", "65535x", "99999999999G", ""], "size"),
     "rooms": (["shut", "OPEN", ""], "open, closed"),
     "max-rooms": (["0", "-1", "many", ""], "whole number"),
@@ -77,6 +80,14 @@ def test_a_wrong_history_is_explained():
 
 def test_a_wrong_max_clients_is_explained():
     refused("max-clients")
+
+
+def test_a_wrong_max_per_address_is_explained():
+    refused("max-per-address")
+
+
+def test_a_wrong_allow_origin_is_explained():
+    refused("allow-origin")
 
 
 def test_a_wrong_max_line_is_explained():
@@ -381,6 +392,24 @@ def test_max_clients_is_kept():
 
         wait_for(dave_gets_in, "a place that is free again", DEADLINE)
         ann.expect('User "dave" just joined the chat!')
+
+
+def test_max_per_address_is_kept():
+    with Server("--max-per-address", "2") as server:
+        ann = server.join("ann")
+        bob = server.join("bob")
+        with_third = server.connect().rest(reset_allowed=True)
+        assert with_third == ["! server-full: as many clients as allowed are here from your address; try again later"], with_third
+        ann.expect('User "bob" just joined the chat!')
+        bob.say("/quit")
+        ann.expect('User "bob" just left the chat (normally)')
+
+        def dave_gets_in():
+            dave = server.connect()
+            dave.say("dave")
+            return dave.line().startswith("* Welcome dave - ")
+
+        wait_for(dave_gets_in, "a place that is free again", DEADLINE)
 
 
 def test_those_without_a_name_count_as_clients():

@@ -16,6 +16,7 @@
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/room.h"
 #include "tcpserver/core/talk.h"
+#include "tcpserver/core/visit.h"
 #include "tcpserver/journals/memory.h"
 
 #include "tests/check.h"
@@ -823,4 +824,194 @@ TEST(who_cannot_be_announced_is_told_and_not_let_in)
 {
 	(void)run(comes_to_a_full_disk);
 	CHECK_CONTAINS(told, "! not-stored: this could not be kept (No space left on device), nobody saw it; try again later");
+}
+
+/* ---- Without being there, or seen. ---- */
+
+static const struct reading from_now = {.count = 0};
+
+/* Somebody else says something in the room. */
+static void others_say(struct room *room, const char *text)
+{
+	struct saying saying = {.kind = MESSAGE_TEXT, .name = "eve", .text = text, .text_size = strlen(text)};
+
+	room_say(room, NULL, NULL, &saying);
+	room_flush(room);
+}
+
+static struct room *make_room(struct session *session, const char *name)
+{
+	struct room *room = visit_find(session, name);
+
+	CHECK(room != NULL);
+	return room;
+}
+
+static void reads_unseen(struct session *session)
+{
+	struct room *room = make_room(session, "tea");
+
+	CHECK(session_observe(session, room, &from_now));
+	CHECK(!session_has_name(session));
+	CHECK_EQUAL(rooms_people_count(&talk.rooms, room), 0);
+	CHECK(rooms_is_open(&talk.rooms, room_id(room))); /* it is kept open for who reads */
+	others_say(room, "hello");
+}
+
+TEST(who_only_reads_is_not_seen_and_sees_all)
+{
+	const char *seen = run(reads_unseen);
+
+	CHECK_TEXT(seen, "<eve hello\n");
+}
+
+static uint64_t last_after_leaving;
+
+static void reads_a_room_that_was_spoken_in(struct session *session)
+{
+	struct room *room = make_room(session, "tea");
+	struct reading all = {.resumes = true, .after = 1};
+	const char *bytes;
+
+	others_say(room, "one");
+	others_say(room, "two");
+	CHECK(session_observe(session, room_acquire(room), &all));
+	CHECK_EQUAL(session_receive(session, -1, &bytes), 0); /* the client's end; what it reads is sent before */
+	others_say(room, "three");
+	session_leave(session, session->places[0], "for another room");
+	last_after_leaving = room_last_seq(room);
+	room_release(room);
+}
+
+TEST(who_only_reads_resumes_and_leaves_without_a_word)
+{
+	const char *seen = run(reads_a_room_that_was_spoken_in);
+
+	CHECK(strstr(seen, "one") == NULL);
+	CHECK_TEXT(seen, "<eve two\n<eve three\n");
+	CHECK_EQUAL(last_after_leaving, 3);
+}
+
+static void appears(struct session *session)
+{
+	struct room *room = make_room(session, "tea");
+
+	CHECK(session_observe(session, room, &from_now));
+	CHECK(!session_appear(session, "not/a name", 10));
+	CHECK(session_appear(session, "ann", 3));
+	CHECK(session_has_name(session));
+	CHECK_EQUAL(rooms_people_count(&talk.rooms, room), 1);
+	session_line(session, "here I am", 9);
+}
+
+TEST(who_only_read_may_appear_and_speak)
+{
+	CHECK_TEXT(run(appears), "+ann \n<ann here I am\n");
+}
+
+static const struct format hiding_format = {.name = "hiding", .encode = encode, .recall = encode, .hides_own = true};
+static const struct door hiding_door = {
+	.name = "hiding", .format = &hiding_format, .serve = serve, .words = words, .turn_away = turn_away};
+
+static void speaks_among_others(struct session *session)
+{
+	struct room *room = make_room(session, "tea");
+
+	session_set_door(session, &hiding_door);
+	CHECK(session_observe(session, room, &from_now));
+	CHECK(session_appear(session, "ann", 3));
+	for (int i = 0; i < 200; i++) {
+		if (i % 3 != 0)
+			session_line(session, "mine", 4);
+		others_say(room, "theirs");
+		if (i % 7 == 0)
+			session_line(session, "mine too", 8);
+	}
+	session_line(session, "mine", 4);
+}
+
+static void expect_only_theirs(const char *seen)
+{
+	size_t theirs = 0;
+
+	CHECK(strstr(seen, "mine") == NULL);
+	for (const char *place = seen; (place = strstr(place, "<eve theirs\n")) != NULL; place++)
+		theirs++;
+	CHECK_EQUAL(theirs, 200);
+}
+
+TEST(a_format_may_hide_ones_own_lines)
+{
+	expect_only_theirs(run(speaks_among_others));
+}
+
+static void speaks_far_behind(struct session *session)
+{
+	session->outlet->lag_memory = 0; /* so that it reads the journal as soon as the socket is full */
+	speaks_among_others(session);
+}
+
+TEST(ones_own_lines_are_hidden_from_a_reader_of_the_journal_too)
+{
+	expect_only_theirs(run(speaks_far_behind));
+}
+
+static void posts(struct session *session)
+{
+	static const unsigned char id[CLIENT_ID_SIZE] = {1};
+	struct saying once = {.kind = MESSAGE_TEXT, .text = "built", .text_size = 5, .client = id, .number = 1};
+	struct room *room = make_room(session, "ops");
+	struct receipt receipt;
+
+	CHECK(!session_post(session, room, "not/a name", &once, &receipt));
+	CHECK(session_post(session, room, "ci", &once, &receipt));
+	CHECK_EQUAL(receipt.error, 0);
+	CHECK_EQUAL(receipt.seq, 1);
+	CHECK(!receipt.repeated);
+	CHECK(session_post(session, room, "ci", &once, &receipt));
+	CHECK_EQUAL(receipt.seq, 1);
+	CHECK(receipt.repeated);
+	disk_is_full = true;
+	once.number = 2;
+	CHECK(session_post(session, room, "ci", &once, &receipt));
+	CHECK_EQUAL(receipt.error, ENOSPC);
+	disk_is_full = false;
+	CHECK_EQUAL(room_last_seq(room), 1);
+	CHECK_EQUAL(rooms_people_count(&talk.rooms, room), 0);
+	room_release(room);
+}
+
+TEST(one_may_post_without_being_there_and_is_told_how_it_went)
+{
+	CHECK_TEXT(run(posts), "");
+	CHECK_TEXT(told, "");
+}
+
+static void comes_to_tea(struct session *session)
+{
+	static const char request[] = "/session 000102030405060708090a0b0c0d0e0f ann in tea";
+
+	command_session(session, strchr(request, ' ') + 1);
+	CHECK_TEXT(room_label(session->place->room), "tea");
+	CHECK_EQUAL(session->place_count, 1);
+	CHECK_EQUAL(rooms_people_count(&talk.rooms, talk.lobby), 0);
+}
+
+TEST(one_may_come_to_another_room_than_the_lobby)
+{
+	(void)run(comes_to_tea);
+	CHECK(strstr(told, "!") == NULL);
+}
+
+static void comes_to_a_closed_house(struct session *session)
+{
+	command_session(session, "000102030405060708090a0b0c0d0e0f ann in tea");
+	CHECK_TEXT(room_label(session->place->room), "lobby");
+}
+
+TEST(who_cannot_come_to_its_room_is_told_and_is_in_the_lobby)
+{
+	rooms_are_open = false;
+	(void)run(comes_to_a_closed_house);
+	CHECK_CONTAINS(told, "! no-such-room: there is no room tea");
 }

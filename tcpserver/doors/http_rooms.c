@@ -1,0 +1,360 @@
+#include "tcpserver/doors/http_call.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcpserver/core/journal.h"
+#include "tcpserver/core/rooms.h"
+#include "tcpserver/core/session.h"
+#include "tcpserver/core/talk.h"
+#include "tcpserver/doors/http_json.h"
+#include "tcpserver/doors/json_writer.h"
+#include "tcpserver/doors/stream.h"
+
+enum {
+	ROOMS_SHOWN = 1000, /* in a list        */
+	KEPT_PAGE = 50,     /* read from the journal at a time */
+};
+
+/* What is shown of a room. */
+struct view {
+	char id[ROOM_ID_SIZE];
+	char name[NAME_SIZE];
+	char topic[ROOM_TOPIC_SIZE];
+	size_t people;
+	int64_t created_ns;
+	uint64_t last;
+};
+
+static void view_room(struct room *room, size_t people, struct view *view)
+{
+	(void)snprintf(view->id, sizeof view->id, "%s", room_id(room));
+	(void)snprintf(view->name, sizeof view->name, "%s", room_label(room));
+	room_topic(room, view->topic);
+	view->people = people;
+	view->created_ns = room_attributes(room)->created_ns;
+	view->last = room_last_seq(room);
+}
+
+static void view_write(struct json_writer *json, const void *context)
+{
+	const struct view *view = context;
+
+	json_write_open(json);
+	json_write_text(json, "id", view->id);
+	json_write_text(json, "name", view->name);
+	json_write_text(json, "topic", view->topic);
+	json_write_number(json, "people", view->people);
+	json_write_time(json, "created_at", view->created_ns);
+	json_write_number(json, "last", view->last);
+	json_write_close(json);
+}
+
+/* ---- The list. ---- */
+
+struct list {
+	struct view *views;
+	size_t count;
+	bool more; /* than are shown */
+};
+
+/* Rooms that are open; their own locks are not taken while the table's is held. */
+struct open_rooms {
+	struct room *rooms[ROOMS_SHOWN];
+	size_t people[ROOMS_SHOWN];
+	size_t count;
+};
+
+static void take_open(struct room *room, size_t people, void *context)
+{
+	struct open_rooms *open = context;
+
+	open->people[open->count] = people;
+	open->rooms[open->count++] = room_acquire(room);
+}
+
+static bool list_add_open(struct list *list, struct rooms *rooms)
+{
+	struct open_rooms *open = calloc(1, sizeof *open);
+
+	if (open == NULL)
+		return false;
+	list->more = rooms_visit(rooms, ROOMS_SHOWN, take_open, open) > ROOMS_SHOWN;
+	for (size_t i = 0; i < open->count; i++) {
+		view_room(open->rooms[i], open->people[i], &list->views[list->count++]);
+		room_release(open->rooms[i]);
+	}
+	free(open);
+	return true;
+}
+
+static void take_kept(struct list *list, struct rooms *rooms, const struct room_record *record)
+{
+	struct view *view = &list->views[list->count];
+
+	if (rooms_is_open(rooms, record->id))
+		return;
+	if (list->count == ROOMS_SHOWN) {
+		list->more = true;
+		return;
+	}
+	list->count++;
+	(void)snprintf(view->id, sizeof view->id, "%s", record->id);
+	(void)snprintf(view->name, sizeof view->name, "%s", record->name[0] == '\0' ? record->id : record->name);
+	(void)snprintf(view->topic, sizeof view->topic, "%s", record->topic);
+	view->created_ns = record->attributes.created_ns;
+	view->last = record->last;
+}
+
+/* Rooms that nobody is in, but that the journal keeps. */
+static bool list_add_kept(struct list *list, struct rooms *rooms)
+{
+	struct room_record *records = calloc(KEPT_PAGE, sizeof *records);
+	char after[ROOM_ID_SIZE] = "";
+	ssize_t count = KEPT_PAGE;
+
+	if (records == NULL)
+		return false;
+	while (count == KEPT_PAGE && !list->more) {
+		count = rooms->journal->ops->list_rooms(rooms->journal, after, true, records, KEPT_PAGE);
+		for (ssize_t i = 0; i < count; i++) {
+			(void)snprintf(after, sizeof after, "%s", records[i].id);
+			take_kept(list, rooms, &records[i]);
+		}
+	}
+	free(records);
+	return count >= 0;
+}
+
+static void list_write(struct json_writer *json, const void *context)
+{
+	const struct list *list = context;
+
+	json_write_bytes(json, "{\"rooms\":[", 10);
+	for (size_t i = 0; i < list->count; i++) {
+		json_write_bytes(json, ",", i > 0);
+		view_write(json, &list->views[i]);
+	}
+	json_write_bytes(json, "]", 1);
+	json_write_raw(json, "more", list->more ? "true" : "false");
+	json_write_close(json);
+}
+
+void http_rooms_list(struct http_call *call)
+{
+	struct rooms *rooms = &call->session->talk->rooms;
+	struct list list = {.views = calloc(ROOMS_SHOWN, sizeof *list.views)};
+
+	if (list.views == NULL || !list_add_open(&list, rooms))
+		http_reply_give(call->reply, 503, NULL, NULL, 0);
+	else if (!list_add_kept(&list, rooms))
+		http_reply_error(call->reply, 503, "journal-unreadable", "the journal cannot be read now; try again later");
+	else
+		http_reply_json(call->reply, 200, list_write, &list);
+	free(list.views);
+}
+
+/* ---- One room. ---- */
+
+static void show(struct http_call *call, unsigned status, struct room *room)
+{
+	struct view view = {.id = ""};
+
+	view_room(room, rooms_people_count(&call->session->talk->rooms, room), &view);
+	http_reply_json(call->reply, status, view_write, &view);
+}
+
+void http_room_show(struct http_call *call)
+{
+	struct room *room = http_call_room(call, call->captures[0]);
+
+	if (room == NULL)
+		return;
+	show(call, 200, room);
+	http_call_leave_room(call, room);
+}
+
+void http_rooms_create(struct http_call *call)
+{
+	json_t *object = http_json_read(call);
+	const char *name = json_string_value(json_object_get(object, "name"));
+	struct room *room = NULL;
+
+	if (object == NULL)
+		return; /* the reply says why */
+	if (name == NULL)
+		http_reply_error(call->reply, 400, "bad-request", "the body has no string \"name\"");
+	else
+		room = http_call_make_room(call, name);
+	if (room != NULL) {
+		show(call, 201, room);
+		http_reply_add(call->reply, "Location", "/rooms/%s", room_id(room));
+		http_call_leave_room(call, room);
+	}
+	json_decref(object);
+}
+
+/* ---- Closing one. ---- */
+
+static bool is_creator(const struct http_call *call, const struct room *room)
+{
+	unsigned char id[CLIENT_ID_SIZE];
+
+	/* The id is a secret of 128 random bits; how much of a wrong one is right takes no measurable time to find out. */
+	return http_session_id(call->request, id) && memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
+}
+
+static bool may_delete(struct http_call *call, const struct room *room)
+{
+	if (room_attributes(room)->persistent) {
+		http_reply_error(call->reply, 403, "not-allowed", "%s always stays; nobody may close it", room_label(room));
+		return false;
+	}
+	if (is_creator(call, room) || http_is_administrator(call))
+		return true;
+	if (http_field(call->request, "Chat-Session") != NULL && http_field(call->request, "Authorization") == NULL) {
+		http_reply_error(call->reply, 403, "not-allowed", "only who made %s, or an administrator, may close it", room_label(room));
+		return false;
+	}
+	http_reply_error(call->reply, 401, "wrong-password", "only who made %s (Chat-Session), or an administrator (Authorization), may"
+		" close it", room_label(room));
+	http_reply_add(call->reply, "WWW-Authenticate", "Basic realm=\"tcpchat\", charset=\"UTF-8\"");
+	return false;
+}
+
+/* Closes the room under the name of who asks, which it has for the moment. */
+static void delete(struct http_call *call, struct room *room)
+{
+	struct client_list *clients = &call->session->talk->clients;
+	char user[HTTP_SECRET_SIZE];
+	char password[HTTP_SECRET_SIZE];
+	char name[NAME_SIZE];
+
+	if (!http_basic_read(call->request, user, password) || !name_make(user, strlen(user), name))
+		http_guest_name(name);
+	if (client_list_register(clients, &call->session->client, name) != 0) {
+		http_reply_give(call->reply, 503, NULL, NULL, 0);
+		return;
+	}
+	session_close_room(call->session, room);
+	client_list_unregister(clients, &call->session->client);
+	if (room_is_shut(room))
+		http_reply_show(call->reply, 204, NULL, "", 0);
+	else
+		http_reply_error(call->reply, 503, "not-stored", "this could not be kept, and nothing was closed; try again later");
+}
+
+void http_room_delete(struct http_call *call)
+{
+	struct room *room = http_call_room(call, call->captures[0]);
+
+	if (room == NULL)
+		return;
+	if (may_delete(call, room))
+		delete(call, room);
+	http_call_leave_room(call, room);
+}
+
+/* ---- Its stream. ---- */
+
+static bool accepts(const struct http_request *request, const char *type)
+{
+	const char *accept = http_field(request, "Accept");
+
+	return accept != NULL && strcasestr(accept, type) != NULL;
+}
+
+/* In which form. Returns false when the reply says why not. */
+static bool choose_kind(struct http_call *call, enum stream_kind *kind)
+{
+	const char *format = http_query(call->request, "format");
+
+	if (format != NULL && strcmp(format, "sse") != 0 && strcmp(format, "jsonl") != 0 && strcmp(format, "text") != 0) {
+		http_reply_error(call->reply, 400, "usage", "format has to be sse, jsonl or text");
+		return false;
+	}
+	*kind = STREAM_TEXT;
+	if (format != NULL)
+		*kind = format[0] == 's' ? STREAM_EVENTS : format[0] == 'j' ? STREAM_JSON : STREAM_TEXT;
+	else if (accepts(call->request, "text/event-stream"))
+		*kind = STREAM_EVENTS;
+	else if (accepts(call->request, "application/x-ndjson") || accepts(call->request, "application/json"))
+		*kind = STREAM_JSON;
+	return true;
+}
+
+/* From where: the last event that a browser had, 'after', or what is said of the past to whoever comes. */
+static bool choose_reading(struct http_call *call, struct reading *reading)
+{
+	const char *last = http_field(call->request, "Last-Event-ID");
+	const char *history = http_query(call->request, "history");
+	uint64_t count;
+
+	*reading = session_reading(call->session);
+	if (!http_call_number(call, "after", 0, &reading->after))
+		return false;
+	reading->resumes = http_query(call->request, "after") != NULL;
+	if (last != NULL && last[0] != '\0') {
+		if (!http_number(last, &reading->after)) {
+			http_reply_error(call->reply, 400, "usage", "Last-Event-ID has to be the number of a message");
+			return false;
+		}
+		reading->resumes = true;
+	}
+	if (history != NULL && strcmp(history, "all") == 0) {
+		reading->count = SIZE_MAX;
+	} else if (history != NULL) {
+		if (!http_call_number(call, "history", 0, &count))
+			return false;
+		reading->count = (size_t)count;
+	}
+	return true;
+}
+
+static void run_stream(struct session *session, const struct http_takeover *takeover, const char *early, size_t early_size)
+{
+	struct stream_start *start = takeover->context;
+
+	(void)early; /* nothing that follows is listened to */
+	(void)early_size;
+	start->head = takeover->head == NULL ? "" : takeover->head;
+	start->head_size = takeover->head == NULL ? 0 : takeover->head_size;
+	stream_serve(session, start);
+	free(start);
+}
+
+static void begin_stream(struct http_call *call, const struct stream_start *wanted)
+{
+	static const char *const types[] = {[STREAM_EVENTS] = "text/event-stream",
+		[STREAM_JSON] = "application/x-ndjson",
+		[STREAM_TEXT] = "text/plain; charset=utf-8"};
+	struct stream_start *start;
+
+	http_reply_show(call->reply, 200, types[wanted->kind], "", 0);
+	http_reply_add(call->reply, "X-Accel-Buffering", "no"); /* a proxy shall not keep it back */
+	if (strcmp(call->request->method, "HEAD") == 0) {
+		http_call_leave_room(call, wanted->room);
+		return;
+	}
+	start = malloc(sizeof *start);
+	if (start == NULL) {
+		http_call_leave_room(call, wanted->room);
+		http_reply_give(call->reply, 503, NULL, NULL, 0);
+		return;
+	}
+	*start = *wanted;
+	call->takeover = (struct http_takeover){.run = run_stream, .context = start};
+}
+
+void http_room_stream(struct http_call *call)
+{
+	struct stream_start start = {.kind = STREAM_TEXT};
+
+	if (!choose_kind(call, &start.kind) || !choose_reading(call, &start.reading))
+		return;
+	start.room = http_call_room(call, call->captures[0]);
+	if (start.room != NULL)
+		begin_stream(call, &start);
+}

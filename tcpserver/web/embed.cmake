@@ -1,0 +1,19 @@
+# cmake -D FOLDER=... -D OUT=files.c -P embed.cmake: writes the files of the page as C (files.h), each with an ETag of its content.
+set(names chat.html chat.css chat.mjs)
+set(paths / /chat.css /chat.mjs)
+set(types text/html text/css text/javascript)
+
+set(arrays "")
+set(table "")
+foreach(name path type IN ZIP_LISTS names paths types)
+	file(READ ${FOLDER}/${name} bytes HEX)
+	file(SHA256 ${FOLDER}/${name} hash)
+	string(SUBSTRING ${hash} 0 32 hash)
+	string(MAKE_C_IDENTIFIER ${name} variable)
+	string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+	string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))" "\\1\n\t" bytes "${bytes}")
+	string(APPEND arrays "static const unsigned char ${variable}[] = {\n\t${bytes}\n};\n\n")
+	string(APPEND table "\t{\"${path}\", \"${type}; charset=utf-8\", \"\\\"${hash}\\\"\", (const char *)${variable}, sizeof ${variable}},\n")
+endforeach()
+
+file(WRITE ${OUT} "#include \"tcpserver/web/files.h\"\n\n${arrays}const struct web_file web_files[WEB_FILES] = {\n${table}};\n")

@@ -1,0 +1,87 @@
+"""Every port speaks every protocol: what the first bytes of a client lead to, however they come."""
+
+import random
+import ssl
+
+from talk import Server, main, scaled, wait_for
+
+
+def test_a_name_that_begins_as_a_method_may_come_byte_by_byte():
+    with Server() as server:
+        for name in ("GET", "POST haste", "PRI", "OPTIONS", "DELETE https"):
+            client = server.connect()
+            for byte in name.encode() + b"\n":
+                client.raw(bytes([byte]))
+            client.expect_welcome(name)
+            client.say("/quit")
+            client.expect(f"* Goodbye {name}.")
+
+
+def test_a_person_is_greeted_once():
+    with Server() as server:
+        person = server.connect()
+        person.expect("* Welcome to tcpchat. Please type your name and press Enter.")
+        person.say("ann")
+        person.expect_welcome("ann")
+
+
+def test_a_half_request_or_name_ends_at_the_time_for_a_name():
+    with Server("--name-timeout", "1") as server:
+        at_rest = server.threads()
+        for beginning in (b"G", b"GET ", b"DELETE http", b"\x16", b"bob"):
+            client = server.connect()
+            client.raw(beginning)
+            rest = client.rest(reset_allowed=True)
+            assert rest and rest[-1].startswith("! name-timeout: "), (beginning, rest)
+        wait_for(lambda: server.threads() <= at_rest, "all threads to be gone")
+
+
+def test_a_silent_client_ends_at_the_time_for_a_name():
+    with Server("--name-timeout", "1") as server:
+        rest = server.connect().rest()
+        assert rest[-1].startswith("! name-timeout: "), rest
+
+
+def test_those_who_come_and_go_without_a_word_leave_nothing_behind():
+    with Server() as server:
+        ann = server.join("ann")
+        threads = server.threads()
+        descriptors = server.descriptors()
+        for number in range(scaled(400)):
+            client = server.connect()
+            if number % 3 == 1:
+                client.raw(b"GE")
+            if number % 2 == 0:
+                client.reset()
+            else:
+                client.close()
+        wait_for(lambda: server.threads() <= threads and server.descriptors() <= descriptors, "all of them to be gone")
+        ann.say("still here")
+        wait_for(lambda: ann.line() == "ann: still here", "the own line, behind those who were called GE for a moment")
+
+
+def test_garbage_harms_nobody():
+    rng = random.Random(7)
+    with Server("--name-timeout", "1") as server:
+        ann = server.join("ann")
+        for _ in range(scaled(200)):
+            client = server.connect()
+            client.raw(rng.choice((b"", b"\x16\x03", b"GET ", b"PRI * ", b"\xff\xfb")) + rng.randbytes(rng.randrange(1, 300)))
+            client.close()
+        ann.say("done")
+        wait_for(lambda: ann.line() == "ann: done", "the own line, behind those of others")
+
+
+def test_who_asks_for_tls_where_there_is_none_gets_an_alert_that_says_so():
+    with Server() as server:
+        client = server.connect()
+        try:
+            ssl.create_default_context().wrap_socket(client.socket, server_hostname="localhost")
+        except ssl.SSLError as error:
+            assert "alert protocol version" in str(error).lower(), error
+        else:
+            raise AssertionError("there was a handshake")
+
+
+if __name__ == "__main__":
+    main()

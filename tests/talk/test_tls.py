@@ -334,6 +334,7 @@ def test_a_flood_of_key_changes_ends_that_connection_alone():
 def test_nobody_can_renegotiate():
     with Encrypted() as (server, _):
         assert peer(server, "renegotiate") == "refused"
+        server.log.wait('left name="peer"')
         converse(server, "ann")
 
 

@@ -7,6 +7,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
 
 find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
 
 add_library(tcpchat_flags INTERFACE)
 target_include_directories(tcpchat_flags INTERFACE ${PROJECT_SOURCE_DIR})

@@ -111,6 +111,12 @@ static int set_flag(struct reading *reading, const struct option *option, const 
 {
 	bool on = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
 
+	for (int i = 0; option->choices != NULL && option->choices[i] != NULL; i++) {
+		if (strcmp(option->choices[i], value) == 0) {
+			*(int *)option->value = i > 0;
+			return 0;
+		}
+	}
 	if (!on && strcmp(value, "0") != 0 && strcmp(value, "false") != 0)
 		return refuse(reading, where, value, "1, 0, true or false");
 	*(int *)option->value = on;

@@ -47,7 +47,9 @@ struct option {
 	void *value; /* holds the default until then      */
 	long long least;
 	long long most;
-	const char *const *choices; /* ended by NULL                     */
+	/* Ended by NULL. Of a flag, what else it may be in a variable that programs share, which have more to choose: the first
+	 * means 0, the others 1. */
+	const char *const *choices;
 	/* Looks closer at a string. Returns NULL, or what is allowed, as in "ADDR:PORT with a port of 0 to 65535". */
 	const char *(*check)(const char *value);
 	const char *alias;        /* another variable that is understood (a predecessor's name), or NULL */

@@ -16,6 +16,7 @@
 #include "common/text.h"
 #include "tcpclient/buffer.h"
 #include "tcpclient/request.h"
+#include "tcpclient/secure.h"
 
 enum {
 	RECEIVE_SIZE = 64 * 1024,
@@ -33,6 +34,7 @@ enum {
 /* What belongs to one connection to the server; owned by the thread. */
 struct call {
 	int socket;
+	struct secure_call *secure; /* what carries it; NULL: it is not encrypted */
 	enum dialect dialect;
 	bool line_came;       /* the first line tells the dialect    */
 	bool asking;          /* "/events" was sent; no answer yet   */
@@ -67,8 +69,12 @@ struct connection {
 	bool was_tcpchat;
 	bool knows_session; /* the server understands it as a first line */
 	bool told_unreachable;
+	bool was_secured; /* once */
 	unsigned attempt;
 	char name[NAME_SIZE]; /* who we are for this server */
+	char address[NET_ADDRESS_SIZE]; /* of the server */
+	struct buffer words;  /* about how it is encrypted, or why there is none   */
+	struct secure_call *secured; /* the connection that was reached last       */
 	struct call call;
 	struct buffer clean;
 	struct buffer sending;
@@ -304,6 +310,18 @@ static void hear_last(struct connection *connection)
 		hear_line(connection, state, line, size);
 }
 
+/* The server has closed its side. Returns 0, or -errno when it is only a connection that broke. */
+static int end_of_input(struct connection *connection)
+{
+	const struct secure_call *secure = connection->call.secure;
+	int broken = secure == NULL ? 0 : secure_broken(secure);
+
+	if (broken != 0)
+		return -broken;
+	hear_last(connection);
+	return 0;
+}
+
 /* Reads what is there. Returns 1 when there may be more later, 0 at the end, or -errno. */
 static int call_read(struct connection *connection)
 {
@@ -326,8 +344,7 @@ static int call_read(struct connection *connection)
 		return 1;
 	if (size < 0)
 		return -errno;
-	hear_last(connection);
-	return 0;
+	return end_of_input(connection);
 }
 
 static void call_send(struct connection *connection)
@@ -542,10 +559,10 @@ static void call_greet(struct connection *connection)
 static void call_begin(struct connection *connection, int socket)
 {
 	long long now = clock_ms();
-	char address[NET_ADDRESS_SIZE];
 
 	connection->call = (struct call){
 		.socket = socket,
+		.secure = connection->secured,
 		.started_at = now,
 		.plain_at = now + (connection->was_tcpchat ? WELCOME_AGAIN_MS : CONNECTION_PLAIN_AFTER_MS),
 		.heard_at = now,
@@ -553,16 +570,18 @@ static void call_begin(struct connection *connection, int socket)
 	};
 	call_greet(connection);
 	lines_init(&connection->call.lines, CONNECTION_LINE_SIZE_MAX);
-	net_tune(socket, DEAD_AFTER_S);
-	net_peer_address(socket, address);
 	connection->told_unreachable = true; /* from now on the loss is told */
-	tell(connection, CONNECTION_MADE, address);
+	tell(connection, CONNECTION_MADE, connection->address);
+	if (connection->words.size > 0)
+		tell(connection, CONNECTION_SECURED, connection->words.bytes);
 }
 
 static void call_end(struct connection *connection)
 {
 	lines_fini(&connection->call.lines);
 	(void)close(connection->call.socket); /* nothing is left to be lost */
+	if (connection->call.secure != NULL)
+		secure_end(connection->call.secure);
 }
 
 static const char *reason(int error)
@@ -619,27 +638,83 @@ static bool call_once(struct connection *connection, int socket)
 	return again;
 }
 
+/* Why the server was not reached, as it is known best. */
+static const char *reason_of_failure(const struct connection *connection, int error)
+{
+	return connection->words.size > 0 ? connection->words.bytes : reason(error);
+}
+
 /* Whether to try again. */
 static bool not_reached(struct connection *connection, int error)
 {
 	connection->end = CONNECTION_NOT_REACHED;
 	if (!connection->told_unreachable)
 		tell(connection, CONNECTION_UNREACHABLE,
-			error == -ETIMEDOUT ? "no answer within 10 seconds" : reason(error));
+			error == -ETIMEDOUT ? "no answer within 10 seconds" : reason_of_failure(connection, error));
 	connection->told_unreachable = true;
 	connection->settings.listener->pause(connection->settings.context);
 	return is_persistent(connection);
+}
+
+static bool is_left(const void *context)
+{
+	return leaving(context);
+}
+
+/* Encrypts a connection. Returns the socket that speaks plain, or -errno; -EKEYREJECTED: there can be no secure one. */
+static int secure_it(struct connection *connection, int socket)
+{
+	const struct secure_wait wait = {.timeout_ms = CONNECTION_REACH_WITHIN_MS,
+		.wake_descriptor = connection->wake_descriptor,
+		.cancelled = is_left,
+		.context = connection};
+	enum secure_result result =
+		secure_call(connection->settings.secure, socket, &wait, &connection->secured, &connection->words);
+
+	buffer_add(&connection->words, "", 1);
+	switch (result) {
+	case SECURE_MADE:
+		return secure_socket(connection->secured);
+	case SECURE_CANCELLED:
+		return -ECANCELED;
+	case SECURE_BROKEN:
+		return -ECONNABORTED;
+	case SECURE_STRANGE: /* what has worked before may be in the midst of a change */
+		return connection->was_secured ? -ECONNABORTED : -EKEYREJECTED;
+	case SECURE_DISTRUSTED:
+		break;
+	}
+	return -EKEYREJECTED;
 }
 
 static int reach(struct connection *connection)
 {
 	int socket = -ECANCELED;
 
+	buffer_clear(&connection->words);
+	connection->secured = NULL;
 	atomic_store(&connection->connecting, true);
 	if (!leaving(connection))
 		socket = net_connect(&connection->settings.place, CONNECTION_REACH_WITHIN_MS);
 	atomic_store(&connection->connecting, false);
+	if (socket < 0)
+		return socket;
+	net_tune(socket, DEAD_AFTER_S);
+	net_peer_address(socket, connection->address);
+	if (connection->settings.secure == NULL)
+		return socket;
+	socket = secure_it(connection, socket);
+	connection->was_secured = connection->was_secured || socket >= 0;
 	return socket;
+}
+
+/* There is no secure connection, and will be none. Returns false: it is not to be tried again. */
+static bool refuse(struct connection *connection)
+{
+	connection->end = CONNECTION_DISTRUSTED;
+	tell(connection, CONNECTION_INSECURE, connection->words.bytes);
+	connection->settings.listener->pause(connection->settings.context);
+	return false;
 }
 
 int connection_delay_ms(unsigned attempt, unsigned chance)
@@ -679,6 +754,8 @@ static void *connection_run(void *argument)
 
 		if (socket >= 0)
 			again = call_once(connection, socket);
+		else if (socket == -EKEYREJECTED)
+			again = refuse(connection);
 		else if (socket != -ECANCELED)
 			again = not_reached(connection, socket);
 		if (again)
@@ -747,6 +824,7 @@ bool connection_close(struct connection *connection, enum connection_end *end)
 	buffer_fini(&connection->clean);
 	buffer_fini(&connection->sending);
 	buffer_fini(&connection->request);
+	buffer_fini(&connection->words);
 	event_fini(&connection->event);
 	(void)close(connection->ended_descriptor);
 	(void)close(connection->wake_descriptor);

@@ -14,6 +14,8 @@
  * of a connection of ours that it has not yet found dead. A server that is known to understand that is told at once,
  * instead of the name; if it does not after all, the next connection begins with the name again.
  *
+ * Through TLS (secure.h) it is the same conversation: the socket is one end of a pair then.
+ *
  * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client
  * that does not read.
  *
@@ -50,6 +52,8 @@ enum connection_event {
 	CONNECTION_FORGOT,      /* 'detail' lines were sent, but perhaps not delivered  */
 	CONNECTION_CUT,         /* a line was too long and is not shown                 */
 	CONNECTION_UNSENT,      /* 'detail' lines were too long for a request            */
+	CONNECTION_SECURED,     /* it is encrypted; 'detail' says who vouches for the server: one or more lines */
+	CONNECTION_INSECURE,    /* there is no secure connection; 'detail' says why and what to do, in lines     */
 };
 
 /* How it ended for good. */
@@ -58,8 +62,11 @@ enum connection_end {
 	CONNECTION_LEFT,        /* we left                                                      */
 	CONNECTION_REFUSED,     /* the server does not want us, and would not the next time     */
 	CONNECTION_BROKEN,      /* it broke ('persistent' tries again instead)                  */
+	CONNECTION_DISTRUSTED,  /* there is no secure connection, and would be none the next time */
 	CONNECTION_NOT_REACHED, /* there was none ('persistent' tries again instead)            */
 };
+
+struct secure;
 
 /* Called by the connection's thread. */
 struct connection_listener {
@@ -81,6 +88,7 @@ struct connection_listener {
 
 struct connection_settings {
 	struct net_place place;
+	const struct secure *secure; /* how it is encrypted; NULL: it is not; borrowed        */
 	const char *name; /* without line ends, not empty, not starting with '/' */
 	bool persistent;  /* connect again when the server is gone               */
 	bool events;      /* ask for event mode                                  */

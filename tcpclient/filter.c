@@ -299,6 +299,14 @@ static bool on_again(void *context)
 	return filter->was_made && !filter->input_ended;
 }
 
+static void say_lines(struct filter *filter, enum render_tone tone, char *lines)
+{
+	for (char *line; (line = strsep(&lines, "\n")) != NULL;) {
+		if (line[0] != '\0')
+			scene_say(filter->scene, &filter->out, tone, line);
+	}
+}
+
 /* News for a person, and those of a lost connection for a program. */
 static void add_news(struct filter *filter, enum connection_event event, const char *detail)
 {
@@ -307,7 +315,7 @@ static void add_news(struct filter *filter, enum connection_event event, const c
 
 	buffer_add(&text, "", 1);
 	if (text.size > 1 && filter->settings->form == FILTER_PLAIN)
-		scene_say(filter->scene, &filter->out, tone, text.bytes);
+		say_lines(filter, tone, text.bytes);
 	else if (text.size > 1 && filter->settings->form == FILTER_JSON)
 		event_write_notice(&filter->out, text.bytes);
 	buffer_fini(&text);
@@ -319,6 +327,15 @@ static void on_made(struct filter *filter, const char *address)
 		add_news(filter, CONNECTION_MADE, address);
 	filter->was_made = true;
 	(void)snprintf(filter->address, sizeof filter->address, "%s", address);
+}
+
+/* Who reads no news is told only of what has to be compared, which takes several lines. */
+static void on_secured(struct filter *filter, const char *detail)
+{
+	if (filter->settings->form == FILTER_PLAIN)
+		add_news(filter, CONNECTION_SECURED, detail);
+	else if (strchr(detail, '\n') != NULL)
+		complain(detail, "");
 }
 
 static void on_lost(struct filter *filter, const char *why)
@@ -352,6 +369,12 @@ static void on_event(void *context, enum connection_event event, const char *det
 	case CONNECTION_UNSENT:
 		complain("lines were too long to be sent: ", detail);
 		filter->refused = true;
+		break;
+	case CONNECTION_SECURED:
+		on_secured(filter, detail);
+		break;
+	case CONNECTION_INSECURE:
+		complain(detail, "");
 		break;
 	case CONNECTION_CUT:
 		complain("a line from the server was too long, and is left out", "");
@@ -580,7 +603,7 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 
 	if (filter->refused || filter_is_unwritten(filter))
 		filter->failed = true; /* said already */
-	if (end == CONNECTION_REFUSED || !filter->was_made)
+	if (end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED || !filter->was_made)
 		return EXIT_FAILURE;
 	if (missing > 0) {
 		(void)fprintf(stderr,
@@ -618,6 +641,7 @@ static int filter_start(struct filter *filter)
 {
 	const struct filter_settings *wanted = filter->settings;
 	struct connection_settings settings = {.place = wanted->place,
+		.secure = wanted->secure,
 		.name = wanted->name,
 		.persistent = wanted->form != FILTER_AS_IT_CAME,
 		.events = wanted->form != FILTER_AS_IT_CAME,

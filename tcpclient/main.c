@@ -16,9 +16,11 @@
 #include "common/text.h"
 #include "tcpclient/filter.h"
 #include "tcpclient/render.h"
+#include "tcpclient/secure.h"
 #include "tcpclient/state.h"
 #include "tcpclient/talk.h"
 
+enum { FAULT_SIZE = 600 };
 enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000, HISTORY_DIGITS_MAX = 9 };
 
 enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -26,6 +28,8 @@ static const char *const color_names[] = {"auto", "always", "never", NULL};
 
 enum theme_choice { THEME_AUTO, THEME_LIGHT, THEME_DARK, THEME_MONO };
 static const char *const theme_names[] = {"auto", "light", "dark", "mono", NULL};
+
+static const char *const tls_words[] = {"off", "self", "files", NULL}; /* CHAT_TLS is the server's, too */
 
 static const char *const bell_names[] = {"off", "mention", "dm", "all", NULL}; /* as enum scene_bell */
 
@@ -39,6 +43,9 @@ static struct {
 	int goes_on;
 	struct option_list highlights;
 	int bell;
+	int tls;
+	const char *authorities;
+	const char *fingerprint;
 	int plain;
 	int json;
 	int color;
@@ -74,6 +81,22 @@ static const struct option table[] = {
 		.value = &settings.config,
 		.names_file = true,
 		.place = "tcpchat/tcpclient.conf"},
+	{.name = "tls",
+		.help = "encrypt the connection, as tls://HOST does",
+		.kind = OPTION_FLAG,
+		.value = &settings.tls,
+		.choices = tls_words},
+	{.name = "ca",
+		.argument = "FILE",
+		.help = "with --tls: trust these authorities (PEM), and not the system's",
+		.kind = OPTION_STRING,
+		.value = &settings.authorities,
+		.names_file = true},
+	{.name = "fingerprint",
+		.argument = "SHA256:...",
+		.help = "with --tls: trust the certificate with this fingerprint, and no other",
+		.kind = OPTION_STRING,
+		.value = &settings.fingerprint},
 	{.name = "room", .argument = "NAME", .help = "join this room", .kind = OPTION_STRING, .value = &settings.room},
 	{.name = "c",
 		.argument = "COMMANDS",
@@ -125,7 +148,7 @@ static const struct option table[] = {
 
 static void print_help(void)
 {
-	(void)printf("Usage: tcpclient [-username NAME] [HOST[:PORT]]  (HOST is localhost and PORT 7777 unless given)\n\n");
+	(void)printf("Usage: tcpclient [-username NAME] [[tls://]HOST[:PORT]]  (HOST is localhost and PORT 7777 unless given)\n\n");
 	options_print_help(table, stdout);
 	(void)printf("\nAt a terminal: type and press Enter; /help lists the commands; !exit or Ctrl-D leaves. In a pipe: "
 		     "standard\ninput is sent line by line. Each option has a variable: CHAT_USERNAME, ... See "
@@ -214,13 +237,14 @@ static bool is_person(void)
 	       strcmp(terminal, "dumb") != 0;
 }
 
-static int run_talk(const struct net_place *place)
+static int run_talk(const struct net_place *place, const struct secure *secure)
 {
 	char *history_path = state_history_path(place);
 	char *ignored_path = state_ignored_path(place);
 	char *unsent_path = state_unsent_path(place, settings.name);
 	char *progress_path = state_progress_path(place, settings.name);
 	struct talk_settings talk = {.place = *place,
+		.secure = secure,
 		.name = settings.name,
 		.colors = choose_colors(),
 		.bell = (enum scene_bell)settings.bell,
@@ -251,7 +275,7 @@ static enum filter_form choose_form(void)
 	return FILTER_AS_IT_CAME;
 }
 
-static int run_filter(const struct net_place *place)
+static int run_filter(const struct net_place *place, const struct secure *secure)
 {
 	enum filter_form form = choose_form();
 	bool keeps = form != FILTER_AS_IT_CAME && (settings.goes_on || (form == FILTER_PLAIN && isatty(STDIN_FILENO)));
@@ -259,6 +283,7 @@ static int run_filter(const struct net_place *place)
 	char *unsent_path = keeps ? state_unsent_path(place, settings.name) : NULL;
 	char *progress_path = keeps ? state_progress_path(place, settings.name) : NULL;
 	struct filter_settings filter = {.place = *place,
+		.secure = secure,
 		.name = settings.name,
 		.lines = settings.lines,
 		.room = settings.room,
@@ -297,6 +322,51 @@ static const char *history_fault(const char *history)
 	return "--history is a number of messages, all or none";
 }
 
+/* ---- Encryption. ---- */
+
+static const char *take_scheme(const char *where)
+{
+	static const char scheme[] = "tls://";
+
+	if (strncasecmp(where, scheme, strlen(scheme)) != 0)
+		return where;
+	settings.tls = 1;
+	return where + strlen(scheme);
+}
+
+/* What is wrong with the options about TLS; NULL: nothing. */
+static const char *tls_option_fault(void)
+{
+	if (settings.tls)
+		return NULL;
+	if (settings.authorities != NULL)
+		return "--ca is for encrypted connections: add --tls, or connect to tls://HOST";
+	if (settings.fingerprint != NULL)
+		return "--fingerprint is for encrypted connections: add --tls, or connect to tls://HOST";
+	return NULL;
+}
+
+static int run(const struct net_place *place, const struct secure *secure)
+{
+	if (is_person() && !settings.plain && !settings.json && settings.lines == NULL)
+		return run_talk(place, secure);
+	return run_filter(place, secure);
+}
+
+static int run_secure(const struct net_place *place)
+{
+	char *pins_path = state_pins_path();
+	struct secure_settings wanted = {
+		.place = *place, .authorities = settings.authorities, .fingerprint = settings.fingerprint, .pins_path = pins_path};
+	char fault[FAULT_SIZE];
+	struct secure *secure = secure_create(&wanted, fault, sizeof fault);
+	int exit_code = secure == NULL ? usage_error(fault) : run(place, secure);
+
+	secure_destroy(secure);
+	free(pins_path);
+	return exit_code;
+}
+
 /* A standard stream that was closed would become the first socket. */
 static void open_standard_streams(void)
 {
@@ -332,9 +402,9 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (result.first_argument < argc)
-		where = argv[result.first_argument];
+		where = take_scheme(argv[result.first_argument]);
 	if (result.first_argument + 1 < argc)
-		return usage_error("one server is enough: tcpclient [-username NAME] [HOST[:PORT]]");
+		return usage_error("one server is enough: tcpclient [-username NAME] [[tls://]HOST[:PORT]]");
 	if (!net_place_parse(where, "localhost", "7777", &place))
 		return usage_error("the server is given as HOST, HOST:PORT or [IPV6]:PORT, with a port of 1 to 65535");
 	if (settings.name == NULL)
@@ -348,7 +418,8 @@ int main(int argc, char **argv)
 	fault = history_fault(settings.history);
 	if (fault != NULL)
 		return usage_error(fault);
-	if (is_person() && !settings.plain && !settings.json && settings.lines == NULL)
-		return run_talk(&place);
-	return run_filter(&place);
+	fault = tls_option_fault();
+	if (fault != NULL)
+		return usage_error(fault);
+	return settings.tls ? run_secure(&place) : run(&place, NULL);
 }

@@ -37,6 +37,12 @@ enum render_tone news_add(struct buffer *out, enum connection_event event, const
 	case CONNECTION_UNSENT:
 		buffer_add_text(out, "(a line was too long to be sent; send it in parts)");
 		break;
+	case CONNECTION_SECURED:
+		buffer_add_text(out, detail);
+		return RENDER_CALM;
+	case CONNECTION_INSECURE:
+		buffer_add_text(out, detail);
+		break;
 	case CONNECTION_CUT:
 		buffer_add_text(out, "(a line from the server was too long to be shown)");
 		break;

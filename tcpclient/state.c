@@ -75,6 +75,17 @@ char *state_history_path(const struct net_place *place)
 	return path_of("history", place, NULL);
 }
 
+char *state_pins_path(void)
+{
+	char *folder = state_folder();
+	char *path = NULL;
+
+	if (folder == NULL || !make_folders(folder) || asprintf(&path, "%sknown-servers", folder) < 0)
+		path = NULL;
+	free(folder);
+	return path;
+}
+
 char *state_ignored_path(const struct net_place *place)
 {
 	return path_of("ignored", place, NULL);

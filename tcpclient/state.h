@@ -17,5 +17,7 @@ char *state_history_path(const struct net_place *place) MUST_CHECK;
 char *state_ignored_path(const struct net_place *place) MUST_CHECK;
 char *state_unsent_path(const struct net_place *place, const char *user) MUST_CHECK;
 char *state_progress_path(const struct net_place *place, const char *user) MUST_CHECK;
+/* The file of the servers whose certificates were seen (pins.h), in the same place. */
+char *state_pins_path(void) MUST_CHECK;
 
 #endif

@@ -408,8 +408,10 @@ static void add_news(struct talk *talk, enum connection_event event, const char 
 	get_address(talk, address);
 	tone = news_add(&text, event, address, detail);
 	buffer_add(&text, "", 1);
-	if (text.size > 1)
-		add_own(talk, &talk->shown, tone, text.bytes);
+	for (char *rest = text.bytes, *line; (line = strsep(&rest, "\n")) != NULL;) {
+		if (line[0] != '\0')
+			add_own(talk, &talk->shown, tone, line);
+	}
 	buffer_fini(&text);
 }
 
@@ -722,6 +724,8 @@ static void say_goodbye(struct talk *talk, enum connection_end end)
 	size_t waiting = state.waiting - state.asked_waiting;
 
 	screen_close();
+	if (end == CONNECTION_DISTRUSTED)
+		return; /* why was said */
 	if (end == CONNECTION_REFUSED) {
 		(void)fprintf(stderr,
 			"tcpclient: the server refuses the name \"%s\"; choose another one with -username\n",
@@ -757,6 +761,7 @@ static void tell_resume(struct talk *talk)
 static int talk_start(struct talk *talk, const struct talk_settings *wanted)
 {
 	struct connection_settings settings = {.place = wanted->place,
+		.secure = wanted->secure,
 		.name = talk->wanted_name,
 		.persistent = true,
 		.events = true,
@@ -841,5 +846,5 @@ int talk_run(const struct talk_settings *settings)
 	mutex_fini(&talk.mutex);
 	(void)close(talk.timer);
 	(void)close(talk.signals);
-	return end == CONNECTION_REFUSED ? EXIT_FAILURE : talk.exit_code;
+	return end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED ? EXIT_FAILURE : talk.exit_code;
 }

@@ -22,6 +22,7 @@
 #include "tcpserver/doors/http.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/doors/sniff.h"
+#include "tcpserver/doors/tls.h"
 #include "tcpserver/journals/archive.h"
 #include "tcpserver/journals/memory.h"
 #include "tcpserver/journals/sqlite.h"
@@ -46,6 +47,10 @@ static struct {
 	long long max_clients; /* 0: as many as there are descriptors */
 	long long max_per_address; /* 0: any number */
 	struct option_list allow_origin;
+	const char *tls; /* NULL: files, if there are any */
+	const char *tls_certificate;
+	const char *tls_key;
+	int require_tls;
 	long long max_line;
 	long long max_rooms;
 	int rooms;
@@ -91,6 +96,7 @@ static const struct {
 	{"", &sniff_door},
 	{"=lines", &line_door},
 	{"=http", &http_door},
+	{"=tls", &tls_door},
 };
 
 /* Reads "ADDR:PORT" with what the port is for behind it. Returns whether it is that. */
@@ -119,6 +125,34 @@ static const char *check_listen(const char *value)
 		return NULL;
 	return "ADDR:PORT with a port of 0 to 65535, as in 127.0.0.1:7777 or [::]:7777; behind it may stand what the port is for:"
 	       " =lines, =http or =tls";
+}
+
+/* What --tls can be; Go-Chat's IS_TLS knows two words of its own. */
+enum tls_choice { TLS_OFF, TLS_SELF, TLS_FILES };
+
+static bool parse_tls(const char *value, enum tls_choice *choice)
+{
+	static const struct {
+		const char *word;
+		enum tls_choice choice;
+	} words[] = {{"off", TLS_OFF}, {"self", TLS_SELF}, {"files", TLS_FILES}, {"IS_TLS=false", TLS_OFF}, {"IS_TLS=true", TLS_FILES}};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (strcmp(value, words[i].word) == 0) {
+			*choice = words[i].choice;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *check_tls(const char *value)
+{
+	enum tls_choice choice;
+
+	if (parse_tls(value, &choice))
+		return NULL;
+	return strncmp(value, "IS_TLS=", 7) == 0 ? "true or false" : "one of: off, self, files";
 }
 
 static const char *check_origin(const char *value)
@@ -237,6 +271,16 @@ static const struct option options[] = {
 		.most = MAX_CLIENTS_MOST, .help = "clients at a time from one address (default 0: any number)"},
 	{.name = "allow-origin", .argument = "ORIGIN", .kind = OPTION_LIST, .value = &settings.allow_origin,
 		.check = check_origin, .help = "web pages from there may talk to the server, too; may be repeated; * for any"},
+	{.name = "tls", .argument = "off|self|files", .kind = OPTION_STRING, .value = &settings.tls, .check = check_tls,
+		.help = "encrypt: self makes a certificate and keeps it; files (default with --tls-cert) are your own", .alias = "IS_TLS",
+		.alias_format = "IS_TLS=%s"},
+	{.name = "tls-cert", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.tls_certificate, .names_file = true,
+		.help = "the certificate (PEM) for TLS, and those that vouch for it; read again on SIGHUP",
+		.alias = "SERVER_CERTIFICATE"},
+	{.name = "tls-key", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.tls_key, .names_file = true,
+		.help = "its key (PEM), which others may not read", .alias = "SERVER_KEY"},
+	{.name = "require-tls", .kind = OPTION_FLAG, .value = &settings.require_tls,
+		.help = "turn away who connects without TLS"},
 	{.name = "max-line", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.max_line, .least = 64,
 		.most = 1024 * 1024, .help = "the longest line a client may send (default 65535 bytes)"},
 	{.name = "rooms", .argument = "open|closed", .kind = OPTION_CHOICE, .value = &settings.rooms,
@@ -283,6 +327,8 @@ static const struct option options[] = {
 /* ---- Signals: the first one stops the server in good order, the second at once. ---- */
 
 static volatile sig_atomic_t stop_signals; /* written by the handler, in the main thread alone */
+static volatile sig_atomic_t reload_signals; /* the same */
+static struct tls *tls; /* constant after the start; NULL: none */
 
 static void on_stop_signal(int signal)
 {
@@ -291,8 +337,21 @@ static void on_stop_signal(int signal)
 	stop_signals = 1;
 }
 
+static void on_reload_signal(int signal)
+{
+	(void)signal;
+	reload_signals = 1;
+}
+
+static void reload(void);
+
+/* Asked after each signal, in the main thread. */
 static bool stop_requested(void)
 {
+	if (reload_signals != 0) {
+		reload_signals = 0;
+		reload();
+	}
 	return stop_signals != 0;
 }
 
@@ -301,6 +360,14 @@ static void for_each_stop_signal(sigset_t *set, int (*change)(sigset_t *, int))
 	(void)change(set, SIGINT);
 	(void)change(set, SIGTERM);
 	(void)change(set, SIGHUP);
+}
+
+/* With TLS, SIGHUP means that there is a new certificate. */
+static void reload_on_hangup(void)
+{
+	struct sigaction again = {.sa_handler = on_reload_signal};
+
+	(void)sigaction(SIGHUP, &again, NULL); /* cannot fail */
 }
 
 /* Blocks the signals in this thread and all that it starts; 'wait_mask' is the mask that lets them through. */
@@ -470,6 +537,101 @@ static bool read_password(const char *path, char *password, int size)
 	return true;
 }
 
+/* ---- TLS. ---- */
+
+enum { TLS_PATH_SIZE = 4096 };
+
+/* Where --tls self keeps its files: beside the journal that is chosen without an option. */
+static void choose_own_files(struct tls_options *wanted)
+{
+	static char certificate[TLS_PATH_SIZE];
+	static char key[TLS_PATH_SIZE];
+	const char *directory = getenv("STATE_DIRECTORY");
+
+	if (directory == NULL || directory[0] != '/')
+		directory = ".";
+	(void)snprintf(certificate, sizeof certificate, "%s/chat-tls.pem", directory);
+	(void)snprintf(key, sizeof key, "%s/chat-tls-key.pem", directory);
+	*wanted = (struct tls_options){.certificate_path = certificate, .key_path = key, .makes_own = true};
+}
+
+static enum tls_choice choose_tls(void)
+{
+	enum tls_choice choice = settings.tls_certificate != NULL || settings.tls_key != NULL ? TLS_FILES : TLS_OFF;
+
+	if (settings.tls != NULL)
+		(void)parse_tls(settings.tls, &choice); /* looked at by check_tls() */
+	return choice;
+}
+
+/* What the options about TLS lack; NULL: nothing. */
+static const char *tls_fault_of_options(enum tls_choice choice)
+{
+	bool listens = false;
+
+	for (size_t i = 0; i < settings.listen.count; i++) {
+		const char *what = strchr(settings.listen.items[i], '=');
+
+		listens = listens || (what != NULL && strcmp(what, "=tls") == 0);
+	}
+	if (choice == TLS_FILES && settings.tls_certificate == NULL)
+		return "TLS needs a certificate: --tls-cert FILE (or SERVER_CERTIFICATE); --tls self makes one";
+	if (choice == TLS_FILES && settings.tls_key == NULL)
+		return "TLS needs the certificate's key: --tls-key FILE (or SERVER_KEY)";
+	if (choice == TLS_SELF && (settings.tls_certificate != NULL || settings.tls_key != NULL))
+		return "--tls self makes a certificate of its own; leave --tls-cert and --tls-key out, or --tls self";
+	if (choice == TLS_OFF && settings.require_tls)
+		return "--require-tls needs TLS: --tls-cert FILE with --tls-key FILE, or --tls self";
+	if (choice == TLS_OFF && listens)
+		return "--listen ...=tls needs TLS: --tls-cert FILE with --tls-key FILE, or --tls self";
+	return NULL;
+}
+
+static void announce_tls(void)
+{
+	char fingerprint[TLS_FINGERPRINT_SIZE];
+	char warning[TLS_OPEN_FAULT_SIZE];
+
+	tls_tell_fingerprint(tls, fingerprint);
+	(void)printf("[O] TLS certificate fingerprint: %s\n", fingerprint);
+	(void)fflush(stdout);
+	log_event(LOG_INFO, "TLS certificate", "fingerprint", fingerprint, NULL);
+	if (tls_warns(tls, warning, sizeof warning))
+		log_event(LOG_WARNING, "TLS certificate", "why", warning, NULL);
+}
+
+/* Returns false when there is to be TLS and cannot be; what is wrong was said then. */
+static bool open_tls(void)
+{
+	enum tls_choice choice = choose_tls();
+	struct tls_options wanted = {.certificate_path = settings.tls_certificate, .key_path = settings.tls_key};
+	const char *lacks = tls_fault_of_options(choice);
+	char fault[TLS_OPEN_FAULT_SIZE];
+
+	if (lacks != NULL) {
+		(void)fprintf(stderr, "tcpserver: %s\n", lacks);
+		exit(EXIT_USAGE);
+	}
+	if (choice == TLS_OFF)
+		return true;
+	if (choice == TLS_SELF)
+		choose_own_files(&wanted);
+	tls = tls_open(&wanted, fault, sizeof fault);
+	if (tls == NULL)
+		(void)fprintf(stderr, "tcpserver: TLS: %s\n", fault);
+	return tls != NULL;
+}
+
+static void reload(void)
+{
+	char fault[TLS_OPEN_FAULT_SIZE];
+
+	if (tls_reload(tls, fault, sizeof fault) == 0)
+		announce_tls();
+	else
+		log_event(LOG_ERROR, "the TLS certificate stays as it was", "why", fault, NULL);
+}
+
 /* ---- The journal. ---- */
 
 /* Without the option: chat.db in the state directory, if the system gives one (systemd's StateDirectory=), or else here. */
@@ -564,7 +726,9 @@ static int work_on_journal(void)
 
 static void fill_talk(struct talk *talk)
 {
-	talk->doors = (struct doors){.lines = &line_door, .http = &http_door};
+	talk->doors = (struct doors){.lines = &line_door, .http = &http_door, .tls = &tls_door};
+	talk->tls = tls;
+	talk->require_tls = settings.require_tls != 0;
 	talk->limits = (struct client_limits){
 		.most = choose_max_clients(), .most_per_address = (size_t)settings.max_per_address};
 	talk->admit = server_admit;
@@ -590,6 +754,8 @@ static int run(struct server *server, struct journal *journal, const sigset_t *w
 	if (settings.admin_password_file != NULL)
 		server->talk.admin_password = admin_password;
 	announce(server);
+	if (tls != NULL)
+		announce_tls();
 	server_run(server, wait_mask, stop_requested);
 	talk_fini(&server->talk);
 	log_event(LOG_INFO, "stopped", NULL);
@@ -612,13 +778,16 @@ int main(int argc, char **argv)
 	if (settings.admin_password_file != NULL &&
 		!read_password(settings.admin_password_file, admin_password, sizeof admin_password))
 		return EXIT_FAILURE;
-	if (!open_listeners(&server))
+	if (!open_tls() || !open_listeners(&server))
 		return EXIT_FAILURE;
 	prepare_signals(&stop_set, &wait_mask); /* before a journal starts threads, or one of these may get the signal to stop */
+	if (tls != NULL)
+		reload_on_hangup();
 	journal = open_journal();
 	if (journal == NULL)
 		return EXIT_FAILURE;
 	status = run(&server, journal, &wait_mask);
 	journal->ops->destroy(journal);
+	tls_close(tls);
 	return status;
 }

@@ -20,5 +20,6 @@ extern struct lock_class JOURNAL_QUEUE_LOCK ACQUIRED_AFTER(OUTLET_LOCK); /* what
 extern struct lock_class JOURNAL_MARKS_LOCK ACQUIRED_AFTER(JOURNAL_QUEUE_LOCK); /* marks not written yet        */
 extern struct lock_class JOURNAL_READERS_LOCK ACQUIRED_AFTER(JOURNAL_MARKS_LOCK); /* a journal's connections    */
 extern struct lock_class JOURNAL_CHECKPOINTS_LOCK ACQUIRED_AFTER(JOURNAL_READERS_LOCK); /* how long a journal's log is */
+extern struct lock_class TLS_LOCK ACQUIRED_AFTER(JOURNAL_CHECKPOINTS_LOCK); /* the certificate for new connections */
 
 #endif

@@ -57,9 +57,9 @@ static const enum metrics_refusal refusals[] = {
 	[CLIENT_NO_MEMORY] = METRICS_NO_MEMORY,
 };
 
-void server_admit(struct talk *talk, int socket, const char *address, const struct door *door)
+void server_admit(struct talk *talk, int socket, const struct carrier *carrier, const struct door *door)
 {
-	struct session *session = session_create(talk, socket, door, address);
+	struct session *session = session_create(talk, socket, door, carrier);
 	enum client_admission admission;
 	pthread_t thread;
 
@@ -67,7 +67,7 @@ void server_admit(struct talk *talk, int socket, const char *address, const stru
 		turn_away(door, socket, refusals[CLIENT_NO_MEMORY]);
 		return;
 	}
-	admission = client_list_add(&talk->clients, &session->client, address == NULL ? session->address : NULL, &talk->limits);
+	admission = client_list_add(&talk->clients, &session->client, carrier == NULL ? session->address : NULL, &talk->limits);
 	if (admission != CLIENT_ADMITTED) {
 		turn_away(door, socket, refusals[admission]);
 		goto fail_session;

@@ -14,6 +14,8 @@
 
 enum { SERVER_LISTENERS_MAX = 16 };
 
+struct carrier;
+
 struct listener {
 	int socket;
 	const struct door *door; /* of those who come in by it */
@@ -27,11 +29,11 @@ struct server {
 };
 
 /*
- * Makes a client of a connected, non-blocking socket, which it takes: gives it a thread, or turns it away. 'address' is that
- * of the peer; NULL: the socket tells. A client that comes with an address is the inner end of one that carries it, and
- * does not count a second time. Threads: any that keeps the server from ending, as a client's own.
+ * Makes a client of a connected, non-blocking socket, which it takes: gives it a thread, or turns it away. 'carrier' is
+ * who carries it, when the socket is an inner end (session.h), and then it does not count a second time; NULL: the socket is the
+ * peer's. Threads: any that keeps the server from ending, as a client's own.
  */
-void server_admit(struct talk *talk, int socket, const char *address, const struct door *door);
+void server_admit(struct talk *talk, int socket, const struct carrier *carrier, const struct door *door);
 
 /*
  * Accepts until 'stop_requested' says true, which it is asked after each signal; then ends the talk: closes the listeners,

@@ -374,7 +374,11 @@ static void session_leave_shut_rooms(struct session *session)
 static ssize_t session_end_of_input(struct session *session, ssize_t size)
 {
 	int error = outlet_error(session->outlet);
+	/* Acquire: see struct carrier. */
+	int broken = session->carrier == NULL ? 0 : atomic_load_explicit(session->carrier->broken, memory_order_acquire);
 
+	if (size == 0 && broken != 0)
+		return session_broken_by(broken);
 	return error == 0 || (size == 0 && error == EPIPE) ? size : session_broken_by(error);
 }
 
@@ -1017,7 +1021,7 @@ bool session_ended(const struct session *session)
 	return session->end != SESSION_GOES_ON;
 }
 
-struct session *session_create(struct talk *talk, int socket, const struct door *door, const char *address)
+struct session *session_create(struct talk *talk, int socket, const struct door *door, const struct carrier *carrier)
 {
 	struct session *session = calloc(1, sizeof *session);
 
@@ -1030,11 +1034,12 @@ struct session *session_create(struct talk *talk, int socket, const struct door 
 	session->stranger.number = 1 + atomic_fetch_add_explicit(&talk->sessions_begun, 1, memory_order_relaxed);
 	session->client.number = session->stranger.number;
 	session->socket = socket;
-	session->is_secure = address != NULL;
-	if (address == NULL)
+	session->carrier = carrier;
+	session->is_secure = carrier != NULL;
+	if (carrier == NULL)
 		net_peer_address(socket, session->address);
 	else
-		(void)snprintf(session->address, sizeof session->address, "%s", address);
+		(void)snprintf(session->address, sizeof session->address, "%s", carrier->address);
 	return session;
 }
 
@@ -1074,7 +1079,10 @@ static void session_drain_stopping(struct session *session)
 	session_drain_until(session, session_deliver, deadline_ms - FAREWELL_MS / 2);
 	for (size_t i = 0; i < session->place_count; i++)
 		member_close_log(session->places[i]); /* others may still speak: nothing may follow the farewell */
-	net_own_address(session->socket, address);
+	if (session->carrier != NULL)
+		(void)snprintf(address, sizeof address, "%s", session->carrier->own_address);
+	else
+		net_own_address(session->socket, address);
 	session_tell(session, &farewell);
 	session_drain_until(session, session_send_last, deadline_ms);
 }

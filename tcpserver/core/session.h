@@ -6,6 +6,7 @@
 #ifndef TCPSERVER_CORE_SESSION_H
 #define TCPSERVER_CORE_SESSION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,16 @@ struct reading {
 	char of[ROOM_ID_SIZE];    /* 'after' is a number of the room with this id; "": of whatever room it is    */
 };
 
+/*
+ * What is known of an inner client's connection, whose socket is only one end of a pair: who carries it knows the rest. It stays
+ * until the inner client has closed its writing side or its socket.
+ */
+struct carrier {
+	const char *address;      /* of the peer                                                             */
+	const char *own_address;  /* of the server, as the peer sees it                                      */
+	const atomic_int *broken; /* acquire: why the connection broke, a positive errno; 0 while it has not */
+};
+
 struct session {
 	struct client client;
 	struct stranger stranger;
@@ -61,6 +72,7 @@ struct session {
 	bool request_answered;  /* something was told to the client since it came, or will be            */
 	int socket;
 	bool is_administrator;
+	const struct carrier *carrier; /* NULL: the socket is the peer's own */
 	bool is_secure;      /* it came through TLS                                                     */
 	long long name_deadline_ms; /* on clock_ms(); until then the client has to have told who it is   */
 	bool was_silent;     /* a door that looks first has waited for it to speak, in vain             */
@@ -78,9 +90,9 @@ struct session {
 
 /* ---- For the server. ---- */
 
-/* Makes a session of a connected, non-blocking socket, which stays the caller's; it begins at 'door'. 'address' is that of
- * the peer behind a TLS connection; NULL: the socket tells. NULL without memory. */
-struct session *session_create(struct talk *talk, int socket, const struct door *door, const char *address) MUST_CHECK;
+/* Makes a session of a connected, non-blocking socket, which stays the caller's. 'carrier': who carries it, when the socket is an
+ * inner end, of a connection that is secure; or NULL. NULL without memory. */
+struct session *session_create(struct talk *talk, int socket, const struct door *door, const struct carrier *carrier) MUST_CHECK;
 void session_destroy(struct session *session);
 /* The whole life of a client: the conversation through its door, and the going. */
 void session_run(struct session *session);

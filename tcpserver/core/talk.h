@@ -15,6 +15,7 @@
 #include "tcpserver/core/rooms.h"
 #include "tcpserver/core/strangers.h"
 
+struct carrier;
 struct door;
 struct room;
 struct tls;
@@ -32,7 +33,7 @@ struct talk {
 	} doors; /* where the one leads that looks at a client's first bytes */
 	struct client_limits limits; /* how many clients there may be */
 	/* Makes a client of a connected socket, which it takes, as if it had been accepted: server_admit(). */
-	void (*admit)(struct talk *talk, int socket, const char *address, const struct door *door);
+	void (*admit)(struct talk *talk, int socket, const struct carrier *carrier, const struct door *door);
 	struct tls *tls;     /* certificate and key; NULL: there is no TLS      */
 	bool require_tls;    /* nobody is listened to without TLS               */
 	const char *const *allow_origins; /* of web pages elsewhere that may talk to the server */

@@ -99,7 +99,8 @@ def empty_folder():
 
 def clean_environment(changes=None):
     """This process's environment without the variables and the configuration that our programs understand."""
-    predecessors = ("APP_PORT", "SERVER_PORT", "REDIS_ADDRESS", "RABBITMQ_URL", "DATABASE_URL", "IS_TLS")
+    predecessors = ("APP_PORT", "SERVER_PORT", "REDIS_ADDRESS", "RABBITMQ_URL", "DATABASE_URL", "IS_TLS",
+                    "SERVER_KEY", "SERVER_CERTIFICATE", "STATE_DIRECTORY")
     result = {
         name: value
         for name, value in os.environ.items()

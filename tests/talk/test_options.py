@@ -22,6 +22,7 @@ WRONG = {
     "max-clients": (["0", "-1", "many", "1.5", "99999999999999999999", ""], "whole number"),
     "max-per-address": (["-1", "many", ""], "whole number"),
     "allow-origin": (["example.org", "https://", "://x", "https://example.org/path", ""], "origin"),
+    "tls": (["on", "SELF", "true", ""], "off, self, files"),
     "max-line": (["0", "-1", "x", "65535x", "99999999999G", ""], "size"),
     "rooms": (["shut", "OPEN", ""], "open, closed"),
     "max-rooms": (["0", "-1", "many", ""], "whole number"),
@@ -33,7 +34,7 @@ WRONG = {
     "log-format": (["xml", "JSON", ""], "text, json"),
 }
 
-OTHERS = ("admin-password-file", "config", "env-file", "version", "help",
+OTHERS = ("tls-cert", "tls-key", "require-tls", "admin-password-file", "config", "env-file", "version", "help",
           "export", "room", "import", "check", "salvage")  # the last five: test_archive.py
 
 
@@ -76,6 +77,11 @@ def test_a_wrong_retain_is_explained():
 
 def test_a_wrong_history_is_explained():
     refused("history")
+
+
+def test_a_wrong_tls_is_explained():
+    refused("tls")
+    refused_variable("tls")
 
 
 def test_a_wrong_max_clients_is_explained():

@@ -1,0 +1,161 @@
+"""
+One chat, whatever the way in: lines, event mode, tcpclient, both WebSockets, server-sent events, curl and a browser, each plain
+and through TLS. Each says 100 messages, and each hears all of them, with the same numbers, times and texts, once and in order; also
+when the server is killed in the middle.
+"""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "talk"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "proof"))
+
+from peers import ClientPeer, CurlPeer, EventPeer, GoChatPeer, LinePeer, StreamPeer, WebSocketPeer
+from phoenix import Phoenix
+from talk import BUILD_KIND, DEADLINE, Server, main, skip
+
+COUNT = {"plain": 100, "asan": 25, "tsan": 10}.get(BUILD_KIND, 10)
+KINDS = (LinePeer, EventPeer, ClientPeer, WebSocketPeer, GoChatPeer, StreamPeer, CurlPeer)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class House:
+    """Where the peers meet: a server at one port, which may be killed and started again."""
+
+    def __init__(self):
+        self.place = f"127.0.0.1:{free_port()}"
+        self.folder = None
+        self.up = threading.Event()
+        self.over = False
+        self.expected = 0
+        self.phoenix = Phoenix(self.make)
+
+    def make(self):
+        return Server("--tls", "self", listen=(self.place,), journal=f"sqlite:{self.folder}/chat.db", history="none",
+                      environment={"STATE_DIRECTORY": self.folder})
+
+    def __enter__(self):
+        import tempfile
+        self.temporary = tempfile.TemporaryDirectory(prefix="tcpchat-matrix-")
+        self.folder = self.temporary.name
+        self.phoenix.start()
+        (match,) = self.phoenix.server.output.wait(r"fingerprint: (SHA256:\S+)")
+        self.fingerprint = match.group(1)
+        self.up.set()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.over = True
+        try:
+            return self.phoenix.__exit__(kind, error, trace)
+        finally:
+            self.temporary.cleanup()
+
+    def port(self):
+        self.up.wait(DEADLINE)
+        return int(self.place.rpartition(":")[2])
+
+    def wait_for_change(self, port):
+        """After a connection broke: until the server is there (again)."""
+        time.sleep(0.02)
+        self.up.wait(DEADLINE)
+
+    def give_up(self):
+        self.over = True
+
+    def kill(self):
+        self.up.clear()
+        self.phoenix.kill()
+        self.phoenix.start()
+        self.up.set()
+
+    def messages(self):
+        """What is kept, by number."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port(), timeout=DEADLINE)
+        kept = []
+        while True:
+            connection.request("GET", f"/rooms/lobby/messages?limit=1000&after={kept[-1]['seq'] if kept else 0}")
+            page = json.load(connection.getresponse())["messages"]
+            if not page:
+                connection.close()
+                return kept
+            kept += page
+
+
+def wait_for_all(house, peers, seconds):
+    end = time.monotonic() + seconds
+    for peer in peers:
+        while peer.is_alive() and not house.over and time.monotonic() < end:
+            peer.join(0.2)
+    failed = [f"{peer.called}: {peer.failure!r}" for peer in peers if peer.failure is not None]
+    late = [f"{peer.called} has said {peer.said} and heard {len(peer.texts())} of {house.expected}" for peer in peers if peer.is_alive()]
+    assert not failed and not late, "\n".join(failed + late)
+
+
+def compare(house, peers):
+    kept = [event for event in house.messages() if event["kind"] == "message"]
+    wanted = [(event["seq"], event["at"], event["participant"], event["text"]) for event in kept]
+    said = sorted((name, int(text.rpartition(" ")[2])) for _, _, name, text in wanted)
+    assert said == sorted((peer.called, number) for peer in peers for number in range(peer.count)), "lost or doubled"
+    for peer in peers:
+        heard = peer.texts()
+        if isinstance(peer, GoChatPeer):  # who is not shown what it said itself since it came
+            own = [entry[3] for entry in heard if entry[2] == peer.called]
+            assert own == [f"{peer.called} {number}" for number in range(len(own))], peer.called
+            heard = [entry for entry in heard if entry[2] != peer.called]
+            compared = [entry for entry in wanted if entry[2] != peer.called]
+        else:
+            compared = wanted
+        if heard and heard[0][0] is None:
+            compared = [(None, None, *entry[2:]) for entry in compared]
+        for one, other in zip(heard, compared):
+            assert one == other, f"{peer.called} heard {one} in place of {other}"
+        assert len(heard) == len(compared), f"{peer.called} heard {len(heard)} messages of {len(compared)}"
+
+
+def talk_among(kinds, kills, extra=()):
+    if shutil.which("curl") is None:
+        skip("there is no curl")
+    with House() as house:
+        peers = [kind(house, secure, COUNT) for kind in kinds for secure in (False, True)]
+        peers += [make(house, COUNT) for make in extra]
+        house.expected = len(peers) * COUNT
+        for peer in peers:
+            peer.start()
+        watched = next(peer for peer in peers if isinstance(peer, EventPeer))
+        for number in range(kills):
+            goal = house.expected * (number + 1) // (kills + 1)
+            while len(watched.texts()) < goal and not house.over:
+                time.sleep(0.005)
+            house.kill()
+        wait_for_all(house, peers, 6 * DEADLINE)
+        compare(house, peers)
+        print(f"{len(peers)} ways in, {house.expected} messages, {kills} kills,"
+              f" {sum(peer.connections for peer in peers)} connections", flush=True)
+
+
+def test_each_way_in_hears_the_same():
+    talk_among(KINDS, 0)
+
+
+def test_each_way_in_hears_the_same_when_the_server_is_killed():
+    talk_among(KINDS, 1)
+
+
+def test_each_way_in_hears_the_same_when_the_server_is_killed_again_and_again():
+    talk_among(KINDS, 5)
+
+
+if __name__ == "__main__":
+    main(12 * DEADLINE)

@@ -21,6 +21,7 @@ void idle_run(const struct options *options, struct report *report);
 void slow_run(const struct options *options, struct report *report);
 void churn_run(const struct options *options, struct report *report);
 void manyrooms_run(const struct options *options, struct report *report);
+void ws_run(const struct options *options, struct report *report);
 
 /* Opens a crowd with senders at full speed, and lets it join. */
 void fanout_open(struct crowd *crowd, struct senders *senders, const struct options *options);

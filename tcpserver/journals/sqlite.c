@@ -713,6 +713,7 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	sqlite_lock(journal);
 	journal->last_number = number;
 	sqlite_unlock(journal);
+	journal->store.descriptor = journal->descriptor;
 	sqlite_index_init(&journal->index, journal->store.connection);
 	return 0;
 }

@@ -73,6 +73,8 @@ enum store_statement {
 	STORE_NEXT_ROOM,
 	STORE_LAST_PLACE,
 	STORE_RAISE_NEXT,
+	STORE_PAGES,
+	STORE_PAGE_SIZE,
 	STORE_FREE_PAGES,
 	STORE_VACUUM,
 	STORE_STATEMENTS,
@@ -81,7 +83,8 @@ enum store_statement {
 struct sqlite_store {
 	sqlite3 *connection; /* NULL: not open */
 	sqlite3_stmt *statements[STORE_STATEMENTS];
-	int log_pages; /* of the write-ahead log, after the last commit of this store */
+	int log_pages;     /* of the write-ahead log, after the last commit of this store */
+	int descriptor;    /* of the file, borrowed, by which it is kept as long as a checkpoint will need it; -1: it is not */
 };
 
 /* A room as it is written when its first message is. */
@@ -133,7 +136,14 @@ int sqlite_store_prepare_all(struct sqlite_store *store) MUST_CHECK;
 /* ---- Transactions that write. ---- */
 
 int sqlite_store_begin(struct sqlite_store *store) MUST_CHECK;
+/* With a descriptor: SQLITE_FULL when there is no room in the file for what is committed, see sqlite_store_reserve(). */
 int sqlite_store_commit(struct sqlite_store *store) MUST_CHECK;
+/*
+ * Takes care that the file has room for its pages, those of the open transaction included, and for 'more'. What is only in
+ * the write-ahead log has to be moved to the file one day, and without room it could not: the log, which may take most of a
+ * disk that is full, could not be emptied any more, and nothing could ever be kept again. SQLITE_FULL: there is no room.
+ */
+int sqlite_store_reserve(struct sqlite_store *store, int more) MUST_CHECK;
 void sqlite_store_rollback(struct sqlite_store *store);
 /*
  * A commit of which the sync failed has left all of itself in the log: SQLite does not look at it any more, but who opens the

@@ -14,6 +14,7 @@ enum {
 	SWEEP_EVERY_MS = 5 * 1000,          /* between two sweeps over the rooms, at least              */
 	SWEEP_SHARE = 20,                   /* a sweep takes no more than this part of the time         */
 	SWEEP_QUIET_MS = 10 * 60 * 1000,    /* between two sweeps when only pairs can be too old        */
+	INDEX_STEP_PAGES = 512,             /* by which a step of indexing makes the file longer, at most */
 	FREE_PAGES_KEPT = 256,              /* 1 MiB of the file may be unused                          */
 	DAY_MS = 24 * 60 * 60 * 1000,
 };
@@ -294,8 +295,11 @@ static int upkeep_vacuum(struct sqlite_journal *journal, bool *more)
 
 static int upkeep_index(struct sqlite_journal *journal, bool *more)
 {
-	int result = sqlite_index_step(&journal->index);
+	int result = sqlite_store_reserve(&journal->store, INDEX_STEP_PAGES);
 
+	if (result != SQLITE_OK)
+		return result;
+	result = sqlite_index_step(&journal->index);
 	*more = result > 0;
 	return upkeep_index_result(&journal->store, result);
 }

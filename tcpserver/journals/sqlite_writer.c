@@ -25,6 +25,7 @@ struct batch {
 	struct queued *items;
 	size_t count;
 	struct journal_room *touched; /* rooms of its drafts */
+	bool wrote;                   /* the file was written to: it can be */
 	struct journal_room *changed; /* rooms whose state is written: those from here on in the list */
 };
 
@@ -55,19 +56,29 @@ static int writer_reopen(struct sqlite_journal *journal)
 	result = sqlite_store_open(&journal->store, journal->options.path, STORE_WRITES, journal->options.sync);
 	if (result == SQLITE_OK)
 		result = sqlite_store_start_writing(&journal->store, false);
-	if (result != SQLITE_OK)
+	if (result != SQLITE_OK) {
 		sqlite_store_close(&journal->store);
-	else
-		sqlite_index_init(&journal->index, journal->store.connection);
-	return result;
+		return result;
+	}
+	journal->store.descriptor = journal->descriptor;
+	sqlite_index_init(&journal->index, journal->store.connection);
+	return SQLITE_OK;
+}
+
+/* SQLite's words for a result; those of the connection say more, unless it has done something else since. */
+static const char *writer_detail(const struct sqlite_journal *journal, int result)
+{
+	sqlite3 *connection = journal->store.connection;
+
+	return connection == NULL || ((sqlite3_errcode(connection) ^ result) & 0xff) != 0 ? sqlite3_errstr(result)
+											  : sqlite3_errmsg(connection);
 }
 
 /* Takes note of a failure, and logs the first of an episode. Returns its errno. */
 static int writer_fail(struct sqlite_journal *journal, int result)
 {
 	int error = sqlite_store_errno(&journal->store, result);
-	const char *detail =
-		journal->store.connection == NULL ? sqlite3_errstr(result) : sqlite3_errmsg(journal->store.connection);
+	const char *detail = writer_detail(journal, result);
 
 	if (journal->failure == 0)
 		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error),
@@ -79,6 +90,7 @@ static int writer_fail(struct sqlite_journal *journal, int result)
 		sqlite_store_close(&journal->store);
 	journal->failure = error;
 	journal->next_try_ms = clock_ms() + TRY_AGAIN_MS;
+	sqlite_checkpoints_note_idle(&journal->checkpoints); /* a full disk may get room by it */
 	return error;
 }
 
@@ -108,6 +120,15 @@ static void writer_restore_rooms(const struct batch *batch)
 		room->next = room->next_before;
 		room->last_ms = room->last_ms_before;
 		room->is_kept = room->was_kept;
+	}
+}
+
+/* What became of the drafts in a transaction that failed. */
+static void writer_restore_drafts(const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		batch->items[i].error = 0;
+		batch->items[i].repeated = 0;
 	}
 }
 
@@ -322,10 +343,11 @@ static void writer_drop_unknown(struct sqlite_journal *journal)
 	sqlite_unlock(journal);
 }
 
-static int writer_try(struct sqlite_journal *journal, const struct batch *batch)
+static int writer_try_once(struct sqlite_journal *journal, struct batch *batch)
 {
 	int64_t now_ms = clock_wall_ns() / 1000000;
 	int result = writer_reopen(journal);
+	int before = result == SQLITE_OK ? sqlite3_total_changes(journal->store.connection) : 0;
 
 	if (result == SQLITE_OK)
 		result = sqlite_store_begin(&journal->store);
@@ -335,7 +357,23 @@ static int writer_try(struct sqlite_journal *journal, const struct batch *batch)
 		result = writer_keep(journal, &batch->items[i], now_ms);
 	if (result == SQLITE_OK)
 		result = sqlite_store_commit(&journal->store);
+	batch->wrote = result == SQLITE_OK && sqlite3_total_changes(journal->store.connection) != before;
 	return result;
+}
+
+/* The log may be what fills the disk: then its room is given back, and there is another try. */
+static int writer_try(struct sqlite_journal *journal, struct batch *batch)
+{
+	int result = writer_try_once(journal, batch);
+
+	if ((result & 0xff) != SQLITE_FULL)
+		return result;
+	sqlite_store_rollback(&journal->store);
+	if (!sqlite_checkpoints_give_back(&journal->checkpoints, &journal->store))
+		return result;
+	writer_restore_rooms(batch);
+	writer_restore_drafts(batch);
+	return writer_try_once(journal, batch);
 }
 
 /* ---- After it. ---- */
@@ -418,7 +456,8 @@ static void writer_write(struct sqlite_journal *journal, struct queued *items, s
 		result = writer_try(journal, &batch);
 		error = result == SQLITE_OK ? 0 : writer_fail(journal, result);
 		if (error == 0) {
-			writer_succeed(journal);
+			if (batch.wrote)
+				writer_succeed(journal);
 			writer_settle_changes(journal, batch.changed);
 		}
 	}

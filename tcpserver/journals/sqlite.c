@@ -714,7 +714,7 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	journal->last_number = number;
 	sqlite_unlock(journal);
 	journal->store.descriptor = journal->descriptor;
-	sqlite_index_init(&journal->index, journal->store.connection);
+	sqlite_index_init_store(&journal->index, &journal->store);
 	return 0;
 }
 

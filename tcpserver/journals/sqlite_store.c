@@ -289,7 +289,7 @@ int sqlite_store_begin(struct sqlite_store *store)
 	return sqlite_store_run(store, STORE_BEGIN, NULL, 0, NULL);
 }
 
-int sqlite_store_reserve(struct sqlite_store *store, int more)
+int sqlite_store_reserve(struct sqlite_store *store)
 {
 	int64_t pages = 0;
 	int64_t page_size = 0;
@@ -300,14 +300,14 @@ int sqlite_store_reserve(struct sqlite_store *store, int more)
 	result = sqlite_store_run(store, STORE_PAGES, NULL, 0, &pages);
 	if (result == SQLITE_OK)
 		result = sqlite_store_run(store, STORE_PAGE_SIZE, NULL, 0, &page_size);
-	if (result == SQLITE_OK && sqlite_file_reserve(store->descriptor, (pages + more) * page_size) != 0)
+	if (result == SQLITE_OK && sqlite_file_reserve(store->descriptor, pages * page_size) != 0)
 		result = SQLITE_FULL;
 	return result;
 }
 
 int sqlite_store_commit(struct sqlite_store *store)
 {
-	int result = sqlite_store_reserve(store, 0);
+	int result = sqlite_store_reserve(store);
 
 	return result == SQLITE_OK ? sqlite_store_run(store, STORE_COMMIT, NULL, 0, NULL) : result;
 }

@@ -139,11 +139,11 @@ int sqlite_store_begin(struct sqlite_store *store) MUST_CHECK;
 /* With a descriptor: SQLITE_FULL when there is no room in the file for what is committed, see sqlite_store_reserve(). */
 int sqlite_store_commit(struct sqlite_store *store) MUST_CHECK;
 /*
- * Takes care that the file has room for its pages, those of the open transaction included, and for 'more'. What is only in
+ * Takes care that the file has room for its pages, those of the open transaction included. What is only in
  * the write-ahead log has to be moved to the file one day, and without room it could not: the log, which may take most of a
  * disk that is full, could not be emptied any more, and nothing could ever be kept again. SQLITE_FULL: there is no room.
  */
-int sqlite_store_reserve(struct sqlite_store *store, int more) MUST_CHECK;
+int sqlite_store_reserve(struct sqlite_store *store) MUST_CHECK;
 void sqlite_store_rollback(struct sqlite_store *store);
 /*
  * A commit of which the sync failed has left all of itself in the log: SQLite does not look at it any more, but who opens the

@@ -14,7 +14,6 @@ enum {
 	SWEEP_EVERY_MS = 5 * 1000,          /* between two sweeps over the rooms, at least              */
 	SWEEP_SHARE = 20,                   /* a sweep takes no more than this part of the time         */
 	SWEEP_QUIET_MS = 10 * 60 * 1000,    /* between two sweeps when only pairs can be too old        */
-	INDEX_STEP_PAGES = 512,             /* by which a step of indexing makes the file longer, at most */
 	FREE_PAGES_KEPT = 256,              /* 1 MiB of the file may be unused                          */
 	DAY_MS = 24 * 60 * 60 * 1000,
 };
@@ -30,7 +29,9 @@ static int64_t upkeep_end(int64_t number)
 /* What the index returned, as an SQLite result: why it failed stands at the connection, unless that was for want of memory. */
 static int upkeep_index_result(const struct sqlite_store *store, int returned)
 {
-	int result = returned == -ENOMEM ? SQLITE_NOMEM : sqlite3_errcode(store->connection);
+	int result = returned == -ENOMEM ? SQLITE_NOMEM
+		   : returned == -ENOSPC ? SQLITE_FULL
+					 : sqlite3_errcode(store->connection);
 
 	if (returned >= 0)
 		return SQLITE_OK;
@@ -295,11 +296,8 @@ static int upkeep_vacuum(struct sqlite_journal *journal, bool *more)
 
 static int upkeep_index(struct sqlite_journal *journal, bool *more)
 {
-	int result = sqlite_store_reserve(&journal->store, INDEX_STEP_PAGES);
+	int result = sqlite_index_step(&journal->index);
 
-	if (result != SQLITE_OK)
-		return result;
-	result = sqlite_index_step(&journal->index);
 	*more = result > 0;
 	return upkeep_index_result(&journal->store, result);
 }

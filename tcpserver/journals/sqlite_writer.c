@@ -61,7 +61,7 @@ static int writer_reopen(struct sqlite_journal *journal)
 		return result;
 	}
 	journal->store.descriptor = journal->descriptor;
-	sqlite_index_init(&journal->index, journal->store.connection);
+	sqlite_index_init_store(&journal->index, &journal->store);
 	return SQLITE_OK;
 }
 

@@ -113,7 +113,7 @@ int sqlite_file_reserve(int descriptor, int64_t size)
 	return error == -ENOSPC || error == -EDQUOT ? error : 0;
 }
 
-int sqlite_file_is_there(const char *path, int descriptor)
+bool sqlite_file_is_there(const char *path, int descriptor)
 {
 	struct stat named;
 	struct stat locked;

@@ -7,6 +7,7 @@
 #ifndef TCPSERVER_JOURNALS_SQLITE_FILE_H
 #define TCPSERVER_JOURNALS_SQLITE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,6 @@ void sqlite_file_unlock(int descriptor);
 int sqlite_file_reserve(int descriptor, int64_t size) MUST_CHECK;
 
 /* Whether the path still leads to the file that was locked. */
-int sqlite_file_is_there(const char *path, int descriptor) MUST_CHECK;
+bool sqlite_file_is_there(const char *path, int descriptor) MUST_CHECK;
 
 #endif

@@ -46,6 +46,7 @@ static const char *const store_sql[STORE_STATEMENTS] = {
 		"SELECT r.number, r.next, r.flags, m.place, m.at FROM room r LEFT JOIN message m ON m.place = "
 		"(SELECT max(place) FROM message WHERE place >= r.number << 36 AND place < (r.number + 1) << 36) "
 		"WHERE r.id = ?1 AND NOT r.flags & 16",
+	[STORE_LABEL] = "SELECT coalesce(name, id) FROM room WHERE number = ?1 AND NOT flags & 16",
 	[STORE_FIND_KEY] = "SELECT " ROOM_COLUMNS " FROM room WHERE key = ?1 AND NOT flags & 16",
 	[STORE_FIND_ID] = "SELECT " ROOM_COLUMNS " FROM room WHERE id = ?1 AND NOT flags & 16",
 	[STORE_LIST_ROOMS] = "SELECT " ROOM_COLUMNS " FROM room WHERE id > ?1 AND NOT flags & 16 AND flags & 1 >= ?2 "
@@ -636,6 +637,22 @@ int sqlite_store_find_room(struct sqlite_store *store, enum store_statement whic
 		return SQLITE_DONE;
 	}
 	return sqlite_store_end(statement, result);
+}
+
+char *sqlite_store_label(struct sqlite_store *store, int64_t number)
+{
+	int result;
+	sqlite3_stmt *statement = sqlite_store_statement(store, STORE_LABEL, &result);
+	char label[NAME_SIZE];
+	char *copy = NULL;
+
+	if (statement == NULL)
+		return NULL;
+	(void)sqlite3_bind_int64(statement, 1, number);
+	if (sqlite3_step(statement) == SQLITE_ROW && store_copy_text(statement, 0, label, sizeof label) == SQLITE_OK)
+		copy = strdup(label);
+	(void)sqlite3_reset(statement); /* without an answer there is one, too */
+	return copy;
 }
 
 int sqlite_store_list_rooms(struct sqlite_store *store, const char *after, bool listed, struct room_record *records,

@@ -58,6 +58,7 @@ enum store_statement {
 	STORE_LAST_NUMBER,
 	STORE_READ_MESSAGES,
 	STORE_OPEN_ROOM,
+	STORE_LABEL,
 	STORE_FIND_KEY,
 	STORE_FIND_ID,
 	STORE_LIST_ROOMS,
@@ -174,6 +175,8 @@ int sqlite_store_open_room(struct sqlite_store *store, const char *id, struct st
 /* Finds a room by key or by id, as 'which' says. SQLITE_DONE: there is none. */
 int sqlite_store_find_room(struct sqlite_store *store, enum store_statement which, const char *text,
 	struct room_record *record, int64_t *number) MUST_CHECK;
+/* What people call a room that is there, in new memory; NULL: it is not, or there is no memory. */
+char *sqlite_store_label(struct sqlite_store *store, int64_t number) MUST_CHECK;
 /* Reads up to 'capacity' rooms behind the id 'after'; '*count' says how many. */
 int sqlite_store_list_rooms(struct sqlite_store *store, const char *after, bool listed, struct room_record *records,
 	int64_t *numbers, size_t capacity, size_t *count) MUST_CHECK;
@@ -187,6 +190,11 @@ int sqlite_store_read_mark(struct sqlite_store *store, const char *name, int64_t
 static inline int64_t store_place(int64_t room, uint64_t seq)
 {
 	return (int64_t)((uint64_t)room << STORE_SEQ_BITS | seq);
+}
+
+static inline int64_t store_number(int64_t place)
+{
+	return place >> STORE_SEQ_BITS;
 }
 
 static inline uint64_t store_seq(int64_t place)

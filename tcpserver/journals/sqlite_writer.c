@@ -74,15 +74,27 @@ static const char *writer_detail(const struct sqlite_journal *journal, int resul
 											  : sqlite3_errmsg(connection);
 }
 
+static void writer_log_failure(const struct sqlite_journal *journal, int result, int error)
+{
+	if (error == ENOENT)
+		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error",
+			"the file is not there any more: it was moved or deleted", "now",
+			"what is said is refused until this very file is back in its place; if it is lost, stop the server and "
+			"start it again, with a new one",
+			NULL);
+	else
+		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error), "detail",
+			writer_detail(journal, result), "now", "what is said is refused until the file can be written again", NULL);
+}
+
 /* Takes note of a failure, and logs the first of an episode. Returns its errno. */
 static int writer_fail(struct sqlite_journal *journal, int result)
 {
-	int error = sqlite_store_errno(&journal->store, result);
-	const char *detail = writer_detail(journal, result);
+	bool there = sqlite_file_is_there(journal->options.path, journal->descriptor);
+	int error = there ? sqlite_store_errno(&journal->store, result) : ENOENT;
 
-	if (journal->failure == 0)
-		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error),
-			"detail", detail, "now", "what is said is refused until the file can be written again", NULL);
+	if (journal->failure == 0 || (error == ENOENT && journal->failure != ENOENT))
+		writer_log_failure(journal, result, error);
 	sqlite_store_rollback(&journal->store);
 	if ((result & 0xff) == SQLITE_IOERR)
 		sqlite_store_erase_failed(&journal->store); /* before anybody is told that it was refused */
@@ -123,12 +135,19 @@ static void writer_restore_rooms(const struct batch *batch)
 	}
 }
 
+static void writer_forget_repeated(struct queued *item)
+{
+	item->repeated = 0;
+	free(item->repeated_in);
+	item->repeated_in = NULL;
+}
+
 /* What became of the drafts in a transaction that failed. */
 static void writer_restore_drafts(const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->count; i++) {
 		batch->items[i].error = 0;
-		batch->items[i].repeated = 0;
+		writer_forget_repeated(&batch->items[i]);
 	}
 }
 
@@ -242,6 +261,8 @@ static int writer_keep_as(
 	if (result != SQLITE_OK)
 		return result;
 	item->repeated = store_seq(before);
+	if (before != 0 && store_number(before) != room->number)
+		item->repeated_in = sqlite_store_label(&journal->store, store_number(before));
 	return before != 0 ? SQLITE_OK : writer_keep_new(journal, item, seq, at_ms);
 }
 
@@ -382,7 +403,7 @@ static int writer_try(struct sqlite_journal *journal, struct batch *batch)
 static void writer_take_back(struct queued *item, int error)
 {
 	item->error = error;
-	item->repeated = 0;
+	writer_forget_repeated(item);
 	if (item->restored)
 		return;
 	item->draft->message->seq = 0;
@@ -398,7 +419,7 @@ static void writer_publish_room(struct journal_room *room, const struct queued *
 		if (item->error != 0)
 			continue;
 		if (item->repeated != 0) {
-			room->listener->repeat(room->room, item->draft, item->repeated);
+			room->listener->repeat(room->room, item->draft, item->repeated, item->repeated_in);
 			continue;
 		}
 		room->next_seq = item->draft->message->seq + 1;
@@ -409,6 +430,7 @@ static void writer_publish_room(struct journal_room *room, const struct queued *
 		if (items[i].error != 0)
 			room->listener->refuse(room->room, items[i].draft, items[i].error);
 		draft_free(items[i].draft);
+		free(items[i].repeated_in);
 	}
 }
 

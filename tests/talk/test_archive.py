@@ -92,10 +92,16 @@ def test_a_wrong_line_is_named_and_nothing_is_taken_in():
         _, output, _ = kept.run("--export", "-")
         with open(kept.file("bad"), "w", encoding="utf-8") as file:
             file.write(output + '{"seq":"x"}\n')
+        before = sorted(os.listdir(kept.folder.name))
         code, _, errors = kept.run("--import", kept.file("bad"), journal=kept.file("new.db"))
         assert code == 1 and "bad" in errors and str(len(output.splitlines()) + 1) in errors, errors
-        _, output, _ = kept.run("--export", "-", journal=kept.file("new.db"))
-        assert not output, output
+        assert "new.db" in errors and sorted(os.listdir(kept.folder.name)) == before, errors
+        with open(kept.file("new.db"), "w", encoding="utf-8"):
+            pass  # an empty file that was there stays, now a journal without anything
+        code, _, errors = kept.run("--import", kept.file("bad"), journal=kept.file("new.db"))
+        assert code == 1 and "removed" not in errors, errors
+        code, output, errors = kept.run("--export", "-", journal=kept.file("new.db"))
+        assert code == 0 and not output, output + errors
 
 
 def test_a_journal_in_use_is_exported_and_not_imported_into():

@@ -3,7 +3,7 @@
 import re
 
 from events import join_events
-from talk import Server, main, wait_for
+from talk import Server, main, on_each_journal, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
 
@@ -184,6 +184,22 @@ def test_a_topic_is_told_to_those_who_are_there_and_those_who_come():
         ask(bob, "/rooms", "* 2 rooms:", "* lobby (0)", "* tea (2) - green or black")
         ask(bob, "/topic " + "x" * 400, "! topic-too-long: a topic may have 399 bytes; shorten it")
         ask(bob, "/topic " + "x" * 399, 'User "bob" set the topic: ' + "x" * 399)
+
+
+@on_each_journal
+def test_a_room_in_which_nothing_was_said_is_gone_with_the_last_one(journal):
+    """The journal may have it a moment longer, but nobody is shown it."""
+    with Server(journal=journal) as server:
+        ann = server.join("ann")
+        bob = server.join("bob")
+        ann.expect(came("bob"))
+        for turn in range(20):
+            ask(bob, f"/join tea{turn}", f"* You are in tea{turn}, 1 here.")
+            ann.expect(went("bob"))
+            ask(bob, "/join lobby", re.compile(r"\* You are in lobby, 2 here\..*"))
+            ask(bob, "I am back", "bob: I am back")
+            ann.expect(came("bob"), "bob: I am back")
+            ask(ann, "/rooms", "* 1 room:", "* lobby (2)")
 
 
 def test_a_closed_room_sends_everybody_home():

@@ -47,8 +47,9 @@ static void publish(void *room, const struct draft *draft)
 	mutex_unlock(&mutex);
 }
 
-static void repeat(void *room, const struct draft *draft, uint64_t seq)
+static void repeat(void *room, const struct draft *draft, uint64_t seq, const char *label)
 {
+	(void)label;
 	(void)room;
 	(void)draft;
 	FAIL("message %llu is repeated", (unsigned long long)seq);

@@ -207,7 +207,7 @@ static int rows_identify(struct sqlite_rows *rows, const char *path, char *fault
 		return rows_fault(rows, path, sqlite3_errmsg(rows->db), fault, fault_size);
 	if (application != JOURNAL_APPLICATION_ID)
 		why = "this is not a journal of tcpserver";
-	else if (version != JOURNAL_USER_VERSION)
+	else if (version < JOURNAL_USER_VERSION_LEAST || version > JOURNAL_USER_VERSION)
 		why = "this version of tcpserver does not know the journal's; start the server with it once, or use a newer one";
 	if (why == NULL)
 		return 0;

@@ -21,7 +21,8 @@
 #define ROOM_NUMBER_MAX ((INT64_C(1) << 27) - 1)
 
 #define JOURNAL_APPLICATION_ID 0x74636874
-#define JOURNAL_USER_VERSION   2
+#define JOURNAL_USER_VERSION   3
+#define JOURNAL_USER_VERSION_LEAST 2 /* that can be read: only the index is another */
 
 /* room.flags */
 enum {

@@ -75,6 +75,17 @@ def test_a_wrong_retain_is_explained():
     refused("retain")
 
 
+def test_what_the_memory_journal_would_ignore_is_refused():
+    for arguments, environment, named in (
+            (["--retain", "100"], None, "--retain"), (["--sync", "full"], None, "--sync"), (["--sync=off"], None, "--sync"),
+            ([], {"CHAT_RETAIN": "30d"}, "--retain")):
+        for journal in ("memory", "memory:100"):
+            code, output, errors = run_server("--listen", "127.0.0.1:0", "--journal", journal, *arguments, environment=environment)
+            assert code == 2 and not output and named in errors and "sqlite:FILE" in errors, (arguments, code, errors)
+    code, _, _ = run_server("--journal", "memory", "--retain", "100", "--version")
+    assert code == 0, code
+
+
 def test_a_wrong_history_is_explained():
     refused("history")
 

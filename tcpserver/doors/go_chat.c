@@ -1,6 +1,8 @@
 #include "tcpserver/doors/go_chat.h"
 
+#include <errno.h>
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +214,17 @@ static void array_send_all(struct array *array, struct room *room, uint64_t last
 			"what was said before cannot be read now; connect again later");
 }
 
+/* Why the history could not be sent to its end, as session_break() has it. */
+static int go_chat_broken_by(const struct session *session)
+{
+	int error = outlet_error(session->outlet);
+
+	if (error != 0)
+		return error;
+	/* Relaxed: it was seen before by the same thread. */
+	return atomic_load_explicit(&session->talk->stopping, memory_order_relaxed) ? ECANCELED : EHOSTUNREACH;
+}
+
 void go_chat_begin(struct session *session)
 {
 	struct array array = {.session = session};
@@ -220,8 +233,10 @@ void go_chat_begin(struct session *session)
 
 	array_send_all(&array, lobby, behind.after);
 	free(array.json.out);
-	if (array.stopped)
+	if (array.stopped) { /* what the client has said already is not heard: it is nowhere */
+		session_break(session, go_chat_broken_by(session));
 		return;
+	}
 	if (!array.no_memory && session_observe(session, room_acquire(lobby), &behind))
 		return;
 	session->close_code = WEBSOCKET_CLOSE_TRY_LATER;

@@ -29,8 +29,7 @@ struct go_chat {
 	char username[NAME_SIZE]; /* "": it has not said yet */
 };
 
-/* Sends the history of the lobby, and reads on behind it, unseen. A session that cannot go on is ended, or
- * session_receive() says why. */
+/* Sends the history of the lobby, and reads on behind it, unseen. A session that cannot go on is ended. */
 void go_chat_begin(struct session *session);
 /* The client sent a text; it may hold any UTF-8. */
 void go_chat_hear(struct go_chat *chat, struct session *session, const char *text, size_t size);

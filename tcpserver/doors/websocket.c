@@ -139,9 +139,9 @@ static void websocket_end(struct websocket *websocket, enum session_end end, uns
 /* A line's end belongs to it, as some programs send it along. */
 static size_t without_end(const char *text, size_t size)
 {
-	size -= size > 0 && text[size - 1] == '\n';
-	size -= size > 0 && text[size - 1] == '\r';
-	return size;
+	if (size == 0 || text[size - 1] != '\n')
+		return size;
+	return size > 1 && text[size - 2] == '\r' ? size - 2 : size - 1;
 }
 
 /* A text of several lines becomes one. */

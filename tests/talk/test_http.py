@@ -781,6 +781,28 @@ def test_curl_just_works():
         assert curl(server, f"{url}/ping", f"{url}/ping") == "pongpong"
 
 
+def test_the_examples_of_the_protocol_are_true():
+    page = open(f"{ROOT}/docs/PROTOCOL.md", encoding="utf-8").read().partition("\n## HTTP\n")[2].partition("\n## ")[0]
+    examples = []
+    for line in page.splitlines():
+        if line.startswith("    $ "):
+            examples.append((line[6:], []))
+        elif line.startswith("    ") or (line == "" and examples):
+            examples[-1][1].append(line[4:])
+    varying = re.compile(r"[0-9a-f]{20}|[0-9]{4}-[0-9][0-9]-[0-9T:.-]+Z")
+    assert len(examples) > 8
+    curl(None, "--version")
+    with Server() as server:
+        for command, wanted in examples:
+            wanted = "\n".join(wanted).rstrip("\n").split("\n")
+            running = subprocess.Popen(["sh", "-c", "exec " + command.replace("localhost:7777", f"127.0.0.1:{server.port}")],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            shown = [running.stdout.readline().rstrip("\n") for _ in wanted]  # a stream has no end
+            running.kill()
+            running.communicate()
+            assert varying.sub("x", "\n".join(shown)) == varying.sub("x", "\n".join(wanted)), (command, shown)
+
+
 def test_the_bot_loses_nothing_and_says_nothing_twice_when_the_server_is_killed():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

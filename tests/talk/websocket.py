@@ -21,7 +21,7 @@ import struct
 import urllib.parse
 
 from events import parse_event
-from talk import shorten
+from talk import pump, shorten
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -189,6 +189,15 @@ class WebSocket:
             if all(events[-1].get(name) == wanted for name, wanted in fields.items()):
                 return events
 
+    def texts_until(self, last):
+        """The texts of all messages up to the one that is 'last'; quickly, without a look at the rest."""
+        texts = []
+        while not texts or texts[-1] != last:
+            event = json.loads(self.text())
+            if event["kind"] == "message":
+                texts.append(event["text"])
+        return texts
+
     def is_alive(self):
         """It answers, after whatever else comes before."""
         token = os.urandom(4).hex().encode()
@@ -197,9 +206,9 @@ class WebSocket:
             pass
 
 
-def chatty(server, early=b"", headers=(), **query):
-    """A connection to /chat/join with that query."""
-    return WebSocket(server, "/chat/join?" + urllib.parse.urlencode(query), headers, early)
+def chatty(server, early=b"", headers=(), options=None, **query):
+    """A connection to /chat/join with that query; 'options' are those of Server.connect()."""
+    return WebSocket(server, "/chat/join?" + urllib.parse.urlencode(query), headers, early, **(options or {}))
 
 
 def join(server, name, **query):
@@ -211,21 +220,51 @@ def join(server, name, **query):
     return member
 
 
+def examples(page):
+    """The blocks of a page of which '→' is a message of the client, '←' one of the server; each a list of the two."""
+    blocks = [[]]
+    for line in page.read_text(encoding="utf-8").splitlines():
+        match = re.fullmatch(r" {4}([←→]) (.*)", line)
+        if match:
+            blocks[-1].append(match.groups())
+        elif blocks[-1]:
+            blocks.append([])
+    return [block for block in blocks if block]
+
+
+def converse(client, block):
+    """The example is true; a time or an id may be another one."""
+    for direction, line in block:
+        if direction == "→":
+            client.say(line)
+            continue
+        wanted = re.escape(line)
+        for varying in (r'(?<="at":")[^"]+', r'(?<="room_id":")[^"]+'):
+            wanted = re.sub(varying, '[^"]+', wanted)
+        got = client.text()
+        assert re.fullmatch(wanted, got), f"expected {line!r}, got {got!r}"
+
+
+def say_all(client, texts):
+    """A client of lines says these, and has read their echo."""
+    client.outgoing = "".join(f"{text}\n" for text in texts).encode()
+    last = f": {texts[-1]}\n".encode()
+    pump([client], lambda reader: reader.buffer.endswith(last))
+    client.buffer.clear()
+
+
 class GoChat(WebSocket):
-    """Go-Chat's client; 'history' is what it was sent first."""
+    """Go-Chat's client; 'history' is what it was sent first, which it may leave unread."""
 
-    def __init__(self, server, target="/", **options):
+    def __init__(self, server, target="/", reads=True, **options):
         super().__init__(server, target, **options)
-        self.history = [(entry["username"], entry["message"]) for entry in self.objects()]
-
-    def objects(self):
-        return json.loads(self.text())
+        self.history = [(entry["username"], entry["message"]) for entry in json.loads(self.text())] if reads else []
 
     def send(self, username, message):
         self.say(json.dumps({"username": username, "message": message}))
 
     def message(self):
-        entry = self.objects()
+        entry = json.loads(self.text())
         assert list(entry) == ["username", "message"], entry
         return entry["username"], entry["message"]
 

@@ -690,7 +690,7 @@ const log = $('log'), draft = $('draft');
 const view = { room: null, from: 0, to: 0, stick: true };
 let rows = new Map();
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 const dayName = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 
@@ -850,6 +850,7 @@ function scrolled() {
 	const room = view.room, total = room.messages.length + room.pending.length, near = Math.max(600, log.clientHeight), { stick } = view;
 	const gap = log.scrollHeight - log.scrollTop - log.clientHeight;
 	scrolling = false;
+	if (drawing) return; // what came is not drawn yet; this comes again
 	view.stick = view.to >= total && gap < 40;
 	if (log.scrollTop < near && !view.stick && view.from) {
 		view.from = Math.max(0, view.from - STEP);
@@ -948,7 +949,7 @@ function drawState() {
 	put('banner-words', text);
 	put('banner-button', wire.stopped ? 'Come back' : 'Try now');
 	$('banner').hidden = wire.on || !wire.stopped && !me.wasOn && performance.now() < 3000 || !me.name;
-	put('me-state', wire.stopped ? 'away' : wire.on ? 'connected' : 'connecting …');
+	put('me-state', wire.stopped ? 'away' : wire.on ? 'connected' : me.name && 'connecting …');
 	if (me.wasOn && !wire.on && !$('app').classList.contains('off')) announce('The connection is lost.');
 	$('app').classList.toggle('off', !wire.on);
 }

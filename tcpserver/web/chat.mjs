@@ -442,8 +442,8 @@ async function loadOlder(room, most = PAGE) {
 	room.atStart = older.length < most;
 	if (view.room === room) { view.from += older.length; view.to += older.length; }
 	room.topic ||= older.findLast(({ kind }) => kind === 'topic')?.text ?? '';
-	if (room.line === null || room.unread) return;
-	room.unread = older.filter(({ n, who }) => n > room.line && !isMine(who)).length; // we have just come, and were here before
+	if (room.line === null || room.read >= room.end) return;
+	room.unread += older.filter(({ n, who }) => n > room.line && !isMine(who)).length; // we have just come, and were here before
 	if (!room.unread) room.line = null;
 }
 

@@ -81,7 +81,7 @@ def test_the_page_makes_nothing_of_text_but_text():
     files = {path.name: path.read_text(encoding="utf-8") for path in WEB.glob("chat.*")}
     assert set(files) == {"chat.html", "chat.css", "chat.mjs"}
     ways = (r"innerHTML|outerHTML|insertAdjacent|document\.write|createContextualFragment|DOMParser|setHTML|srcdoc|\beval\b|"
-            r"new Function|javascript:|createElementNS|\.srcdoc|on\w+=\"|style=\"|<style|import\(")
+            r"new Function|javascript:|createElementNS|\son\w+=\"|style=\"|<style|import\(")
     for name, text in files.items():
         assert not re.search(ways, text), (name, re.search(ways, text))
         foreign = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text)) - {"http://www.w3.org"}

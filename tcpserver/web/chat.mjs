@@ -2,8 +2,8 @@
  * The chat page: store (what is to be said), wire (the WebSocket), rooms (what was heard), the log, the lists, the composer.
  *
  * Said once: a line gets its number from its session's counter in the IndexedDB transaction that keeps it, so (session, number) means one
- * text for ever, and the server says it once. Each tab has a session of its own, by a lock, because the server ends the older of two
- * connections of one; lines of a tab that is gone are said by one that lives, with the session and numbers they have.
+ * text for ever, and the server says it once. Each tab has a session of its own, because the server ends the older of two connections
+ * of one; lines of a tab that is gone are said by one that lives, with the session and numbers they have.
  * Heard once: 'end' is the number of the last message that came from a room; a new connection asks for what is after it.
  */
 
@@ -14,7 +14,7 @@ const put = (id, text) => { if ($(id).textContent !== text) $(id).textContent = 
 // Bytes of a message (the server takes 65,535 with all around it); rows that are drawn, and how many more when scrolling; messages asked for
 // at a time, and kept of a room; how many at a time are read out one by one; from how many lines on it is asked whether to send them.
 const BYTES_MAX = 60000, WINDOW = 240, STEP = 80, PAGE = 100, CAP = 20000, LOUD = 3, MANY_LINES = 6;
-const LEASE_MS = 9e4;
+const ANSWER_MS = 300;
 
 function make(tag, name = '', text, ...children) {
 	const element = document.createElement(tag);
@@ -67,11 +67,6 @@ const store = {
 		change.onabort = () => reject(change.error);
 	}),
 
-	// Changes a session, if it is there; otherwise then(undefined) may make one.
-	change: (id, then) => store.run(sessions => {
-		sessions.get(id).onsuccess = ({ target }) => { const changed = then(target.result); if (changed) sessions.put(changed); };
-	}),
-
 	add(line) {
 		if (!store.db) line.number = ++store.counter;
 		return store.run((sessions, lines) => {
@@ -89,29 +84,21 @@ const store = {
 	lines: async () => await store.run((_, lines) => lines.getAll()) ?? [],
 };
 
-const held = new Map(); // session: how to let it go
-const lease = (id, ms) => store.change(id, session => session && { ...session, until: Date.now() + ms });
+const held = new Set(), asking = new Map(), channel = new BroadcastChannel('tcpchat');
 
-// Takes a session for this tab; false when another one has it. Pages that did not come safely have no locks: there it is a lease.
+channel.onmessage = ({ data: { asks, has } }) => {
+	if (held.has(asks)) channel.postMessage({ has: asks });
+	asking.get(has)?.(false);
+};
+
+// Takes a session for this tab, unless another one answers that it has it. (Locks of the browser are for pages from https alone.)
 async function claim(id) {
 	if (held.has(id)) return true;
-	if (navigator.locks) {
-		return new Promise(resolve => {
-			navigator.locks.request('tcpchat ' + id, { ifAvailable: true }, lock => lock && new Promise(free => { held.set(id, free); resolve(true); }))
-				.finally(() => resolve(false));
-		});
-	}
-	await store.change(id, session => {
-		if (!session || session.until > Date.now()) return null;
-		held.set(id, () => lease(id, 0));
-		return { ...session, until: Date.now() + LEASE_MS };
-	});
-	return held.has(id);
-}
-
-function release(id) {
-	held.get(id)?.();
-	held.delete(id);
+	held.add(id);
+	channel.postMessage({ asks: id });
+	const free = await new Promise(resolve => { asking.set(id, resolve); setTimeout(resolve, ANSWER_MS, true); });
+	if (!free) held.delete(id);
+	return free;
 }
 
 async function chooseSession() {
@@ -119,13 +106,12 @@ async function chooseSession() {
 	if (!(await store.sessions()).some(session => session.id === id) || !await claim(id)) {
 		id = random();
 		await store.run(sessions => sessions.put({ id, name: baseOf(me.name), next: 1 }));
-		await claim(id);
 	}
 	takeSession(id);
 }
 
 function takeSession(id) {
-	me.session = id;
+	held.add(me.session = id);
 	remember(sessionStorage, 'session', id);
 }
 
@@ -200,7 +186,7 @@ function drop() {
 	lost(1006);
 }
 
-async function lost(code) {
+function lost(code) {
 	const { on, asks, fault } = wire;
 	assign(wire, { socket: null, on: false, asks: [] });
 	for (const { resolve, events } of asks) resolve({ events, error: { code: 'offline', text: 'the connection broke' } });
@@ -212,7 +198,11 @@ async function lost(code) {
 	if (!on && fault && notLetIn(fault)) return;
 	if (STOPS[code] && fault?.code !== 'server-full') { wire.stopped = fault?.text ?? STOPS[code]; return; }
 	if (code === 1009) refuseLargest('it is too long for this server');
-	if (code === 4000) { release(me.session); takeSession(''); await chooseSession(); }
+	if (code === 4000) {
+		held.delete(wire.session);
+		for (const entry of allPending()) if (entry.line.session === wire.session) remove(entry);
+		if (wire.session === me.session) takeSession(random());
+	}
 	again((code === 1001 ? 2 : 1) * DELAY_MS * (0.5 + Math.random()) + Math.min(DELAY_MOST_MS, DELAY_MS * (2 ** wire.tries++ - 1)) * Math.random());
 }
 
@@ -521,7 +511,7 @@ function say(room, text, action) {
 	room.line = null;
 	toNewest();
 	adding = adding.then(() => store.add(line)).then(() => {
-		if (!held.has(line.session)) { takeSession(line.session); claim(line.session); }
+		if (!held.has(line.session)) takeSession(line.session);
 		flush();
 	}, fault => refused(entry, `this browser cannot keep it: ${fault?.message}`));
 }
@@ -624,7 +614,7 @@ async function adopt() {
 		for (const line of left) if (!shown.some(({ session, number }) => session === id && number === line.number)) adoptLine(line);
 		if (left.length || id === me.session) continue;
 		await store.run(sessions => sessions.delete(id));
-		release(id);
+		held.delete(id);
 	}
 	flush();
 }
@@ -1178,10 +1168,6 @@ function on(target, ...pairs) {
 const formed = (id, does) => on($(id), 'submit', event => { event.preventDefault(); does(event); });
 const clicked = (id, does) => on($(id), 'click', does);
 
-if (!navigator.locks) {
-	setInterval(() => { for (const id of held.keys()) lease(id, LEASE_MS); }, LEASE_MS / 6);
-	on(window, 'pagehide', () => { for (const id of [...held.keys()]) release(id); });
-}
 formed('composer', submit);
 formed('go', () => { const name = $('go-name').value.trim(); $('go-name').value = ''; if (!name) return; shut(); openRoom(name); draft.focus(); });
 formed('search-form', () => { const words = $('search-words').value.trim(); if (words) search(words, 1); });

@@ -107,6 +107,8 @@ int tls_shake_hands(SSL *ssl)
 		return POLLIN;
 	case SSL_ERROR_WANT_WRITE:
 		return POLLOUT;
+	case SSL_ERROR_ZERO_RETURN:
+		return -ECONNRESET;
 	case SSL_ERROR_SYSCALL:
 		return errno == 0 ? -ECONNRESET : -errno;
 	default:

@@ -591,7 +591,7 @@ TEST(what_is_wrong_in_a_configuration_file_is_told_with_its_place)
 		"a.conf:3: color: \"purple\" is not allowed; it takes one of: auto, always, never");
 	refuses_config("max-clients =", "a.conf:1: max-clients: \"\" is not allowed; it takes a whole number from 1 to 1000");
 	refuses_config("username = ann\ncolour = auto",
-		"a.conf:2: \"colour\" is not allowed; it takes one of: verbose username listen max-clients max-line color "
+		"a.conf:2: \"colour\" is not allowed; it takes one of: verbose secret username listen max-clients max-line color "
 		"journal nick");
 	refuses_config("verbose\n", "a.conf:1: \"verbose\" is not allowed; it takes NAME = VALUE, or a comment that begins"
 				    " with #");
@@ -606,7 +606,7 @@ TEST(a_configuration_file_names_no_other_and_asks_for_no_help)
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		CHECK_EQUAL(parse_config(wrong[i]), -EINVAL);
 		CHECK_CONTAINS(result.message, "a.conf:1: \"");
-		CHECK_CONTAINS(result.message, "one of: verbose username");
+		CHECK_CONTAINS(result.message, "one of: verbose secret username");
 	}
 }
 

@@ -16,6 +16,7 @@ static const struct mode chatload_modes[] = {
 	{"fanout", "some members send at full speed: deliveries a second", fanout_run},
 	{"latency", "some members send at a given rate: time and server CPU of a delivery", latency_run},
 	{"ws", "as fanout, through WebSockets (/chat/join)", ws_run},
+	{"gochat", "the same on Go-Chat's wire (/), where authors have no echo", gochat_run},
 	{"idle", "members join and are silent: time to join, memory of the server", idle_run},
 	{"slow", "as fanout, with and without two members who do not keep up", slow_run},
 	{"manyrooms", "two members in each of many rooms: memory of a room, cost of a line in one of them", manyrooms_run},

@@ -22,6 +22,7 @@ void slow_run(const struct options *options, struct report *report);
 void churn_run(const struct options *options, struct report *report);
 void manyrooms_run(const struct options *options, struct report *report);
 void ws_run(const struct options *options, struct report *report);
+void gochat_run(const struct options *options, struct report *report);
 
 /* Opens a crowd with senders at full speed, and lets it join. */
 void fanout_open(struct crowd *crowd, struct senders *senders, const struct options *options);

@@ -1,7 +1,8 @@
 /*
  * One room at full speed through WebSockets: how many messages a second arrive, at all members together?
  *
- * From a quiet moment on everybody gets the same bytes. So the stream of whoever is ahead is taken apart, each frame of it
+ * From a quiet moment on everybody gets the same bytes; but on Go-Chat's wire, where an author has no echo, only who says
+ * nothing counts. So the stream of whoever is ahead is taken apart, each frame of it
  * checked, and that of all others is compared with it. The server may not ping meanwhile: give it a long --peer-timeout.
  *
  * Threads: the main thread does it all.
@@ -23,23 +24,47 @@
 enum {
 	WS_BUFFER_SIZE = 256 * 1024,
 	WS_EVENTS = 512,
-	WS_TAIL_SIZE = 16,
-	WS_HEAD_SIZE = 4,      /* of a frame that is received */
-	WS_MASKED_HEAD_SIZE = 8, /* of one that is sent         */
+	WS_TAIL_SIZE = 15,
+	WS_MASKED_HEAD_SIZE = 8, /* of a frame that is sent, at most */
+	WS_TEXT_MAX = 1200,
 	WS_FRAME_MAX = 4096,
-	WS_OBJECT_SIZE = 110, /* of an event without its text, about */
 	WS_NAME_SIZE = 8,
 	WS_PASS_MS = 50,
 	WS_FILLS = 4, /* the window is filled up when a quarter of it is free */
 };
 
-static const char ws_ready[WS_TAIL_SIZE] = "\"text\":\"ready\"}"; /* with a NUL, which is none of it */
+/* What the two wires have of their own. */
+struct ws_wire {
+	const char *name;   /* what stands before name and text of a message  */
+	const char *text;
+	const char *ready;  /* how the frame ends with which the stream begins  */
+	size_t object_size; /* without the text, about                          */
+	bool has_seq;
+	bool hides_own;
+};
+
+static const struct ws_wire ws_events = {
+	.name = "\"kind\":\"message\",\"participant\":\"",
+	.text = "\"text\":\"",
+	.ready = "\"text\":\"ready\"}",
+	.object_size = 110,
+	.has_seq = true,
+};
+
+static const struct ws_wire ws_go_chat = {
+	.name = "{\"username\":\"",
+	.text = "\"message\":\"",
+	.ready = "ssage\":\"ready\"}",
+	.object_size = 35,
+	.hides_own = true,
+};
 
 struct ws_member {
 	int fd;
 	bool ready;
+	bool is_deaf;      /* an author that has no echo: what it gets does not count */
 	uint64_t position; /* in the stream */
-	char tail[WS_TAIL_SIZE - 1];
+	char tail[WS_TAIL_SIZE];
 	char name[WS_NAME_SIZE];
 };
 
@@ -54,6 +79,7 @@ struct ws_sender {
 
 struct ws {
 	const struct options *options;
+	const struct ws_wire *wire;
 	struct ws_member *members;
 	struct ws_sender *senders;
 	char *buffer;
@@ -112,25 +138,38 @@ static bool ws_check_text(struct ws *ws, const char *name, const char *text)
 	       wire_read_line(line, (size_t)size, &number, &stamp_ns) && number == ws->senders[sender].heard++;
 }
 
+/* Of the frame at hand, whose first two bytes are there. */
+static size_t ws_head_size(const struct ws *ws)
+{
+	return (unsigned char)ws->frame[1] < 126 ? 2 : 4;
+}
+
+static bool ws_check_seq(struct ws *ws, const char *text)
+{
+	uint64_t seq = strtoull(text, NULL, 10);
+	bool follows = !ws->wire->has_seq || ws->seq == 0 || seq == ws->seq + 1;
+
+	ws->seq = seq;
+	return follows;
+}
+
 /* The frame at the end of the stream is whole. */
 static bool ws_check_frame(struct ws *ws)
 {
-	char *place = ws->frame + WS_HEAD_SIZE;
-	const char *seq;
+	char *place = ws->frame + ws_head_size(ws);
+	const char *seq = "";
 	const char *name;
 	const char *text;
-	uint64_t number;
 
 	ws->frame[ws->frame_size] = '\0';
-	seq = ws_field(&place, "{\"seq\":", ",");
-	name = ws_field(&place, "\"kind\":\"message\",\"participant\":\"", "\"");
-	text = ws_field(&place, "\"text\":\"", "\"");
-	number = seq == NULL ? 0 : strtoull(seq, NULL, 10);
-	if (text == NULL || name == NULL || (ws->seq != 0 && number != ws->seq + 1) || !ws_check_text(ws, name, text)) {
-		verdict_fault("the stream has a wrong frame behind message %llu", (unsigned long long)ws->seq);
+	if (ws->wire->has_seq)
+		seq = ws_field(&place, "{\"seq\":", ",");
+	name = ws_field(&place, ws->wire->name, "\"");
+	text = ws_field(&place, ws->wire->text, "\"");
+	if (seq == NULL || name == NULL || text == NULL || !ws_check_seq(ws, seq) || !ws_check_text(ws, name, text)) {
+		verdict_fault("the stream has a wrong frame behind message %llu", (unsigned long long)ws->frame_count);
 		return false;
 	}
-	ws->seq = number;
 	ws->frame_count++;
 	ws->frame_size = 0;
 	return true;
@@ -140,18 +179,22 @@ static bool ws_check_frame(struct ws *ws)
 static size_t ws_frame_rest(const struct ws *ws)
 {
 	const unsigned char *head = (const unsigned char *)ws->frame;
+	size_t head_size = ws->frame_size < 2 ? 2 : ws_head_size(ws);
 
-	if (ws->frame_size < WS_HEAD_SIZE)
-		return WS_HEAD_SIZE - ws->frame_size;
-	return WS_HEAD_SIZE + 256U * head[2] + head[3] - ws->frame_size;
+	if (ws->frame_size < head_size)
+		return head_size - ws->frame_size;
+	return head_size + (head_size == 2 ? head[1] : 256U * head[2] + head[3]) - ws->frame_size;
 }
 
-/* Whether the head, which is whole, is one of a text frame of a size that fits. */
+/* Whether the head, of which there are two bytes or more, is one of a text frame of a size that fits. */
 static bool ws_check_head(const struct ws *ws)
 {
-	if (memcmp(ws->frame, "\x81\x7E", 2) == 0 && ws_frame_rest(ws) < sizeof ws->frame - WS_HEAD_SIZE)
+	const unsigned char *head = (const unsigned char *)ws->frame;
+
+	if (head[0] == 0x81 && head[1] <= 126 && ws_frame_rest(ws) < sizeof ws->frame - 4)
 		return true;
-	verdict_fault("the stream has a frame of another kind or size behind message %llu", (unsigned long long)ws->seq);
+	verdict_fault("the stream has a frame of another kind or size behind message %llu",
+		(unsigned long long)ws->frame_count);
 	return false;
 }
 
@@ -167,9 +210,9 @@ static bool ws_extend(struct ws *ws, const char *bytes, size_t size)
 		ws->frame_size += part;
 		ws->end += part;
 		taken += part;
-		if (ws->frame_size == WS_HEAD_SIZE && !ws_check_head(ws))
+		if (ws->frame_size >= 2 && ws->frame_size <= 4 && !ws_check_head(ws))
 			return false;
-		if (ws_frame_rest(ws) == 0 && !ws_check_frame(ws))
+		if (ws->frame_size >= 2 && ws_frame_rest(ws) == 0 && !ws_check_frame(ws))
 			return false;
 	}
 	return true;
@@ -205,7 +248,7 @@ static void ws_wait_ready(struct ws *ws, struct ws_member *member, const char *b
 
 	memmove(member->tail, member->tail + length - kept, kept);
 	memcpy(member->tail + kept, bytes + size - (length - kept), length - kept);
-	member->ready = memcmp(member->tail, ws_ready, length) == 0;
+	member->ready = memcmp(member->tail, ws->wire->ready, length) == 0;
 	ws->ready_count += member->ready;
 }
 
@@ -219,9 +262,9 @@ static bool ws_receive(struct ws *ws, struct ws_member *member)
 		return false;
 	if (size <= 0)
 		verdict_fault("%s was disconnected: %s", member->name, size == 0 ? "end of stream" : strerror(errno));
-	else if (member->ready)
+	else if (member->ready && !member->is_deaf)
 		ws_take(ws, member, ws->buffer, (size_t)size);
-	else
+	else if (!member->ready)
 		ws_wait_ready(ws, member, ws->buffer, (size_t)size);
 	return size == WS_BUFFER_SIZE && !verdict_failed();
 }
@@ -231,7 +274,7 @@ static uint64_t ws_slowest(const struct ws *ws)
 	uint64_t slowest = UINT64_MAX;
 
 	for (long i = 0; i < ws->options->members; i++) {
-		if (ws->members[i].position < slowest)
+		if (!ws->members[i].is_deaf && ws->members[i].position < slowest)
 			slowest = ws->members[i].position;
 	}
 	return slowest;
@@ -269,12 +312,26 @@ static size_t ws_put_frame(char *out, const char *text, size_t size)
 	return WS_MASKED_HEAD_SIZE + size;
 }
 
+/* A frame in which the member says the text. */
+static size_t ws_put_message(const struct ws *ws, char *out, const struct ws_member *member, const char *text)
+{
+	char message[WS_TEXT_MAX];
+
+	if (!ws->wire->hides_own)
+		return ws_put_frame(out, text, strlen(text));
+	return ws_put_frame(out, message, (size_t)snprintf(message, sizeof message,
+		"{\"username\":\"%s\",\"message\":\"%s\"}", member->name, text));
+}
+
 static void ws_fill(struct ws *ws, struct ws_sender *sender, uint64_t count)
 {
 	size_t line_size = (size_t)ws->options->line_size;
+	char text[WIRE_LINE_MAX + 1];
 
 	for (uint64_t i = 0; i < count; i++) {
-		sender->pending_size += ws_put_frame(sender->pending + sender->pending_size, sender->line, line_size - 1);
+		memcpy(text, sender->line, line_size - 1);
+		text[line_size - 1] = '\0';
+		sender->pending_size += ws_put_message(ws, sender->pending + sender->pending_size, sender->member, text);
 		wire_step_line(sender->line);
 	}
 	ws->sent += count;
@@ -283,7 +340,7 @@ static void ws_fill(struct ws *ws, struct ws_sender *sender, uint64_t count)
 /* The bytes of a frame that is received, about. */
 static uint64_t ws_frame_size(const struct ws *ws)
 {
-	return ws->frame_count == 0 ? (uint64_t)ws->options->line_size + WS_OBJECT_SIZE : ws->end / ws->frame_count;
+	return ws->frame_count == 0 ? (uint64_t)ws->options->line_size + ws->wire->object_size : ws->end / ws->frame_count;
 }
 
 /* How many messages are on their way to the slowest member, at most. */
@@ -339,31 +396,47 @@ static void ws_send(const struct ws_member *member, const char *bytes, size_t si
 		verdict_abort("%s cannot send: %s", member->name, strerror(-error));
 }
 
-/* Receives until the member has seen itself come. */
-static void ws_wait_joined(struct ws *ws, struct ws_member *member)
+/* Receives until 'text' has come 'count' times; all that comes before the stream begins. */
+static void ws_wait_text(struct ws *ws, struct ws_member *member, const char *text, long count)
 {
-	char joined[64];
 	size_t size = 0;
-	int length = snprintf(joined, sizeof joined, "\"joined\",\"participant\":\"%s\"", member->name);
+	char *place = ws->buffer;
 
-	while (memmem(ws->buffer, size, joined, (size_t)length) == NULL) {
+	while (count > 0) {
 		ssize_t received = recv(member->fd, ws->buffer + size, WS_BUFFER_SIZE - size, 0);
+		char *found;
 
 		if (received <= 0)
 			verdict_abort("%s was not let in: %.*s", member->name, (int)size, ws->buffer);
 		size += (size_t)received;
+		while (count > 0 && (found = memmem(place, (size_t)(ws->buffer + size - place), text, strlen(text))) != NULL) {
+			place = found + strlen(text);
+			count--;
+		}
 	}
+}
+
+static void ws_wait_joined(struct ws *ws, struct ws_member *member)
+{
+	char joined[64];
+
+	snprintf(joined, sizeof joined, "\"joined\",\"participant\":\"%s\"", member->name);
+	ws_wait_text(ws, member, ws->wire->hides_own ? "[]" : joined, 1);
 }
 
 static void ws_join(struct ws *ws, struct ws_member *member)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = member};
-	char request[300];
-	int size = snprintf(request, sizeof request,
-		"GET /chat/join?name=%s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-		member->name);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = member};
+	char target[64] = "/";
+	char request[400];
+	int size;
 
+	if (!ws->wire->hides_own)
+		snprintf(target, sizeof target, "/chat/join?name=%s", member->name);
+	size = snprintf(request, sizeof request,
+		"GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+		target);
 	member->fd = net_connect(&ws->options->address, (int)ws->options->timeout_s * 1000);
 	if (member->fd < 0)
 		verdict_abort("%s cannot connect: %s", member->name, strerror(-member->fd));
@@ -373,10 +446,30 @@ static void ws_join(struct ws *ws, struct ws_member *member)
 		verdict_abort("epoll does not take %s: %s", member->name, strerror(errno));
 }
 
+static void ws_say(struct ws *ws, const struct ws_member *member, const char *text)
+{
+	char frame[WS_MASKED_HEAD_SIZE + WS_TEXT_MAX];
+
+	ws_send(member, frame, ws_put_message(ws, frame, member, text));
+}
+
+/* On Go-Chat's wire one has a name when one has said something; and no echo of it. */
+static void ws_name_authors(struct ws *ws)
+{
+	long count = ws->options->senders;
+
+	for (long i = 0; i < count; i++) {
+		ws->members[i].is_deaf = true;
+		ws->members[i].ready = true;
+		ws->ready_count++;
+		ws_say(ws, &ws->members[i], "hello");
+	}
+	ws_wait_text(ws, &ws->members[count], "\"hello\"}", count);
+}
+
 static void ws_join_all(struct ws *ws)
 {
 	uint64_t end_ns = net_now_ns() + (uint64_t)ws->options->timeout_s * 1000000000ULL;
-	char ready[WS_MASKED_HEAD_SIZE + 5];
 
 	for (long i = 0; i < ws->options->members; i++) {
 		struct ws_member *member = &ws->members[i];
@@ -384,7 +477,9 @@ static void ws_join_all(struct ws *ws)
 		snprintf(member->name, sizeof member->name, i < ws->options->senders ? "s%03u" : "m%05u", (unsigned)i % 100000);
 		ws_join(ws, member);
 	}
-	ws_send(&ws->members[0], ready, ws_put_frame(ready, "ready", 5));
+	if (ws->wire->hides_own)
+		ws_name_authors(ws);
+	ws_say(ws, &ws->members[0], "ready");
 	while (ws->ready_count < (size_t)ws->options->members && !verdict_failed() && net_now_ns() < end_ns)
 		ws_pass(ws);
 	if (ws->ready_count < (size_t)ws->options->members)
@@ -393,11 +488,12 @@ static void ws_join_all(struct ws *ws)
 
 /* ---- The run. ---- */
 
-static void ws_open(struct ws *ws, const struct options *options)
+static void ws_open(struct ws *ws, const struct options *options, const struct ws_wire *wire)
 {
 	size_t line_size = (size_t)options->line_size;
 
 	ws->options = options;
+	ws->wire = wire;
 	ws->epoll = epoll_create1(EPOLL_CLOEXEC);
 	ws->buffer = ws_allocate(1, WS_BUFFER_SIZE);
 	ws->ring_size = 2 * (size_t)options->window_bytes;
@@ -407,7 +503,7 @@ static void ws_open(struct ws *ws, const struct options *options)
 	for (long i = 0; i < options->senders; i++) {
 		ws->senders[i].member = &ws->members[i];
 		ws->senders[i].line = ws_allocate(1, line_size);
-		ws->senders[i].pending = ws_allocate((size_t)(2 * ws_window(ws)), WS_MASKED_HEAD_SIZE + line_size);
+		ws->senders[i].pending = ws_allocate((size_t)(2 * ws_window(ws)), WS_MASKED_HEAD_SIZE + line_size + ws->wire->object_size);
 		wire_write_line(ws->senders[i].line, line_size, 0, 0);
 	}
 }
@@ -440,7 +536,7 @@ static void ws_settle(struct ws *ws)
 			(unsigned long long)(100 * ws_slowest(ws) / (ws->end + 1)));
 }
 
-void ws_run(const struct options *options, struct report *report)
+static void ws_run_wire(const struct options *options, struct report *report, const struct ws_wire *wire)
 {
 	struct ws ws = {0};
 	uint64_t delivered;
@@ -448,7 +544,7 @@ void ws_run(const struct options *options, struct report *report)
 	uint64_t cpu_ns;
 	double count;
 
-	ws_open(&ws, options);
+	ws_open(&ws, options, wire);
 	ws_join_all(&ws);
 	ws.speaks = true;
 	ws_pass_for(&ws, (uint64_t)options->warmup_ms * 1000000ULL);
@@ -468,4 +564,14 @@ void ws_run(const struct options *options, struct report *report)
 	report_add(report, "members", (double)options->members);
 	report_add(report, "senders", (double)options->senders);
 	ws_close(&ws);
+}
+
+void ws_run(const struct options *options, struct report *report)
+{
+	ws_run_wire(options, report, &ws_events);
+}
+
+void gochat_run(const struct options *options, struct report *report)
+{
+	ws_run_wire(options, report, &ws_go_chat);
 }

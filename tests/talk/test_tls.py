@@ -399,6 +399,7 @@ def test_nonsense_after_the_first_bytes_ends_only_that_connection():
                 pass
         except (ssl.SSLError, ConnectionError):
             pass
+        server.log.wait('left name="ann"')
         converse(server, "bob")
 
 

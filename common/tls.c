@@ -13,10 +13,11 @@
 static const char suites[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
 			     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
 			     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-static const char groups[] = "X25519:P-256:P-384";
 
 bool tls_set_policy(SSL_CTX *context)
 {
+	char groups[] = "X25519:P-256:P-384"; /* OpenSSL's macro takes no constant */
+
 	(void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 						   SSL_OP_PRIORITIZE_CHACHA);
 	(void)SSL_CTX_set_mode(context,
@@ -106,6 +107,8 @@ int tls_shake_hands(SSL *ssl)
 		return POLLIN;
 	case SSL_ERROR_WANT_WRITE:
 		return POLLOUT;
+	case SSL_ERROR_ZERO_RETURN:
+		return -ECONNRESET;
 	case SSL_ERROR_SYSCALL:
 		return errno == 0 ? -ECONNRESET : -errno;
 	default:

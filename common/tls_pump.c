@@ -321,14 +321,12 @@ static void pump_wait(struct tls_pump *pump)
 		end_up(pump, EHOSTUNREACH);
 }
 
-/* Nobody is inside, and the peer was told all it will be told. */
+/* Nobody is inside, and the peer was told all that it will be told. */
 static bool is_over(const struct tls_pump *pump)
 {
-	if (!pump->inner_is_gone || !pump->down.ended)
+	if (!pump->inner_is_gone)
 		return false;
-	if (pump->down.closed)
-		return true;
-	return stalled_until_ms(pump) <= clock_ms();
+	return (pump->down.ended && pump->down.closed) || stalled_until_ms(pump) <= clock_ms();
 }
 
 static void pump_init(struct tls_pump *pump)

@@ -148,11 +148,9 @@ static const struct option table[] = {
 
 static void print_help(void)
 {
-	(void)printf("Usage: tcpclient [-username NAME] [[tls://]HOST[:PORT]]  (HOST is localhost and PORT 7777 unless given)\n\n");
+	(void)printf("Usage: tcpclient [-username NAME] [[tls://]HOST[:PORT]]  (HOST is localhost and PORT 7777 unless given)\n");
 	options_print_help(table, stdout);
-	(void)printf("\nAt a terminal: type and press Enter; /help lists the commands; !exit or Ctrl-D leaves. In a pipe: "
-		     "standard\ninput is sent line by line. Each option has a variable: CHAT_USERNAME, ... See "
-		     "tcpclient(1).\n");
+	(void)printf("At a terminal /help lists the commands, !exit leaves; in a pipe standard input is sent. See tcpclient(1).\n");
 }
 
 static int usage_error(const char *message)

@@ -385,14 +385,16 @@ void secure_destroy(struct secure *secure)
 
 static SSL *begin(const struct secure *secure, int socket, struct doubts *doubts)
 {
+	char name[NET_HOST_SIZE]; /* OpenSSL's macro takes no constant */
 	SSL *ssl = SSL_new(secure->context);
 	X509_VERIFY_PARAM *wanted = ssl == NULL ? NULL : SSL_get0_param(ssl);
 	bool set = ssl != NULL && SSL_set_fd(ssl, socket) == 1 && SSL_set_ex_data(ssl, doubts_place, doubts) == 1;
 
+	memcpy(name, secure->name, sizeof name);
 	if (set && secure->is_address)
 		set = X509_VERIFY_PARAM_set1_ip_asc(wanted, secure->name) == 1;
 	else if (set)
-		set = X509_VERIFY_PARAM_set1_host(wanted, secure->name, 0) == 1 && SSL_set_tlsext_host_name(ssl, secure->name) == 1;
+		set = X509_VERIFY_PARAM_set1_host(wanted, secure->name, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 	if (set) {
 		SSL_set_connect_state(ssl);
 		return ssl;

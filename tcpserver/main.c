@@ -42,8 +42,8 @@ enum {
 static struct {
 	struct option_list listen;
 	const char *journal; /* NULL: sqlite:chat.db, see choose_journal() */
-	int sync;
-	const char *retain;
+	int sync;           /* as enum sqlite_sync; -1: not given */
+	const char *retain; /* NULL: not given, all */
 	long long max_clients; /* 0: as many as there are descriptors */
 	long long max_per_address; /* 0: any number */
 	struct option_list allow_origin;
@@ -75,7 +75,7 @@ static struct {
 } settings = {
 	.completions = -1,
 	.listen = {.items = {"[::]:7777"}, .count = 1},
-	.retain = "all",
+	.sync = -1,
 	.max_line = 65535,
 	.max_rooms = 100000,
 	.name_timeout_s = 60,
@@ -401,6 +401,23 @@ static void print_help(void)
 		     "See tcpserver(8).\n");
 }
 
+/* What would be ignored is refused: who asks for it relies on it. */
+static int refuse_ignored(struct options_result *result)
+{
+	if (settings.journal == NULL || journal_path(settings.journal) != NULL || settings.help ||
+		settings.version || settings.completions >= 0)
+		return 0;
+	if (settings.retain != NULL)
+		(void)snprintf(result->message, sizeof result->message,
+			"--retain is for --journal sqlite:FILE; how many messages of a room are kept in memory, --journal memory:N says");
+	else if (settings.sync >= 0)
+		(void)snprintf(result->message, sizeof result->message,
+			"--sync is for --journal sqlite:FILE; the memory journal writes nothing to the disk");
+	else
+		return 0;
+	return -EINVAL;
+}
+
 /* Reads options; exits when there is nothing more to do. */
 static void read_options(int argc, char **argv)
 {
@@ -419,6 +436,8 @@ static void read_options(int argc, char **argv)
 			"--salvage takes two files: the damaged one, and a new one for what can be saved");
 		error = -EINVAL;
 	}
+	if (error == 0)
+		error = refuse_ignored(&result);
 	if (error != 0) {
 		(void)fprintf(stderr, "tcpserver: %s\n", result.message);
 		exit(EXIT_USAGE);
@@ -650,11 +669,13 @@ static const char *choose_journal(void)
 
 static struct journal *open_sqlite_journal(const char *path)
 {
-	struct sqlite_options wanted = {.path = path, .sync = (enum sqlite_sync)settings.sync};
+	struct sqlite_options wanted = {
+		.path = path, .sync = settings.sync < 0 ? SQLITE_JOURNAL_FULL : (enum sqlite_sync)settings.sync};
 	struct journal *journal = NULL;
 	char fault[FAULT_SIZE];
 
-	(void)parse_retain(settings.retain, &wanted.retain_count, &wanted.retain_days); /* looked at by check_retain() */
+	if (settings.retain != NULL) /* looked at by check_retain() */
+		(void)parse_retain(settings.retain, &wanted.retain_count, &wanted.retain_days);
 	if (sqlite_journal_open(&wanted, &journal, fault, sizeof fault) != 0)
 		(void)fprintf(stderr, "tcpserver: %s\n", fault);
 	return journal;
@@ -698,17 +719,21 @@ static int import_journal(void)
 {
 	const char *path = journal_path(choose_journal());
 	struct journal *journal;
+	bool is_new;
 	int status;
 
 	if (path == NULL) {
 		(void)fprintf(stderr, "tcpserver: --import needs --journal sqlite:FILE; the memory journal keeps nothing\n");
 		return EXIT_USAGE;
 	}
+	is_new = access(path, F_OK) != 0 && errno == ENOENT;
 	journal = open_sqlite_journal(path);
 	if (journal == NULL)
 		return EXIT_FAILURE;
 	status = archive_import(journal, settings.import_from, stderr);
 	journal->ops->destroy(journal);
+	if (status != 0 && is_new && unlink(path) == 0)
+		(void)fprintf(stderr, "%s: the import had made this journal, so it was removed\n", path);
 	return status;
 }
 

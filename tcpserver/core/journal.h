@@ -47,8 +47,11 @@ struct journal_listener {
 	 * the JOURNAL_LOCK of the room, so that the order holds: short, and never blocking.
 	 */
 	void (*publish)(void *room, const struct draft *draft);
-	/* A draft of the same client and number was kept before, as number 'seq': there is nothing new to see. */
-	void (*repeat)(void *room, const struct draft *draft, uint64_t seq);
+	/*
+	 * A draft of the same client and number was kept before, as number 'seq': there is nothing new to see. 'label' is
+	 * what people call the room where it was kept, when that is another one, and it is known; else NULL.
+	 */
+	void (*repeat)(void *room, const struct draft *draft, uint64_t seq, const char *label);
 	/* The draft could not be kept; nobody will see it. 'error' is a positive errno. */
 	void (*refuse)(void *room, const struct draft *draft, int error);
 	/* After one or more of the above, without a lock. A journal that calls back within append() leaves this to the

@@ -175,9 +175,9 @@ static void room_mark_shut(struct room *room)
 }
 
 /* Tells who asked how it went: that it was kept, if it wants to know; that it was not. */
-static void room_answer(const struct room *room, const struct draft *draft, uint64_t seq, int error, bool repeated)
+static void room_answer(const struct draft *draft, const char *label, uint64_t seq, int error, bool repeated)
 {
-	struct telling telling = {.kind = TELL_SAID, .room = room_label(room), .request_id = draft->request_id, .seq = seq};
+	struct telling telling = {.kind = TELL_SAID, .room = label, .request_id = draft->request_id, .seq = seq};
 	char text[200];
 
 	if (draft->asker == NULL)
@@ -225,13 +225,13 @@ static void room_publish(void *context, const struct draft *draft)
 	metrics_published(message->kind);
 	if (room_ends_with(room, message->kind))
 		room_mark_shut(room);
-	room_answer(room, draft, message->seq, 0, false);
+	room_answer(draft, room_label(room), message->seq, 0, false);
 }
 
-static void room_repeat(void *context, const struct draft *draft, uint64_t seq)
+static void room_repeat(void *context, const struct draft *draft, uint64_t seq, const char *label)
 {
 	metrics_repeated();
-	room_answer(context, draft, seq, 0, true);
+	room_answer(draft, label == NULL ? room_label(context) : label, seq, 0, true);
 }
 
 static void room_refuse(void *context, const struct draft *draft, int error)
@@ -241,7 +241,7 @@ static void room_refuse(void *context, const struct draft *draft, int error)
 	metrics_refused_message();
 	if (draft->message->kind == MESSAGE_LEFT && room_ends_with(room, MESSAGE_LEFT))
 		room_mark_shut(room); /* who is left behind must not wait for one who is gone */
-	room_answer(room, draft, 0, error, false);
+	room_answer(draft, room_label(room), 0, error, false);
 }
 
 static void room_flush_for_journal(void *context)
@@ -539,8 +539,7 @@ static void room_end(struct room *room)
 	while (room->member_count > 0)
 		member_release(room->members[--room->member_count]);
 	free(room->members);
-	if (!room_is_to_be_kept(room))
-		room->journal->forget_room(room->journal_room);
+	room_forget_unless_worth_keeping(room);
 	room->journal->close_room(room->journal_room);
 	room_free(room);
 }
@@ -601,6 +600,12 @@ void room_forget(struct room *room)
 	/* Relaxed: looked at when nobody else has the room any more. */
 	atomic_store_explicit(&room->forgotten, true, memory_order_relaxed);
 	room->journal->forget_room(room->journal_room); /* its name may be another room's from now on */
+}
+
+void room_forget_unless_worth_keeping(struct room *room)
+{
+	if (!room->forgotten && !room_is_to_be_kept(room))
+		room_forget(room);
 }
 
 void room_set_waits(struct room *room, bool waits)

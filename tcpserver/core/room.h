@@ -94,6 +94,8 @@ void room_shut(struct room *room);
 bool room_is_shut(const struct room *room);
 /* Nothing of the room is kept any more once the last reference to it has gone; its name is free for another at once. */
 void room_forget(struct room *room);
+/* Nobody finds the room any more: what is not worth keeping is forgotten. Threads: under ROOMS_LOCK. */
+void room_forget_unless_worth_keeping(struct room *room);
 /* Somebody waits, or does not wait, in the room for a stranger; is kept. */
 void room_set_waits(struct room *room, bool waits);
 

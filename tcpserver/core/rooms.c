@@ -249,6 +249,7 @@ static bool rooms_let_go(struct rooms *rooms, struct room *room)
 	if (!people->known || people->count + people->observers > 0 || room_attributes(room)->persistent)
 		return false;
 	rooms_unlink(rooms, room);
+	room_forget_unless_worth_keeping(room); /* or a list of what is kept would have it until the journal lets go of it */
 	return true;
 }
 

@@ -108,21 +108,31 @@ static int hex_value(char byte)
 	return -1;
 }
 
+/* Reads 32 hex digits. Returns whether there are, and not all zero, which stands for none. */
+static bool read_id(const char *text, unsigned char id[CLIENT_ID_SIZE])
+{
+	unsigned char any = 0;
+
+	if (strlen(text) != 2 * CLIENT_ID_SIZE)
+		return false;
+	for (size_t i = 0; i < CLIENT_ID_SIZE; i++) {
+		int high = hex_value(text[2 * i]);
+		int low = hex_value(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		id[i] = (unsigned char)(high << 4 | low);
+		any |= id[i];
+	}
+	return any != 0;
+}
+
 bool http_session_id(const struct http_request *request, unsigned char *id)
 {
 	const char *field = http_field(request, "Chat-Session");
 
+	if (field != NULL && read_id(field, id))
+		return true;
 	memset(id, 0, CLIENT_ID_SIZE);
-	if (field == NULL || strlen(field) != 2 * CLIENT_ID_SIZE)
-		return false;
-	for (size_t i = 0; i < 2 * CLIENT_ID_SIZE; i++) {
-		int value = hex_value(field[i]);
-
-		if (value < 0) {
-			memset(id, 0, CLIENT_ID_SIZE);
-			return false;
-		}
-		id[i / 2] = (unsigned char)(id[i / 2] << 4 | value);
-	}
-	return true;
+	return false;
 }

@@ -25,12 +25,16 @@ bool http_call_number(struct http_call *call, const char *name, uint64_t other, 
 struct room *http_call_room(struct http_call *call, const char *name)
 {
 	struct room *room = rooms_find(&call->session->talk->rooms, name);
+	char clean[NAME_SIZE];
 
 	if (room != NULL && !room_attributes(room)->ends_with_member)
 		return room;
 	if (room != NULL)
-		room_release(room); /* two strangers are nobody else's business */
-	http_reply_error(call->reply, 404, "no-such-room", "there is no room %s; see /rooms", name);
+		http_call_leave_room(call, room); /* two strangers are nobody else's business */
+	if (name_make(name, strlen(name), clean))
+		http_reply_error(call->reply, 404, "no-such-room", "there is no room %s; see /rooms", clean);
+	else /* what is no name is not sent back */
+		http_reply_error(call->reply, 404, "no-such-room", "there is no such room; see /rooms");
 	return NULL;
 }
 

@@ -321,9 +321,13 @@ static void frame_take_chunk_byte(struct http_frame *frame, char byte)
 		if (byte == '\r')
 			frame->chunk = HTTP_CHUNK_LAST_LF;
 		else if (is_token_char((unsigned char)byte))
-			frame->chunk = HTTP_CHUNK_FIELD;
+			frame->chunk = HTTP_CHUNK_NAME;
 		else
 			frame_refuse(frame, 400, "what follows the last chunk is no field of a header");
+		break;
+	case HTTP_CHUNK_NAME:
+		if (!is_token_char((unsigned char)byte))
+			frame_expect(frame, byte, ':', HTTP_CHUNK_FIELD);
 		break;
 	case HTTP_CHUNK_FIELD:
 		frame_take_line_byte(frame, byte, HTTP_CHUNK_FIELD_LF);

@@ -43,7 +43,8 @@ enum http_chunk_state {
 	HTTP_CHUNK_DATA_CR,
 	HTTP_CHUNK_DATA_LF,
 	HTTP_CHUNK_TRAILER,    /* at the start of a line */
-	HTTP_CHUNK_FIELD,      /* inside of one          */
+	HTTP_CHUNK_NAME,       /* inside of one          */
+	HTTP_CHUNK_FIELD,      /* behind its colon       */
 	HTTP_CHUNK_FIELD_LF,
 	HTTP_CHUNK_LAST_LF,
 };

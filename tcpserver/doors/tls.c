@@ -28,12 +28,11 @@ static bool is_stopping(const struct session *session)
 /* Returns 0, or -errno: -EPROTO as tls_shake_hands(), -ETIMEDOUT when it took too long, -ECANCELED when the server stops. */
 static int shake_hands(const struct session *session, SSL *ssl)
 {
-	long long deadline_ms = clock_ms() + session->talk->name_timeout_ms;
 	int wanted;
 
 	while ((wanted = tls_shake_hands(ssl)) > 0) {
 		struct pollfd poll = {.fd = session->socket, .events = (short)wanted};
-		long long left = deadline_ms - clock_ms();
+		long long left = session->name_deadline_ms - clock_ms();
 
 		if (is_stopping(session))
 			return -ECANCELED;
@@ -79,9 +78,9 @@ static void converse(struct session *session, SSL *ssl)
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
-		log_event(LOG_WARNING, "TLS connection ended", "from", session->address, "why", strerror(errno), "what to do",
-			"raise the limit of open files (ulimit -n), or lower --max-clients", NULL);
 		session_break(session, errno);
+		log_event(LOG_WARNING, "TLS connection ended", "from", session->address, "why", strerror(session->lost_errno),
+			"what to do", "raise the limit of open files (ulimit -n), or lower --max-clients", NULL);
 		return;
 	}
 	thread_trim_stack(); /* a handshake goes deep */

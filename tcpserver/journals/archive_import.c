@@ -52,8 +52,8 @@ static int import_fault_room(const struct import *import, const char *what)
 
 static int import_fault_error(const struct import *import, int error)
 {
-	(void)fprintf(import->report, "%s:%" PRIu64 ": the journal cannot keep it: %s; what came before is kept: begin again "
-				      "with a new journal\n",
+	(void)fprintf(import->report, "%s:%" PRIu64 ": the journal cannot keep it: %s; what came before is in the journal, if that was "
+				      "there before: begin again with a new one\n",
 		import->path, import->line_number, strerror(error));
 	return -1;
 }
@@ -76,8 +76,9 @@ static void import_publish(void *room, const struct draft *draft)
 	flight_land(room, 0);
 }
 
-static void import_repeat(void *room, const struct draft *draft, uint64_t seq)
+static void import_repeat(void *room, const struct draft *draft, uint64_t seq, const char *label)
 {
+	(void)label;
 	(void)draft; /* has no number of a client's, so this cannot be */
 	(void)seq;
 	flight_land(room, 0);

@@ -11,11 +11,18 @@
 
 enum { SENT_BUCKETS = 65536 };
 
+/* What people call a room, which may be over by now. */
+struct label {
+	size_t references; /* of the room, and of what was sent to it; under JOURNAL_QUEUE_LOCK */
+	char text[];
+};
+
 /* A client's message that was kept. */
 struct sent {
 	unsigned char client[CLIENT_ID_SIZE];
 	uint64_t number; /* the client's; 0: none */
 	uint64_t seq;
+	struct label *label; /* of its room; a reference */
 	uint32_t next; /* in its bucket: one more than an index; 0: none */
 };
 
@@ -39,6 +46,7 @@ struct journal_room {
 	struct memory_journal *journal; /* constant */
 	const struct journal_listener *listener; /* constant, as 'room' and 'kept' */
 	void *room;
+	struct label *label; /* a reference */
 	size_t kept;
 	pthread_mutex_t mutex; /* JOURNAL_LOCK */
 	struct message **ring GUARDED_BY(JOURNAL_LOCK);
@@ -60,6 +68,56 @@ static void memory_unlock(struct journal_room *room)
 {
 	mutex_unlock(&room->mutex);
 }
+
+static void memory_sent_lock(struct memory_journal *journal) ACQUIRES(JOURNAL_QUEUE_LOCK) UNCHECKED;
+static void memory_sent_unlock(struct memory_journal *journal) RELEASES(JOURNAL_QUEUE_LOCK) UNCHECKED;
+
+static void memory_sent_lock(struct memory_journal *journal)
+{
+	mutex_lock(&journal->mutex);
+}
+
+static void memory_sent_unlock(struct memory_journal *journal)
+{
+	mutex_unlock(&journal->mutex);
+}
+
+/* ---- What people call rooms. ---- */
+
+static struct label *label_create(const struct room_attributes *attributes)
+{
+	const char *text = attributes->name == NULL ? attributes->id : attributes->name;
+	struct label *label = malloc(sizeof *label + strlen(text) + 1);
+
+	if (label == NULL)
+		return NULL;
+	label->references = 1;
+	memcpy(label->text, text, strlen(text) + 1);
+	return label;
+}
+
+static struct label *label_acquire(struct label *label) REQUIRES(JOURNAL_QUEUE_LOCK);
+static struct label *label_acquire(struct label *label)
+{
+	label->references++;
+	return label;
+}
+
+static void label_release(struct label *label) REQUIRES(JOURNAL_QUEUE_LOCK);
+static void label_release(struct label *label)
+{
+	if (--label->references == 0)
+		free(label);
+}
+
+static void memory_label_release(struct memory_journal *journal, struct label *label)
+{
+	memory_sent_lock(journal);
+	label_release(label);
+	memory_sent_unlock(journal);
+}
+
+/* ---- What is kept of a room. ---- */
 
 static struct message **memory_slot(struct journal_room *room, uint64_t seq) REQUIRES(JOURNAL_LOCK);
 static struct message **memory_slot(struct journal_room *room, uint64_t seq)
@@ -120,14 +178,18 @@ static struct journal_room *memory_open_room(struct journal *journal, const stru
 	const struct journal_listener *listener, void *room)
 {
 	struct journal_room *opened = calloc(1, sizeof *opened);
+	struct label *label = label_create(attributes); /* nothing else is kept of rooms that were closed */
 
-	(void)attributes; /* nothing is kept of rooms that were closed */
-	if (opened == NULL)
+	if (opened == NULL || label == NULL) {
+		free(opened);
+		free(label);
 		return NULL;
+	}
 	*opened = (struct journal_room){
 		.journal = (struct memory_journal *)journal,
 		.listener = listener,
 		.room = room,
+		.label = label,
 		.kept = ((const struct memory_journal *)journal)->kept,
 		.next_seq = 1,
 	};
@@ -142,24 +204,12 @@ static void memory_close_room(struct journal_room *room)
 		memory_forget_oldest(room);
 	free(room->ring);
 	memory_unlock(room);
+	memory_label_release(room->journal, room->label);
 	mutex_fini(&room->mutex);
 	free(room);
 }
 
 /* ---- What clients have sent before. ---- */
-
-static void memory_sent_lock(struct memory_journal *journal) ACQUIRES(JOURNAL_QUEUE_LOCK) UNCHECKED;
-static void memory_sent_unlock(struct memory_journal *journal) RELEASES(JOURNAL_QUEUE_LOCK) UNCHECKED;
-
-static void memory_sent_lock(struct memory_journal *journal)
-{
-	mutex_lock(&journal->mutex);
-}
-
-static void memory_sent_unlock(struct memory_journal *journal)
-{
-	mutex_unlock(&journal->mutex);
-}
 
 static struct sent_table *sent_table_create(void)
 {
@@ -193,6 +243,7 @@ static struct sent *sent_find(struct sent_table *table, const unsigned char *cli
 	return NULL;
 }
 
+static void sent_drop_oldest(struct sent_table *table) REQUIRES(JOURNAL_QUEUE_LOCK);
 static void sent_drop_oldest(struct sent_table *table)
 {
 	struct sent *sent = &table->ring[table->oldest];
@@ -203,15 +254,18 @@ static void sent_drop_oldest(struct sent_table *table)
 	while (*link != table->oldest + 1)
 		link = &table->ring[*link - 1].next;
 	*link = sent->next;
+	label_release(sent->label);
 }
 
-static void sent_add(struct sent_table *table, const struct draft *draft, uint64_t seq)
+static void sent_add(struct sent_table *table, const struct draft *draft, uint64_t seq, struct label *label)
+	REQUIRES(JOURNAL_QUEUE_LOCK);
+static void sent_add(struct sent_table *table, const struct draft *draft, uint64_t seq, struct label *label)
 {
 	struct sent *sent = &table->ring[table->oldest];
 	uint32_t *bucket = sent_bucket(table, draft->client, draft->number);
 
 	sent_drop_oldest(table);
-	*sent = (struct sent){.number = draft->number, .seq = seq, .next = *bucket};
+	*sent = (struct sent){.number = draft->number, .seq = seq, .label = label_acquire(label), .next = *bucket};
 	memcpy(sent->client, draft->client, CLIENT_ID_SIZE);
 	*bucket = table->oldest + 1;
 	table->oldest = (table->oldest + 1) % MEMORY_JOURNAL_NUMBERS;
@@ -254,8 +308,9 @@ static int memory_publish(struct journal_room *room, const struct draft *draft)
 	return 0;
 }
 
-/* Looks whether a client's message was kept before; '*seq' is 0 if not. */
-static int memory_find_sent(struct memory_journal *journal, const struct draft *draft, uint64_t *seq)
+/* Looks whether a client's message was kept before; '*seq' is 0 if not, else '*label' a reference to that of its room. */
+static int memory_find_sent(
+	struct memory_journal *journal, const struct draft *draft, uint64_t *seq, struct label **label)
 {
 	const struct sent *sent = NULL;
 	bool found;
@@ -267,14 +322,17 @@ static int memory_find_sent(struct memory_journal *journal, const struct draft *
 	if (found)
 		sent = sent_find(journal->sent, draft->client, draft->number);
 	*seq = sent == NULL ? 0 : sent->seq;
+	*label = sent == NULL ? NULL : label_acquire(sent->label);
 	memory_sent_unlock(journal);
 	return found ? 0 : -ENOMEM;
 }
 
-static void memory_add_sent(struct memory_journal *journal, const struct draft *draft, uint64_t seq)
+static void memory_add_sent(const struct journal_room *room, const struct draft *draft, uint64_t seq)
 {
+	struct memory_journal *journal = room->journal;
+
 	memory_sent_lock(journal);
-	sent_add(journal->sent, draft, seq);
+	sent_add(journal->sent, draft, seq, room->label);
 	memory_sent_unlock(journal);
 }
 
@@ -283,18 +341,20 @@ static int memory_publish_once(struct journal_room *room, const struct draft *dr
 static int memory_publish_once(struct journal_room *room, const struct draft *draft)
 {
 	uint64_t seq;
-	int error = memory_find_sent(room->journal, draft, &seq);
+	struct label *label;
+	int error = memory_find_sent(room->journal, draft, &seq, &label);
 
 	if (error != 0)
 		return error;
 	if (seq != 0) {
-		room->listener->repeat(room->room, draft, seq);
+		room->listener->repeat(room->room, draft, seq, label == room->label ? NULL : label->text);
+		memory_label_release(room->journal, label);
 		message_release(draft->message);
 		return 0;
 	}
 	error = memory_publish(room, draft);
 	if (error == 0)
-		memory_add_sent(room->journal, draft, draft->message->seq); /* the ring has a reference still */
+		memory_add_sent(room, draft, draft->message->seq); /* the ring has a reference still */
 	return error;
 }
 
@@ -368,6 +428,10 @@ static void memory_destroy(struct journal *base)
 	struct memory_journal *journal = (struct memory_journal *)base;
 
 	memory_sent_lock(journal);
+	for (size_t i = 0; journal->sent != NULL && i < MEMORY_JOURNAL_NUMBERS; i++) {
+		if (journal->sent->ring[i].label != NULL)
+			label_release(journal->sent->ring[i].label);
+	}
 	free(journal->sent);
 	memory_sent_unlock(journal);
 	mutex_fini(&journal->mutex);

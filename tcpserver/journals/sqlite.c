@@ -713,7 +713,8 @@ static int sqlite_open_store(struct sqlite_journal *journal, char *fault, size_t
 	sqlite_lock(journal);
 	journal->last_number = number;
 	sqlite_unlock(journal);
-	sqlite_index_init(&journal->index, journal->store.connection);
+	journal->store.descriptor = journal->descriptor;
+	sqlite_index_init_store(&journal->index, &journal->store);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ enum { FINDINGS_MAX = 100, TEXT_SIZE_MAX = 3 * 65535 };
 struct check {
 	const char *path;
 	FILE *out;
-	sqlite3 *db;
+	struct sqlite_rows rows;
 	uint64_t findings;
 	uint64_t notes;
 	uint64_t rooms;
@@ -45,8 +45,8 @@ static sqlite3_stmt *check_prepare(struct check *check, const char *sql)
 {
 	sqlite3_stmt *statement = NULL;
 
-	if (sqlite3_prepare_v2(check->db, sql, -1, &statement, NULL) != SQLITE_OK)
-		found(check, "%s", sqlite3_errmsg(check->db));
+	if (sqlite3_prepare_v2(check->rows.db, sql, -1, &statement, NULL) != SQLITE_OK)
+		found(check, "%s", sqlite3_errmsg(check->rows.db));
 	return statement;
 }
 
@@ -59,7 +59,7 @@ static void each_row(struct check *check, const char *sql, void (*look)(struct c
 	while (statement != NULL && (code = sqlite3_step(statement)) == SQLITE_ROW)
 		look(check, statement);
 	if (code != SQLITE_DONE)
-		found(check, "%s", sqlite3_errmsg(check->db));
+		found(check, "%s", sqlite3_errmsg(check->rows.db));
 	(void)sqlite3_finalize(statement);
 }
 
@@ -180,12 +180,12 @@ int sqlite_check(const char *path, FILE *out)
 	struct check check = {.path = path, .out = out};
 	char fault[300];
 
-	if (sqlite_rows_open(path, &check.db, fault, sizeof fault) != 0) {
+	if (sqlite_rows_open(path, &check.rows, fault, sizeof fault) != 0) {
 		(void)fprintf(out, "%s\n", fault);
 		return 1;
 	}
-	if (sqlite3_exec(check.db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) /* one moment for all that is read */
-		found(&check, "%s", sqlite3_errmsg(check.db));
+	if (sqlite3_exec(check.rows.db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) /* one moment for all that is read */
+		found(&check, "%s", sqlite3_errmsg(check.rows.db));
 	else
 		check_all(&check);
 	if (check.findings > FINDINGS_MAX)
@@ -193,6 +193,6 @@ int sqlite_check(const char *path, FILE *out)
 	(void)fprintf(out, "%s: %" PRIu64 " room%s, %" PRIu64 " message%s, %s\n", path, check.rooms,
 		check.rooms == 1 ? "" : "s", check.messages, check.messages == 1 ? "" : "s",
 		check.findings == 0 ? "no damage" : "damaged: tcpserver --salvage saves what can be read");
-	(void)sqlite3_close(check.db);
+	sqlite_rows_close(&check.rows);
 	return check.findings == 0 ? 0 : 1;
 }

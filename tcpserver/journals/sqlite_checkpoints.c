@@ -96,7 +96,7 @@ static void *checkpoints_work(void *argument)
 
 int sqlite_checkpoints_start(struct sqlite_checkpoints *checkpoints, const char *path, enum sqlite_sync sync)
 {
-	*checkpoints = (struct sqlite_checkpoints){.path = path, .sync = sync};
+	*checkpoints = (struct sqlite_checkpoints){.path = path, .sync = sync, .found = true};
 	mutex_init(&checkpoints->mutex);
 	condition_init(&checkpoints->wanted);
 	return thread_start(&checkpoints->thread, STACK_SIZE, checkpoints_work, checkpoints);
@@ -134,6 +134,40 @@ void sqlite_checkpoints_note(struct sqlite_checkpoints *checkpoints, struct sqli
 	(void)sqlite3_busy_timeout(store->connection, WRITER_BUSY_MS);
 	(void)checkpoints_run(checkpoints, store, SQLITE_CHECKPOINT_RESTART); /* the next commit will come back to it */
 	(void)sqlite3_busy_timeout(store->connection, STORE_BUSY_MS);
+}
+
+/* Waits until the thread does not make a checkpoint, and takes its place if there is something in the log. */
+static bool checkpoints_begin(struct sqlite_checkpoints *checkpoints)
+{
+	bool begun;
+
+	checkpoints_lock(checkpoints);
+	while (checkpoints->running)
+		condition_wait(&checkpoints->wanted, &checkpoints->mutex);
+	begun = checkpoints->log_pages > 0 || checkpoints->found;
+	checkpoints->running = begun;
+	checkpoints_unlock(checkpoints);
+	return begun;
+}
+
+bool sqlite_checkpoints_give_back(struct sqlite_checkpoints *checkpoints, struct sqlite_store *store)
+{
+	int result;
+
+	if (store->connection == NULL || !checkpoints_begin(checkpoints))
+		return false;
+	(void)sqlite3_busy_timeout(store->connection, WRITER_BUSY_MS);
+	result = checkpoints_run(checkpoints, store, SQLITE_CHECKPOINT_TRUNCATE);
+	(void)sqlite3_busy_timeout(store->connection, STORE_BUSY_MS);
+	if (result != SQLITE_OK)
+		return false;
+	store->log_pages = 0;
+	checkpoints_lock(checkpoints);
+	checkpoints->log_pages = 0;
+	checkpoints->moved_pages = 0;
+	checkpoints->found = false;
+	checkpoints_unlock(checkpoints);
+	return true;
 }
 
 void sqlite_checkpoints_note_idle(struct sqlite_checkpoints *checkpoints)

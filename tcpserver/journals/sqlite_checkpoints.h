@@ -25,6 +25,7 @@ struct sqlite_checkpoints {
 	int log_pages GUARDED_BY(JOURNAL_CHECKPOINTS_LOCK);   /* in the log                          */
 	int moved_pages GUARDED_BY(JOURNAL_CHECKPOINTS_LOCK); /* of those, the ones that are in the file, too */
 	bool idle GUARDED_BY(JOURNAL_CHECKPOINTS_LOCK);       /* there is time: a short log is worth it, too */
+	bool found GUARDED_BY(JOURNAL_CHECKPOINTS_LOCK);      /* an earlier server may have left a log, of unknown length */
 	bool running GUARDED_BY(JOURNAL_CHECKPOINTS_LOCK);
 	bool stopping GUARDED_BY(JOURNAL_CHECKPOINTS_LOCK);
 };
@@ -37,6 +38,11 @@ void sqlite_checkpoints_stop(struct sqlite_checkpoints *checkpoints);
 /* After a commit of the writer: the log has so many pages now. Makes a checkpoint by 'store' if the log is so long that
  * the thread does not come to its end. Threads: the writer's. */
 void sqlite_checkpoints_note(struct sqlite_checkpoints *checkpoints, struct sqlite_store *store);
+/*
+ * The disk is full: the log is moved to the file, and its room given back. Returns whether there was something to give back, so
+ * that it is worth while to try again. No transaction may be open. Threads: the writer's.
+ */
+bool sqlite_checkpoints_give_back(struct sqlite_checkpoints *checkpoints, struct sqlite_store *store) MUST_CHECK;
 /* Nothing has been written for a while. Threads: the writer's. */
 void sqlite_checkpoints_note_idle(struct sqlite_checkpoints *checkpoints);
 

@@ -17,7 +17,7 @@ struct export {
 	const struct format *format;
 	FILE *out;
 	FILE *report;
-	sqlite3 *db;
+	struct sqlite_rows rows;
 	char *line;
 	size_t line_size;
 	uint64_t rooms;
@@ -76,7 +76,7 @@ static int export_messages(struct export *export, int64_t number, const char *la
 	static const char sql[] =
 		"SELECT place, at, kind, participant, text FROM message WHERE place BETWEEN ?1 AND ?2 ORDER BY place";
 	sqlite3_stmt *messages = NULL;
-	int code = sqlite3_prepare_v2(export->db, sql, -1, &messages, NULL);
+	int code = sqlite3_prepare_v2(export->rows.db, sql, -1, &messages, NULL);
 	int result = 0;
 
 	if (code == SQLITE_OK) {
@@ -86,7 +86,7 @@ static int export_messages(struct export *export, int64_t number, const char *la
 			result = export_message(export, messages, label);
 	}
 	if (result == 0 && code != SQLITE_DONE)
-		result = export_fault(export, sqlite3_errmsg(export->db));
+		result = export_fault(export, sqlite3_errmsg(export->rows.db));
 	(void)sqlite3_finalize(messages);
 	return result;
 }
@@ -150,7 +150,7 @@ static sqlite3_stmt *prepare_rooms(const struct export *export, const char *room
 	char key[NAME_KEY_SIZE];
 	sqlite3_stmt *rooms = NULL;
 
-	if (sqlite3_prepare_v2(export->db, sql, -1, &rooms, NULL) != SQLITE_OK || room == NULL)
+	if (sqlite3_prepare_v2(export->rows.db, sql, -1, &rooms, NULL) != SQLITE_OK || room == NULL)
 		return rooms;
 	(void)name_key(room, key);
 	(void)sqlite3_bind_text(rooms, 1, room, -1, SQLITE_STATIC);
@@ -167,7 +167,7 @@ static int export_rooms(struct export *export, const char *room)
 	while (rooms != NULL && result == 0 && (code = sqlite3_step(rooms)) == SQLITE_ROW)
 		result = export_room(export, rooms);
 	if (result == 0 && code != SQLITE_DONE)
-		result = export_fault(export, sqlite3_errmsg(export->db));
+		result = export_fault(export, sqlite3_errmsg(export->rows.db));
 	(void)sqlite3_finalize(rooms);
 	if (result == 0 && room != NULL && export->rooms == 0) {
 		(void)fprintf(export->report, "%s: there is no room \"%s\"; without --room all rooms are exported\n",
@@ -183,12 +183,12 @@ int sqlite_export_to(const char *path, const char *room, const struct format *fo
 	char fault[300];
 	int result;
 
-	if (sqlite_rows_open(path, &export.db, fault, sizeof fault) != 0) {
+	if (sqlite_rows_open(path, &export.rows, fault, sizeof fault) != 0) {
 		(void)fprintf(report, "%s\n", fault);
 		return 1;
 	}
-	if (sqlite3_exec(export.db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) /* one moment for all that is read */
-		result = export_fault(&export, sqlite3_errmsg(export.db));
+	if (sqlite3_exec(export.rows.db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) /* one moment for all that is read */
+		result = export_fault(&export, sqlite3_errmsg(export.rows.db));
 	else
 		result = export_rooms(&export, room);
 	if (result == 0 && fflush(out) != 0)
@@ -196,7 +196,7 @@ int sqlite_export_to(const char *path, const char *room, const struct format *fo
 	if (result == 0)
 		archive_report(report, path, export.rooms, export.messages, "exported");
 	free(export.line);
-	(void)sqlite3_close(export.db);
+	sqlite_rows_close(&export.rows);
 	return result == 0 ? 0 : 1;
 }
 

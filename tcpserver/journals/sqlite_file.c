@@ -10,6 +10,8 @@
 
 #include "common/log.h"
 
+enum { RESERVED_AHEAD = 1024 * 1024 }; /* bytes */
+
 static const char *sqlite_file_advice(int error)
 {
 	switch (error) {
@@ -87,7 +89,31 @@ void sqlite_file_unlock(int descriptor)
 	(void)close(descriptor); /* SQLite wrote, and synced, by descriptors of its own */
 }
 
-int sqlite_file_is_there(const char *path, int descriptor)
+/* Only what lies behind the end is asked for, so nothing is touched that somebody writes meanwhile. */
+static int sqlite_file_grow(int descriptor, int64_t from, int64_t to)
+{
+	int result;
+
+	do
+		result = fallocate(descriptor, 0, from, to - from);
+	while (result != 0 && errno == EINTR);
+	return result == 0 ? 0 : -errno;
+}
+
+int sqlite_file_reserve(int descriptor, int64_t size)
+{
+	struct stat status;
+	int error;
+
+	if (fstat(descriptor, &status) != 0 || status.st_size >= size)
+		return 0; /* what cannot be looked at fails when it is written */
+	error = sqlite_file_grow(descriptor, status.st_size, size + RESERVED_AHEAD);
+	if (error == -ENOSPC || error == -EDQUOT)
+		error = sqlite_file_grow(descriptor, status.st_size, size);
+	return error == -ENOSPC || error == -EDQUOT ? error : 0;
+}
+
+bool sqlite_file_is_there(const char *path, int descriptor)
 {
 	struct stat named;
 	struct stat locked;

@@ -7,7 +7,9 @@
 #ifndef TCPSERVER_JOURNALS_SQLITE_FILE_H
 #define TCPSERVER_JOURNALS_SQLITE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/sync.h"
 
@@ -18,7 +20,13 @@ int sqlite_file_lock(const char *path, char *fault, size_t fault_size) MUST_CHEC
 /* Gives the lock back. */
 void sqlite_file_unlock(int descriptor);
 
+/*
+ * Takes care that the file has at least 'size' bytes on the disk, with some more for what comes next if there is room; what is in
+ * it stays. Returns 0, also where the file system cannot do that; or -errno, when there is no room. Threads: any.
+ */
+int sqlite_file_reserve(int descriptor, int64_t size) MUST_CHECK;
+
 /* Whether the path still leads to the file that was locked. */
-int sqlite_file_is_there(const char *path, int descriptor) MUST_CHECK;
+bool sqlite_file_is_there(const char *path, int descriptor) MUST_CHECK;
 
 #endif

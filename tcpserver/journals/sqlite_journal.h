@@ -69,6 +69,7 @@ struct journal_room {
 struct queued {
 	struct draft *draft;
 	struct journal_room *room;
+	char *repeated_in; /* what people call the room where it was, if that is another one; owned; or NULL */
 	uint64_t repeated; /* the number under which it was kept before; 0: it is new */
 	int error;         /* a positive errno: it is not kept */
 	bool restored;     /* it came with its number and its time */

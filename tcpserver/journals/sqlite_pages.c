@@ -18,6 +18,10 @@ enum {
 	PAGE_SIZE_USUAL = 4096,
 	LEAF_HEADER = 8,
 	LEAF = 0x0D,   /* the kind of a page: a leaf of a table */
+	INDEX_LEAF = 0x0A,
+	INDEX_INNER = 0x02,
+	INDEX_INNER_HEADER = 12,
+	CHILD_SIZE = 4, /* before each row of an inner page: the number of the page below it */
 	LOOKED_AT = 2000, /* pages that are looked at to guess their size */
 };
 
@@ -325,10 +329,10 @@ void sqlite_pages_close(struct sqlite_pages *pages)
 
 /* ---- Rows. ---- */
 
-/* How many bytes of a row of 'size' stand on the leaf itself. */
-static size_t local_size(const struct sqlite_pages *pages, size_t size)
+/* How many bytes of a row of 'size' stand on the page itself. */
+static size_t local_size(const struct sqlite_pages *pages, size_t size, bool of_index)
 {
-	size_t most = pages->usable - 35;
+	size_t most = of_index ? (pages->usable - 12) * 64 / 255 - 23 : pages->usable - 35;
 	size_t least = (pages->usable - 12) * 32 / 255 - 23;
 	size_t kept = size < least ? 0 : least + (size - least) % (pages->usable - 4);
 
@@ -404,22 +408,22 @@ static bool read_values(const unsigned char *bytes, size_t size, struct sqlite_r
 	return true;
 }
 
-/* Reads the row that begins at 'place' of pages->page. */
+/* Reads the row that begins at 'place' of pages->page; one of an index has no id. */
 static bool row_read(struct sqlite_pages *pages, size_t place, struct sqlite_row *row)
 {
 	const unsigned char *cell = pages->page + place;
 	size_t left = pages->usable - place;
 	uint64_t size;
-	uint64_t id;
+	uint64_t id = 0;
 	size_t first = read_varint(cell, left, &size);
-	size_t second = first == 0 ? 0 : read_varint(cell + first, left - first, &id);
+	size_t second = first == 0 || row->of_index ? 0 : read_varint(cell + first, left - first, &id);
 	size_t local;
 
-	if (second == 0 || size > PAGES_ROW_MAX)
+	if (first == 0 || (second == 0 && !row->of_index) || size > PAGES_ROW_MAX)
 		return false;
 	cell += first + second;
 	left -= first + second;
-	local = local_size(pages, (size_t)size);
+	local = local_size(pages, (size_t)size, row->of_index);
 	if (local + (local < size ? 4 : 0) > left)
 		return false;
 	memcpy(pages->row, cell, local);
@@ -449,11 +453,30 @@ static int leaf_each(
 
 	for (uint32_t i = 0; result == 0 && i < count; i++) {
 		size_t place = big16(pages->page + LEAF_HEADER + 2 * (size_t)i);
-		struct sqlite_row row;
+		struct sqlite_row row = {.of_index = false};
 
 		if (place < LEAF_HEADER || place >= pages->usable || !row_read(pages, place, &row))
 			pages->bad_rows++;
 		else
+			result = take(&row, context);
+	}
+	return result;
+}
+
+/* As leaf_each(), of a page of an index. What makes no sense there is no loss: most of them repeat what tables have. */
+static int index_each(
+	struct sqlite_pages *pages, int (*take)(const struct sqlite_row *row, void *context), void *context)
+{
+	bool inner = pages->page[0] == INDEX_INNER;
+	size_t header = inner ? INDEX_INNER_HEADER : LEAF_HEADER;
+	size_t count = big16(pages->page + 3);
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < count && header + 2 * i + 2 <= pages->usable; i++) {
+		size_t place = big16(pages->page + header + 2 * i) + (inner ? (size_t)CHILD_SIZE : 0);
+		struct sqlite_row row = {.of_index = true};
+
+		if (place >= header && place < pages->usable && row_read(pages, place, &row))
 			result = take(&row, context);
 	}
 	return result;
@@ -471,6 +494,8 @@ int sqlite_pages_each(
 			pages->bad_pages++;
 		else if (is_leaf(pages))
 			result = leaf_each(pages, take, context);
+		else if (pages->page[0] == INDEX_LEAF || pages->page[0] == INDEX_INNER)
+			result = index_each(pages, take, context);
 		else if (!is_known_page(pages->page[0]) || pages->page[0] == LEAF)
 			pages->bad_pages++;
 	}

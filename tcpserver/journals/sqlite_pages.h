@@ -1,5 +1,5 @@
 /*
- * The rows of an SQLite file, found without SQLite: every page that looks like a leaf of a table is read, however the
+ * The rows of an SQLite file, found without SQLite: every page that looks like a leaf of a table, or like a page of an index, is read, however the
  * pages above it, the header or the schema are damaged. The write-ahead log beside the file is looked at, too, as far as it
  * is whole. The file is only read.
  *
@@ -32,7 +32,8 @@ struct sqlite_value {
 };
 
 struct sqlite_row {
-	int64_t id;
+	bool of_index; /* or of a table without ids, which looks the same */
+	int64_t id;    /* 0 in an index */
 	struct sqlite_value values[PAGES_COLUMNS_MAX];
 	size_t count;
 };

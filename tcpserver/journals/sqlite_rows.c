@@ -1,9 +1,13 @@
 #include "tcpserver/journals/sqlite_rows.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/text.h"
@@ -106,37 +110,136 @@ static int64_t pragma_number(sqlite3 *db, const char *sql)
 	return number;
 }
 
-static int rows_fault(sqlite3 **db, const char *path, const char *why, char *fault, size_t fault_size)
+/* ---- The file. ---- */
+
+/*
+ * A database in WAL mode cannot be read by SQLite without files beside it, which it would make, and leave behind. But when no
+ * server is at work with the journal, and none can begin, and its log is empty, all is in the file itself, which nobody changes.
+ */
+
+static void rows_lock(struct sqlite_rows *rows, const char *path)
 {
-	(void)snprintf(fault, fault_size, "%s: %s", path, why);
-	(void)sqlite3_close(*db);
-	*db = NULL;
+	rows->lock = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (rows->lock >= 0 && flock(rows->lock, LOCK_SH | LOCK_NB) != 0) {
+		(void)close(rows->lock); /* before SQLite opens the file: it would lose its own locks */
+		rows->lock = -1;
+	}
+}
+
+/* A file beside the journal. Returns its size, -1 if there is none; '*name', in new memory, becomes its path. */
+static int64_t rows_beside(const char *path, const char *suffix, char **name)
+{
+	struct stat status;
+
+	if (asprintf(name, "%s%s", path, suffix) < 0) {
+		*name = NULL;
+		return -1;
+	}
+	return stat(*name, &status) == 0 ? (int64_t)status.st_size : -1;
+}
+
+static bool rows_has_log(const char *path)
+{
+	char *name;
+	int64_t size = rows_beside(path, "-wal", &name);
+	bool has = size > 0 || name == NULL;
+
+	free(name);
+	return has;
+}
+
+/* The path as a URI; NULL without memory. */
+static char *rows_immutable_uri(const char *path)
+{
+	char *uri = malloc(3 * strlen(path) + sizeof "file:?immutable=1");
+	char *end = uri;
+
+	if (uri == NULL)
+		return NULL;
+	end += sprintf(end, "file:");
+	for (const char *at = path; *at != '\0'; at++) {
+		bool plain = isalnum((unsigned char)*at) || strchr("._-~", *at) != NULL || (*at == '/' && at[1] != '/');
+
+		end += sprintf(end, plain ? "%c" : "%%%02X", (unsigned char)*at);
+	}
+	(void)strcpy(end, "?immutable=1");
+	return uri;
+}
+
+static int rows_open_file(struct sqlite_rows *rows, const char *path)
+{
+	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+	char *uri;
+	int code;
+
+	if (rows->lock >= 0 && !rows_has_log(path)) {
+		uri = rows_immutable_uri(path);
+		code = uri == NULL ? SQLITE_NOMEM : sqlite3_open_v2(uri, &rows->db, flags | SQLITE_OPEN_URI, NULL);
+		free(uri);
+		return code;
+	}
+	if (rows->lock >= 0 && rows_beside(path, "-shm", &rows->leaves) >= 0) {
+		free(rows->leaves); /* it was there already */
+		rows->leaves = NULL;
+	}
+	return sqlite3_open_v2(path, &rows->db, flags, NULL);
+}
+
+static int rows_fault(struct sqlite_rows *rows, const char *path, const char *why, char *fault, size_t fault_size)
+{
+	const char *advice = rows->db != NULL && rows->lock >= 0 && rows_has_log(path)
+		? "; what was written last is in its log, and to read that, the folder has to be writable: copy the file, and "
+		  "the one beside it that ends with -wal, to another folder"
+		: "";
+
+	(void)snprintf(fault, fault_size, "%s: %s%s", path, why, advice);
+	sqlite_rows_close(rows);
 	return -1;
 }
 
-int sqlite_rows_open(const char *path, sqlite3 **db, char *fault, size_t fault_size)
+static int rows_identify(struct sqlite_rows *rows, const char *path, char *fault, size_t fault_size)
 {
-	int64_t application;
-	int64_t version;
+	int64_t application = pragma_number(rows->db, "PRAGMA application_id");
+	int64_t version = pragma_number(rows->db, "PRAGMA user_version");
+	const char *why = NULL;
 
-	*db = NULL;
-	if (access(path, R_OK) != 0)
-		return rows_fault(db, path, strerror(errno), fault, fault_size);
-	if (sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		return rows_fault(db, path, *db == NULL ? strerror(ENOMEM) : sqlite3_errmsg(*db), fault, fault_size);
-	(void)sqlite3_busy_timeout(*db, BUSY_MS);
-	(void)sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	(void)sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	(void)sqlite3_exec(*db, "PRAGMA cell_size_check = ON", NULL, NULL, NULL);
-	application = pragma_number(*db, "PRAGMA application_id");
-	version = pragma_number(*db, "PRAGMA user_version");
 	if (application < 0 || version < 0)
-		return rows_fault(db, path, sqlite3_errmsg(*db), fault, fault_size);
+		return rows_fault(rows, path, sqlite3_errmsg(rows->db), fault, fault_size);
 	if (application != JOURNAL_APPLICATION_ID)
-		return rows_fault(db, path, "this is not a journal of tcpserver", fault, fault_size);
-	if (version != JOURNAL_USER_VERSION)
-		return rows_fault(db, path,
-			"this version of tcpserver does not know the journal's; start the server with it once, or use a newer one",
-			fault, fault_size);
-	return 0;
+		why = "this is not a journal of tcpserver";
+	else if (version < JOURNAL_USER_VERSION_LEAST || version > JOURNAL_USER_VERSION)
+		why = "this version of tcpserver does not know the journal's; start the server with it once, or use a newer one";
+	if (why == NULL)
+		return 0;
+	(void)snprintf(fault, fault_size, "%s: %s", path, why);
+	sqlite_rows_close(rows);
+	return -1;
+}
+
+int sqlite_rows_open(const char *path, struct sqlite_rows *rows, char *fault, size_t fault_size)
+{
+	*rows = (struct sqlite_rows){.lock = -1};
+	if (access(path, R_OK) != 0)
+		return rows_fault(rows, path, strerror(errno), fault, fault_size);
+	rows_lock(rows, path);
+	if (rows_open_file(rows, path) != SQLITE_OK)
+		return rows_fault(
+			rows, path, rows->db == NULL ? strerror(ENOMEM) : sqlite3_errmsg(rows->db), fault, fault_size);
+	(void)sqlite3_busy_timeout(rows->db, BUSY_MS);
+	(void)sqlite3_db_config(rows->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(rows->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	(void)sqlite3_exec(rows->db, "PRAGMA cell_size_check = ON", NULL, NULL, NULL);
+	return rows_identify(rows, path, fault, fault_size);
+}
+
+void sqlite_rows_close(struct sqlite_rows *rows)
+{
+	(void)sqlite3_close(rows->db);
+	/* Nobody else reads it, so nobody has the file that SQLite made. */
+	if (rows->leaves != NULL && flock(rows->lock, LOCK_EX | LOCK_NB) == 0)
+		(void)unlink(rows->leaves);
+	free(rows->leaves);
+	if (rows->lock >= 0)
+		(void)close(rows->lock); /* after SQLite closed the file */
+	*rows = (struct sqlite_rows){.lock = -1};
 }

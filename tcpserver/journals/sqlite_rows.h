@@ -21,7 +21,8 @@
 #define ROOM_NUMBER_MAX ((INT64_C(1) << 27) - 1)
 
 #define JOURNAL_APPLICATION_ID 0x74636874
-#define JOURNAL_USER_VERSION   2
+#define JOURNAL_USER_VERSION   3
+#define JOURNAL_USER_VERSION_LEAST 2 /* that can be read: only the index is another */
 
 /* room.flags */
 enum {
@@ -55,10 +56,20 @@ int64_t sqlite_rows_ns(int64_t at_ms);
  */
 struct message *sqlite_rows_message(sqlite3_stmt *row, const char *label) MUST_CHECK;
 
+/* A journal that is open to be read. */
+struct sqlite_rows {
+	sqlite3 *db;
+	int lock;           /* keeps servers away; -1: one is at work with it */
+	char *leaves;       /* a file that SQLite makes and leaves behind, owned; or NULL */
+};
+
 /*
- * Opens a journal to be read, while a server may be at work with it. Returns 0; or -1, and 'fault' says what is wrong and
- * what to do.
+ * Opens a journal to be read, while a server may be at work with it. Nothing is written, so file and folder may be read-only,
+ * unless a server that was killed has left something in its log. Returns 0; or -1, and 'fault' says what is wrong and what
+ * to do.
  */
-int sqlite_rows_open(const char *path, sqlite3 **db, char *fault, size_t fault_size) MUST_CHECK;
+int sqlite_rows_open(const char *path, struct sqlite_rows *rows, char *fault, size_t fault_size) MUST_CHECK;
+/* Closes it, and leaves nothing behind. */
+void sqlite_rows_close(struct sqlite_rows *rows);
 
 #endif

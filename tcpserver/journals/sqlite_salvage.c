@@ -19,7 +19,7 @@ enum { TEXT_SIZE_MAX = 3 * 65535, ROOM_COLUMNS = 10 /* and one more since versio
 
 /*
  * After all rows were taken: what was removed stays removed, rooms of which only messages are left come back, numbers go on
- * after the last, and what a client has sent counts only when it is there.
+ * after the last; what a client has sent counts only when it is there, and nobody has read what is not there.
  */
 static const char finish[] =
 	"DELETE FROM message WHERE place >> 36 IN (SELECT number FROM room WHERE flags & 16);"
@@ -33,6 +33,8 @@ static const char finish[] =
 	"UPDATE room SET next = max(next, coalesce((SELECT place & 0xFFFFFFFFF FROM message"
 	" WHERE place BETWEEN number << 36 AND (number << 36) + 0xFFFFFFFFF ORDER BY place DESC LIMIT 1), 0) + 1);"
 	"DELETE FROM sent WHERE place NOT IN (SELECT place FROM message);"
+	"DELETE FROM mark WHERE room NOT IN (SELECT number FROM room);"
+	"UPDATE mark SET seq = min(seq, (SELECT next - 1 FROM room WHERE number = room));"
 	"COMMIT;"
 	"PRAGMA journal_mode = WAL;";
 
@@ -44,6 +46,7 @@ struct salvage {
 	sqlite3_stmt *add_room;
 	sqlite3_stmt *add_message;
 	sqlite3_stmt *add_sent;
+	sqlite3_stmt *add_mark;
 	struct sqlite_pages pages;
 	uint64_t taken; /* rows that make sense */
 	uint64_t lost;
@@ -96,6 +99,16 @@ static bool is_room(const struct sqlite_row *row)
 static bool is_sent(const struct sqlite_row *row)
 {
 	return row->count == 5 && has_kinds(row, "-bnnn") && row->values[1].size == CLIENT_ID_SIZE;
+}
+
+static bool is_mark(const struct sqlite_row *row)
+{
+	const struct sqlite_value *values = row->values;
+
+	return row->of_index && row->count == 4 && has_kinds(row, "tnnn") && values[0].size > 0 &&
+	       values[0].size < NAME_KEY_SIZE && text_is_clean(values[0].bytes, values[0].size) &&
+	       is_within(values[1].number, 1, ROOM_NUMBER_MAX) && is_within(values[2].number, 1, SEQ_MASK) &&
+	       is_within(values[3].number, 0, AT_MS_MAX);
 }
 
 /* ---- Rows, written anew. ---- */
@@ -179,10 +192,22 @@ static int add_sent(struct salvage *salvage, const struct sqlite_row *row)
 	return add_row(statement);
 }
 
+static int add_mark(struct salvage *salvage, const struct sqlite_row *row)
+{
+	sqlite3_stmt *statement = salvage->add_mark;
+
+	(void)sqlite3_bind_text(statement, 1, row->values[0].bytes, (int)row->values[0].size, SQLITE_TRANSIENT);
+	for (int i = 1; i < 4; i++)
+		(void)sqlite3_bind_int64(statement, i + 1, row->values[i].number);
+	return add_row(statement);
+}
+
 static int take_row(const struct sqlite_row *row, void *context)
 {
 	struct salvage *salvage = context;
 
+	if (row->of_index)
+		return is_mark(row) ? add_mark(salvage, row) : SQLITE_OK;
 	salvage->taken++;
 	if (is_message(row))
 		return add_message(salvage, row);
@@ -249,6 +274,11 @@ static int prepare_all(struct salvage *salvage)
 	if (code == SQLITE_OK)
 		code = sqlite3_prepare_v2(salvage->db, "INSERT INTO sent(client, number, place, at) VALUES(?1, ?2, ?3, ?4)", -1,
 			&salvage->add_sent, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_prepare_v2(salvage->db,
+			"INSERT INTO mark(name, room, seq, at) VALUES(?1, ?2, ?3, ?4)"
+			" ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+			-1, &salvage->add_mark, NULL);
 	return code;
 }
 
@@ -261,6 +291,7 @@ static int salvage_rows(struct salvage *salvage)
 	(void)sqlite3_finalize(salvage->add_room);
 	(void)sqlite3_finalize(salvage->add_message);
 	(void)sqlite3_finalize(salvage->add_sent);
+	(void)sqlite3_finalize(salvage->add_mark);
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(salvage->db, finish, NULL, NULL, NULL);
 	if (code != SQLITE_OK)

@@ -27,6 +27,8 @@ static const char *const migrations[SQLITE_SCHEMA_VERSION] = {
 	"CREATE INDEX mark_room ON mark(room);"
 	"ALTER TABLE room ADD indexed INTEGER NOT NULL DEFAULT 0;"
 	"CREATE VIRTUAL TABLE word USING fts5(words, content='', columnsize=0, tokenize='ascii');",
+	/* Words are without accents: all is indexed anew, bit by bit. */
+	"INSERT INTO word(word) VALUES('delete-all'); UPDATE room SET indexed = 0;",
 };
 
 static int schema_number(struct sqlite_store *store, const char *sql, int64_t *number)

@@ -13,7 +13,7 @@
 
 struct sqlite_store;
 
-enum { SQLITE_SCHEMA_ID = 0x74636874 /* "tcht" */, SQLITE_SCHEMA_VERSION = 2 };
+enum { SQLITE_SCHEMA_ID = 0x74636874 /* "tcht" */, SQLITE_SCHEMA_VERSION = 3 };
 
 /*
  * Looks at the file of a store that may write, and brings it to the present version. Files up to a gigabyte are looked

@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/journals/sqlite_rows.h"
+#include "tcpserver/journals/sqlite_store.h"
 #include "tcpserver/journals/words.h"
 
 #define MILLISECOND_NS INT64_C(1000000)
@@ -100,6 +101,12 @@ static int change_index(sqlite3_stmt *change, sqlite3_stmt *row)
 void sqlite_index_init(struct sqlite_index *index, sqlite3 *db)
 {
 	*index = (struct sqlite_index){.db = db, .looking = true, .looked = INT64_MIN};
+}
+
+void sqlite_index_init_store(struct sqlite_index *index, struct sqlite_store *store)
+{
+	sqlite_index_init(index, store->connection);
+	index->store = store;
 }
 
 void sqlite_index_note(struct sqlite_index *index, int64_t room)
@@ -295,6 +302,11 @@ static int index_tune(struct sqlite_index *index)
 	return run(index->db, "INSERT INTO word(word, rank) VALUES('automerge', 0), ('crisismerge', 500)");
 }
 
+static int index_commit(struct sqlite_index *index)
+{
+	return index->store == NULL ? run(index->db, "COMMIT") : sqlite_rows_error(sqlite_store_commit(index->store));
+}
+
 /* Adds to the index, or merges its parts, in turns. */
 static int index_write(struct sqlite_index *index)
 {
@@ -309,7 +321,7 @@ static int index_write(struct sqlite_index *index)
 	if (error == 0)
 		error = merges ? index_merge(index, &merging) : index_rooms(index, &left);
 	if (error == 0)
-		error = run(index->db, "COMMIT");
+		error = index_commit(index);
 	if (error == 0) {
 		index->tuned = true;
 		index->room_count = left;

@@ -30,9 +30,12 @@ enum {
 	SQLITE_SEARCH_OPERATIONS = 1000, /* of SQLite's, after which the time is looked at */
 };
 
+struct sqlite_store;
+
 /* What is to be indexed. Threads: the writer's alone, as for all functions on it. */
 struct sqlite_index {
-	sqlite3 *db; /* borrowed */
+	sqlite3 *db;                /* borrowed */
+	struct sqlite_store *store; /* borrowed: that of 'db', which commits; NULL: there is none */
 	int64_t rooms[SQLITE_INDEX_ROOMS]; /* numbers of rooms with something new */
 	size_t room_count;
 	int64_t looked; /* rooms up to this number were looked at; only while 'looking'    */
@@ -44,6 +47,8 @@ struct sqlite_index {
 
 /* Begins with a look through all rooms, a bit at each step. */
 void sqlite_index_init(struct sqlite_index *index, sqlite3 *db);
+/* The same, for the connection of a store, which looks after the room on the disk. */
+void sqlite_index_init_store(struct sqlite_index *index, struct sqlite_store *store);
 
 /* Something was said in this room. Cheap, and may be said for each message. */
 void sqlite_index_note(struct sqlite_index *index, int64_t room);

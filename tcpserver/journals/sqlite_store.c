@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/message.h"
+#include "tcpserver/journals/sqlite_file.h"
 #include "tcpserver/journals/sqlite_schema.h"
 
 enum {
@@ -47,6 +48,7 @@ static const char *const store_sql[STORE_STATEMENTS] = {
 		"SELECT r.number, r.next, r.flags, m.place, m.at FROM room r LEFT JOIN message m ON m.place = "
 		"(SELECT max(place) FROM message WHERE place >= r.number << 36 AND place < (r.number + 1) << 36) "
 		"WHERE r.id = ?1 AND NOT r.flags & 16",
+	[STORE_LABEL] = "SELECT coalesce(name, id) FROM room WHERE number = ?1 AND NOT flags & 16",
 	[STORE_FIND_KEY] = "SELECT " ROOM_COLUMNS " FROM room WHERE key = ?1 AND NOT flags & 16",
 	[STORE_FIND_ID] = "SELECT " ROOM_COLUMNS " FROM room WHERE id = ?1 AND NOT flags & 16",
 	[STORE_LIST_ROOMS] = "SELECT " ROOM_COLUMNS " FROM room WHERE id > ?1 AND NOT flags & 16 AND flags & 1 >= ?2 "
@@ -63,6 +65,8 @@ static const char *const store_sql[STORE_STATEMENTS] = {
 	[STORE_NEXT_ROOM] = "SELECT number, id, flags, created FROM room WHERE number > ?1 ORDER BY number LIMIT 1",
 	[STORE_LAST_PLACE] = "SELECT max(place) FROM message WHERE place >= ?1 AND place < ?2",
 	[STORE_RAISE_NEXT] = "UPDATE room SET next = ?2 WHERE number = ?1 AND next < ?2",
+	[STORE_PAGES] = "PRAGMA page_count",
+	[STORE_PAGE_SIZE] = "PRAGMA page_size",
 	[STORE_FREE_PAGES] = "PRAGMA freelist_count",
 	[STORE_VACUUM] = "PRAGMA incremental_vacuum(64)",
 };
@@ -135,7 +139,7 @@ int sqlite_store_open(struct sqlite_store *store, const char *path, enum store_u
 	int flags = SQLITE_OPEN_NOMUTEX | (use == STORE_READS ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
 	int result;
 
-	*store = (struct sqlite_store){.connection = NULL};
+	*store = (struct sqlite_store){.descriptor = -1};
 	result = sqlite3_open_v2(path, &store->connection, flags, NULL);
 	if (result == SQLITE_OK)
 		result = store_set_up(store, use, sync);
@@ -177,7 +181,7 @@ void sqlite_store_close(struct sqlite_store *store)
 	for (size_t i = 0; i < STORE_STATEMENTS; i++)
 		(void)sqlite3_finalize(store->statements[i]); /* repeats the statement's last error */
 	(void)sqlite3_close(store->connection);               /* busy only while there are statements */
-	*store = (struct sqlite_store){.connection = NULL};
+	*store = (struct sqlite_store){.descriptor = -1};
 }
 
 int sqlite_store_errno(const struct sqlite_store *store, int result)
@@ -288,9 +292,27 @@ int sqlite_store_begin(struct sqlite_store *store)
 	return sqlite_store_run(store, STORE_BEGIN, NULL, 0, NULL);
 }
 
+int sqlite_store_reserve(struct sqlite_store *store)
+{
+	int64_t pages = 0;
+	int64_t page_size = 0;
+	int result;
+
+	if (store->descriptor < 0)
+		return SQLITE_OK;
+	result = sqlite_store_run(store, STORE_PAGES, NULL, 0, &pages);
+	if (result == SQLITE_OK)
+		result = sqlite_store_run(store, STORE_PAGE_SIZE, NULL, 0, &page_size);
+	if (result == SQLITE_OK && sqlite_file_reserve(store->descriptor, pages * page_size) != 0)
+		result = SQLITE_FULL;
+	return result;
+}
+
 int sqlite_store_commit(struct sqlite_store *store)
 {
-	return sqlite_store_run(store, STORE_COMMIT, NULL, 0, NULL);
+	int result = sqlite_store_reserve(store);
+
+	return result == SQLITE_OK ? sqlite_store_run(store, STORE_COMMIT, NULL, 0, NULL) : result;
 }
 
 void sqlite_store_rollback(struct sqlite_store *store)
@@ -622,6 +644,22 @@ int sqlite_store_find_room(struct sqlite_store *store, enum store_statement whic
 		return SQLITE_DONE;
 	}
 	return sqlite_store_end(statement, result);
+}
+
+char *sqlite_store_label(struct sqlite_store *store, int64_t number)
+{
+	int result;
+	sqlite3_stmt *statement = sqlite_store_statement(store, STORE_LABEL, &result);
+	char label[NAME_SIZE];
+	char *copy = NULL;
+
+	if (statement == NULL)
+		return NULL;
+	(void)sqlite3_bind_int64(statement, 1, number);
+	if (sqlite3_step(statement) == SQLITE_ROW && store_copy_text(statement, 0, label, sizeof label) == SQLITE_OK)
+		copy = strdup(label);
+	(void)sqlite3_reset(statement); /* without an answer there is one, too */
+	return copy;
 }
 
 int sqlite_store_list_rooms(struct sqlite_store *store, const char *after, bool listed, struct room_record *records,

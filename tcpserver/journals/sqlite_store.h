@@ -58,6 +58,7 @@ enum store_statement {
 	STORE_LAST_NUMBER,
 	STORE_READ_MESSAGES,
 	STORE_OPEN_ROOM,
+	STORE_LABEL,
 	STORE_FIND_KEY,
 	STORE_FIND_ID,
 	STORE_LIST_ROOMS,
@@ -73,6 +74,8 @@ enum store_statement {
 	STORE_NEXT_ROOM,
 	STORE_LAST_PLACE,
 	STORE_RAISE_NEXT,
+	STORE_PAGES,
+	STORE_PAGE_SIZE,
 	STORE_FREE_PAGES,
 	STORE_VACUUM,
 	STORE_STATEMENTS,
@@ -81,7 +84,8 @@ enum store_statement {
 struct sqlite_store {
 	sqlite3 *connection; /* NULL: not open */
 	sqlite3_stmt *statements[STORE_STATEMENTS];
-	int log_pages; /* of the write-ahead log, after the last commit of this store */
+	int log_pages;     /* of the write-ahead log, after the last commit of this store */
+	int descriptor;    /* of the file, borrowed, by which it is kept as long as a checkpoint will need it; -1: it is not */
 };
 
 /* A room as it is written when its first message is. */
@@ -133,7 +137,14 @@ int sqlite_store_prepare_all(struct sqlite_store *store) MUST_CHECK;
 /* ---- Transactions that write. ---- */
 
 int sqlite_store_begin(struct sqlite_store *store) MUST_CHECK;
+/* With a descriptor: SQLITE_FULL when there is no room in the file for what is committed, see sqlite_store_reserve(). */
 int sqlite_store_commit(struct sqlite_store *store) MUST_CHECK;
+/*
+ * Takes care that the file has room for its pages, those of the open transaction included. What is only in
+ * the write-ahead log has to be moved to the file one day, and without room it could not: the log, which may take most of a
+ * disk that is full, could not be emptied any more, and nothing could ever be kept again. SQLITE_FULL: there is no room.
+ */
+int sqlite_store_reserve(struct sqlite_store *store) MUST_CHECK;
 void sqlite_store_rollback(struct sqlite_store *store);
 /* Writes something that says nothing, in a transaction of its own. */
 int sqlite_store_write_nothing(struct sqlite_store *store) MUST_CHECK;
@@ -166,6 +177,8 @@ int sqlite_store_open_room(struct sqlite_store *store, const char *id, struct st
 /* Finds a room by key or by id, as 'which' says. SQLITE_DONE: there is none. */
 int sqlite_store_find_room(struct sqlite_store *store, enum store_statement which, const char *text,
 	struct room_record *record, int64_t *number) MUST_CHECK;
+/* What people call a room that is there, in new memory; NULL: it is not, or there is no memory. */
+char *sqlite_store_label(struct sqlite_store *store, int64_t number) MUST_CHECK;
 /* Reads up to 'capacity' rooms behind the id 'after'; '*count' says how many. */
 int sqlite_store_list_rooms(struct sqlite_store *store, const char *after, bool listed, struct room_record *records,
 	int64_t *numbers, size_t capacity, size_t *count) MUST_CHECK;
@@ -179,6 +192,11 @@ int sqlite_store_read_mark(struct sqlite_store *store, const char *name, int64_t
 static inline int64_t store_place(int64_t room, uint64_t seq)
 {
 	return (int64_t)((uint64_t)room << STORE_SEQ_BITS | seq);
+}
+
+static inline int64_t store_number(int64_t place)
+{
+	return place >> STORE_SEQ_BITS;
 }
 
 static inline uint64_t store_seq(int64_t place)

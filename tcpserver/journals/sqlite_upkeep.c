@@ -29,7 +29,9 @@ static int64_t upkeep_end(int64_t number)
 /* What the index returned, as an SQLite result: why it failed stands at the connection, unless that was for want of memory. */
 static int upkeep_index_result(const struct sqlite_store *store, int returned)
 {
-	int result = returned == -ENOMEM ? SQLITE_NOMEM : sqlite3_errcode(store->connection);
+	int result = returned == -ENOMEM ? SQLITE_NOMEM
+		   : returned == -ENOSPC ? SQLITE_FULL
+					 : sqlite3_errcode(store->connection);
 
 	if (returned >= 0)
 		return SQLITE_OK;

@@ -27,6 +27,7 @@ struct batch {
 	struct queued *items;
 	size_t count;
 	struct journal_room *touched; /* rooms of its drafts */
+	bool wrote;                   /* the file was written to: it can be */
 	struct journal_room *changed; /* rooms whose state is written: those from here on in the list */
 };
 
@@ -57,23 +58,45 @@ static int writer_reopen(struct sqlite_journal *journal)
 	result = sqlite_store_open(&journal->store, journal->options.path, STORE_WRITES, journal->options.sync);
 	if (result == SQLITE_OK)
 		result = sqlite_store_start_writing(&journal->store, false);
-	if (result != SQLITE_OK)
+	if (result != SQLITE_OK) {
 		sqlite_store_close(&journal->store);
+		return result;
+	}
+	journal->store.descriptor = journal->descriptor;
+	sqlite_index_init_store(&journal->index, &journal->store);
+	return SQLITE_OK;
+}
+
+/* SQLite's words for a result; those of the connection say more, unless it has done something else since. */
+static const char *writer_detail(const struct sqlite_journal *journal, int result)
+{
+	sqlite3 *connection = journal->store.connection;
+
+	return connection == NULL || ((sqlite3_errcode(connection) ^ result) & 0xff) != 0 ? sqlite3_errstr(result)
+											  : sqlite3_errmsg(connection);
+}
+
+static void writer_log_failure(const struct sqlite_journal *journal, int result, int error)
+{
+	if (error == ENOENT)
+		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error",
+			"the file is not there any more: it was moved or deleted", "now",
+			"what is said is refused until this very file is back in its place; if it is lost, stop the server and "
+			"start it again, with a new one",
+			NULL);
 	else
-		sqlite_index_init(&journal->index, journal->store.connection);
-	return result;
+		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error), "detail",
+			writer_detail(journal, result), "now", "what is said is refused until the file can be written again", NULL);
 }
 
 /* Takes note of a failure, and logs the first of an episode. Returns its errno. */
 static int writer_fail(struct sqlite_journal *journal, int result)
 {
-	int error = sqlite_store_errno(&journal->store, result);
-	const char *detail =
-		journal->store.connection == NULL ? sqlite3_errstr(result) : sqlite3_errmsg(journal->store.connection);
+	bool there = sqlite_file_is_there(journal->options.path, journal->descriptor);
+	int error = there ? sqlite_store_errno(&journal->store, result) : ENOENT;
 
-	if (journal->failure == 0)
-		log_event(LOG_ERROR, "journal-failed", "file", journal->options.path, "error", strerror(error),
-			"detail", detail, "now", "what is said is refused until the file can be written again", NULL);
+	if (journal->failure == 0 || (error == ENOENT && journal->failure != ENOENT))
+		writer_log_failure(journal, result, error);
 	sqlite_store_rollback(&journal->store);
 	if ((result & 0xff) == SQLITE_IOERR)
 		sqlite_store_erase_failed(&journal->store); /* before anybody is told that it was refused */
@@ -82,6 +105,7 @@ static int writer_fail(struct sqlite_journal *journal, int result)
 	journal->failure = error;
 	health_note_journal(error);
 	journal->next_try_ms = clock_ms() + TRY_AGAIN_MS;
+	sqlite_checkpoints_note_idle(&journal->checkpoints); /* a full disk may get room by it */
 	return error;
 }
 
@@ -112,6 +136,22 @@ static void writer_restore_rooms(const struct batch *batch)
 		room->next = room->next_before;
 		room->last_ms = room->last_ms_before;
 		room->is_kept = room->was_kept;
+	}
+}
+
+static void writer_forget_repeated(struct queued *item)
+{
+	item->repeated = 0;
+	free(item->repeated_in);
+	item->repeated_in = NULL;
+}
+
+/* What became of the drafts in a transaction that failed. */
+static void writer_restore_drafts(const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		batch->items[i].error = 0;
+		writer_forget_repeated(&batch->items[i]);
 	}
 }
 
@@ -225,6 +265,8 @@ static int writer_keep_as(
 	if (result != SQLITE_OK)
 		return result;
 	item->repeated = store_seq(before);
+	if (before != 0 && store_number(before) != room->number)
+		item->repeated_in = sqlite_store_label(&journal->store, store_number(before));
 	return before != 0 ? SQLITE_OK : writer_keep_new(journal, item, seq, at_ms);
 }
 
@@ -326,10 +368,11 @@ static void writer_drop_unknown(struct sqlite_journal *journal)
 	sqlite_unlock(journal);
 }
 
-static int writer_try(struct sqlite_journal *journal, const struct batch *batch)
+static int writer_try_once(struct sqlite_journal *journal, struct batch *batch)
 {
 	int64_t now_ms = clock_wall_ns() / 1000000;
 	int result = writer_reopen(journal);
+	int before = result == SQLITE_OK ? sqlite3_total_changes(journal->store.connection) : 0;
 
 	if (result == SQLITE_OK && journal->failure != 0)
 		result = sqlite_store_write_nothing(&journal->store); /* a transaction that changes nothing would not tell */
@@ -341,7 +384,23 @@ static int writer_try(struct sqlite_journal *journal, const struct batch *batch)
 		result = writer_keep(journal, &batch->items[i], now_ms);
 	if (result == SQLITE_OK)
 		result = sqlite_store_commit(&journal->store);
+	batch->wrote = result == SQLITE_OK && sqlite3_total_changes(journal->store.connection) != before;
 	return result;
+}
+
+/* The log may be what fills the disk: then its room is given back, and there is another try. */
+static int writer_try(struct sqlite_journal *journal, struct batch *batch)
+{
+	int result = writer_try_once(journal, batch);
+
+	if ((result & 0xff) != SQLITE_FULL)
+		return result;
+	sqlite_store_rollback(&journal->store);
+	if (!sqlite_checkpoints_give_back(&journal->checkpoints, &journal->store))
+		return result;
+	writer_restore_rooms(batch);
+	writer_restore_drafts(batch);
+	return writer_try_once(journal, batch);
 }
 
 /* ---- After it. ---- */
@@ -350,7 +409,7 @@ static int writer_try(struct sqlite_journal *journal, const struct batch *batch)
 static void writer_take_back(struct queued *item, int error)
 {
 	item->error = error;
-	item->repeated = 0;
+	writer_forget_repeated(item);
 	if (item->restored)
 		return;
 	item->draft->message->seq = 0;
@@ -366,7 +425,7 @@ static void writer_publish_room(struct journal_room *room, const struct queued *
 		if (item->error != 0)
 			continue;
 		if (item->repeated != 0) {
-			room->listener->repeat(room->room, item->draft, item->repeated);
+			room->listener->repeat(room->room, item->draft, item->repeated, item->repeated_in);
 			continue;
 		}
 		room->next_seq = item->draft->message->seq + 1;
@@ -377,6 +436,7 @@ static void writer_publish_room(struct journal_room *room, const struct queued *
 		if (items[i].error != 0)
 			room->listener->refuse(room->room, items[i].draft, items[i].error);
 		draft_free(items[i].draft);
+		free(items[i].repeated_in);
 	}
 }
 
@@ -427,7 +487,8 @@ static void writer_write(struct sqlite_journal *journal, struct queued *items, s
 		if (error == 0 && count > 0)
 			metrics_committed(count, clock_ns() - begin_ns);
 		if (error == 0) {
-			writer_succeed(journal);
+			if (batch.wrote)
+				writer_succeed(journal);
 			writer_settle_changes(journal, batch.changed);
 		}
 	}

@@ -160,6 +160,71 @@ static uint8_t *fold_unicode(const char *text, size_t *size)
 	return twice;
 }
 
+static bool is_latin(ucs4_t character)
+{
+	return (character >= 'a' && character <= 'z') || (character >= 0xC0 && character <= 0x2AF) ||
+	       (character >= 0x1E00 && character <= 0x1EFF);
+}
+
+static bool is_accent(ucs4_t character)
+{
+	return character >= 0x300 && character <= 0x36F;
+}
+
+/* Most text has neither; and what has no letter with an accent has none without either. */
+static bool may_have_accents(const uint8_t *text, size_t size)
+{
+	bool found = false;
+
+	while (size > 0 && !found) {
+		ucs4_t character;
+		int length = u8_mbtouc(&character, text, size);
+
+		found = character >= 0xC0 && (is_latin(character) || is_accent(character));
+		text += length;
+		size -= (size_t)length;
+	}
+	return found;
+}
+
+/* Takes accents off Latin letters, in text that is taken apart. Returns its size then. */
+static size_t drop_accents(uint8_t *text, size_t size)
+{
+	size_t kept = 0;
+	bool latin = false; /* the letter to which marks belong */
+
+	for (size_t at = 0, length; at < size; at += length) {
+		ucs4_t character;
+
+		length = (size_t)u8_mbtouc(&character, text + at, size - at);
+		if (is_accent(character) && latin)
+			continue;
+		if (!uc_is_general_category_withtable(character, UC_CATEGORY_MASK_M))
+			latin = is_latin(character);
+		memmove(text + kept, text + at, length);
+		kept += length;
+	}
+	return kept;
+}
+
+/* Folded text without accents, in new memory; takes 'folded'. */
+static uint8_t *fold_accents(uint8_t *folded, size_t *size)
+{
+	uint8_t *apart;
+	uint8_t *together;
+
+	if (folded == NULL || !may_have_accents(folded, *size))
+		return folded;
+	apart = u8_normalize(UNINORM_NFD, folded, *size, NULL, size);
+	free(folded);
+	if (apart == NULL)
+		return NULL;
+	*size = drop_accents(apart, *size);
+	together = u8_normalize(UNINORM_NFC, apart, *size, NULL, size);
+	free(apart);
+	return together;
+}
+
 static char *split_folded(const uint8_t *text, size_t size)
 {
 	struct splitting splitting = {.out = malloc(2 * size + 1)}; /* at most a space for each character */
@@ -185,7 +250,7 @@ char *words_split(const char *text, size_t size)
 
 	if (size == 0 || u8_check((const uint8_t *)text, size) != NULL)
 		return strdup("");
-	folded = is_ascii(text, size) ? fold_ascii(text, size) : fold_unicode(text, &size);
+	folded = is_ascii(text, size) ? fold_ascii(text, size) : fold_accents(fold_unicode(text, &size), &size);
 	if (folded == NULL)
 		return NULL;
 	words = split_folded(folded, size);

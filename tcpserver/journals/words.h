@@ -1,8 +1,8 @@
 /*
- * The words of a text, for searching: what is written alike but for case and form counts as the same.
+ * The words of a text, for searching: what is written alike but for case, form and accents counts as the same.
  *
- * A word is a run of letters and digits with the marks that belong to them, case folded and in Unicode's form NFKC. What a
- * mark adds stays: "café" is not "cafe". Scripts that are written without spaces between words (Han, kana, Thai, Lao, Khmer,
+ * A word is a run of letters and digits with the marks that belong to them, case folded and in Unicode's form NFKC. Latin letters
+ * lose their accents: "cafe" is "café". In other scripts what a mark adds stays. Scripts that are written without spaces between words (Han, kana, Thai, Lao, Khmer,
  * Burmese), and Hangul, where particles grow together with their word, have words of one letter each, so that any part of
  * what was said can be found. A symbol such as an emoji is a word of its own, too; its variants (skin, colour) are not told
  * apart. Characters that nobody sees are left out. Of a very long word only the first WORD_SIZE_MAX bytes count.

@@ -1,148 +1,122 @@
 /*
- * The chat page: store (what is to be said, in IndexedDB), wire (the WebSocket), rooms (what was heard), the log, the lists, the composer.
+ * The chat page: store (what is to be said), wire (the WebSocket), rooms (what was heard), the log, the lists, the composer.
  *
- * Said once. Each line gets a number from its session's counter in the same IndexedDB transaction that keeps it, so (session, number) means
- * one text for ever, whatever tabs do; the server says each pair once. Each tab has its own session, and holds its lock (a Web Lock; where a
- * page may not have those, a lease in the database), because the server ends the older of two connections of one session. The lock is for
- * peace alone, the transaction for truth. Lines of a tab that is gone are taken over, with their session and numbers, by one that lives.
- *
- * Heard once. Each room has 'end', the number of the last message that came; a new connection asks for what is after it.
- *
- * Text becomes part of the page by textContent alone.
+ * Said once: a line gets its number from its session's counter in the IndexedDB transaction that keeps it, so (session, number) means one
+ * text for ever, and the server says it once. Each tab has a session of its own, by a lock, because the server ends the older of two
+ * connections of one; lines of a tab that is gone are said by one that lives, with the session and numbers they have.
+ * Heard once: 'end' is the number of the last message that came from a room; a new connection asks for what is after it.
  */
 
 const $ = id => document.getElementById(id);
-const LINE_BYTES_MAX = 60000; // of a request; the server takes 65,535
-const DAY_MS = 864e5;
-const WINDOW = 240, STEP = 80; // rows drawn; more or fewer when scrolling
-const PAGE = 100;              // messages asked for
-const CAP = 20000;             // messages of a room kept here; others are asked for again
-const LOUD = 3;                // messages at a time that are read out one by one
-const PASTE_LINES = 6;         // from which on it is asked whether to send
+const put = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+// Bytes of a message (the server takes 65,535 with all around it); rows that are drawn, and how many more when scrolling; messages asked for
+// at a time, and kept of a room; how many at a time are read out one by one; from how many lines on it is asked whether to send them.
+const BYTES_MAX = 60000, WINDOW = 240, STEP = 80, PAGE = 100, CAP = 20000, LOUD = 3, MANY_LINES = 6;
+const LEASE_MS = 9e4;
 
-function make(tag, name, text) {
+function make(tag, name = '', text, ...children) {
 	const element = document.createElement(tag);
-	if (name) element.className = name;
-	if (text !== undefined) element.textContent = text;
+	element.className = name;
+	if (text != null) element.textContent = text;
+	element.append(...children);
 	return element;
+}
+
+function button(text, name, onclick, ...children) {
+	return Object.assign(make('button', name, text, ...children), { type: 'button', onclick });
 }
 
 function remember(storage, key, value) {
 	try {
 		if (value === undefined) return JSON.parse(storage.getItem('tcpchat.' + key));
 		storage.setItem('tcpchat.' + key, JSON.stringify(value));
-	} catch { /* private windows may have none */ }
-	return value ?? null;
+	} catch { return null; }
 }
 
-const random = (bytes = 16) => [...crypto.getRandomValues(new Uint8Array(bytes))].map(byte => byte.toString(16).padStart(2, '0')).join('');
-const keyOf = name => name.normalize('NFC').toLowerCase();
+const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
+const keyOf = name => name.normalize().toLowerCase();
 const baseOf = name => name.replace(/#[0-9a-f]{6}$/, '');
-const plural = (count, word) => `${count.toLocaleString()} ${word}${count === 1 ? '' : 's'}`;
+const count = (number, word) => `${number} ${word}${number === 1 ? '' : 's'}`;
+// Where no keyboard comes up by itself.
+const calm = () => !matchMedia('(pointer: coarse)').matches;
 
-// ---- Store: sessions with their counters, lines with their numbers ----
+// ---- Store: sessions with their counters, lines with their numbers; without a database nothing outlives the tab ----
 
 const store = {
-	db: null, sessions: new Map(), lines: new Map(), // the maps where there is no database
+	db: null, counter: 0,
 
-	open() {
-		return new Promise(resolve => {
-			let request;
-			try { request = indexedDB.open('tcpchat', 1); } catch { return resolve(); }
+	open: () => new Promise(resolve => {
+		try {
+			const request = indexedDB.open('tcpchat', 1);
 			request.onupgradeneeded = () => {
 				request.result.createObjectStore('sessions', { keyPath: 'id' });
 				request.result.createObjectStore('lines', { keyPath: ['session', 'number'] });
 			};
-			request.onsuccess = () => { store.db = request.result; store.db.onversionchange = () => store.db.close(); resolve(); };
-			request.onerror = request.onblocked = () => resolve();
+			request.onsuccess = () => resolve(store.db = request.result);
+			request.onerror = request.onblocked = resolve;
+		} catch { resolve(); }
+	}),
+
+	// One transaction; the promise is fulfilled when it is kept, with what work() gave back.
+	run: work => new Promise((resolve, reject) => {
+		if (!store.db) return resolve();
+		const change = store.db.transaction(['sessions', 'lines'], 'readwrite'), request = work(change.objectStore('sessions'), change.objectStore('lines'));
+		change.oncomplete = () => resolve(request?.result);
+		change.onabort = () => reject(change.error);
+	}),
+
+	// Changes a session, if it is there; otherwise then(undefined) may make one.
+	change: (id, then) => store.run(sessions => {
+		sessions.get(id).onsuccess = ({ target }) => { const changed = then(target.result); if (changed) sessions.put(changed); };
+	}),
+
+	add(line) {
+		if (!store.db) line.number = ++store.counter;
+		return store.run((sessions, lines) => {
+			sessions.get(line.session).onsuccess = ({ target }) => {
+				const session = target.result ?? { id: line.session = random(), name: line.name, next: 1 }; // it was cleared away
+				line.number = session.next++;
+				sessions.put(session);
+				lines.put(line);
+			};
 		});
 	},
-
-	// Runs work(get, put, remove, all) in one transaction; the promise is kept when it is on disk.
-	run(work) {
-		if (!store.db) {
-			const key = (name, value) => (name === 'sessions' ? value.id : value.session + value.number);
-			return Promise.resolve(work({
-				get: (name, id, then) => then(store[name].get(id)),
-				put: (name, value) => store[name].set(key(name, value), value),
-				remove: (name, id) => store[name].delete([id].flat().join('')),
-				all: (name, then) => then([...store[name].values()]),
-			}));
-		}
-		return new Promise((resolve, reject) => {
-			const change = store.db.transaction(['sessions', 'lines'], 'readwrite');
-			const done = (request, then) => { request.onsuccess = () => then(request.result); };
-			change.oncomplete = () => resolve();
-			change.onabort = change.onerror = () => reject(change.error);
-			work({
-				get: (name, id, then) => done(change.objectStore(name).get(id), then),
-				put: (name, value) => change.objectStore(name).put(value),
-				remove: (name, id) => change.objectStore(name).delete(id),
-				all: (name, then) => done(change.objectStore(name).getAll(), then),
-			});
-		});
-	},
-
-	// Keeps a line: gives it the next number of its session; a session that somebody cleared away is replaced by a new one.
-	add: line => store.run(({ get, put }) => get('sessions', line.session, found => {
-		const session = found ?? { id: line.session = random(), name: line.name, next: 1 };
-		line.number = session.next++;
-		put('sessions', session);
-		put('lines', line);
-	})),
-	keep: line => store.run(({ put }) => put('lines', line)),
-	forget: line => store.run(({ remove }) => remove('lines', [line.session, line.number])),
-	async all(name) {
-		let values;
-		await store.run(({ all }) => all(name, result => { values = result; }));
-		return values;
-	},
+	keep: line => store.run((_, lines) => lines.put(line)),
+	forget: line => store.run((_, lines) => lines.delete([line.session, line.number])),
+	sessions: async () => await store.run(sessions => sessions.getAll()) ?? [],
+	lines: async () => await store.run((_, lines) => lines.getAll()) ?? [],
 };
 
-// ---- Which session is ours ----
+const held = new Map(); // session: how to let it go
+const lease = (id, ms) => store.change(id, session => session && { ...session, until: Date.now() + ms });
 
-const held = new Map(); // session id: how to let it go
-
-const LEASE_MS = 90000;
-
-// Takes the session for this tab; false when another tab has it.
+// Takes a session for this tab; false when another one has it. Pages that did not come safely have no locks: there it is a lease.
 async function claim(id) {
 	if (held.has(id)) return true;
 	if (navigator.locks) {
-		const free = await new Promise(resolve => {
-			navigator.locks.request('tcpchat ' + id, { ifAvailable: true }, lock => lock && new Promise(letGo => { held.set(id, letGo); resolve(true); }))
-				.then(() => resolve(false), () => resolve(false));
+		return new Promise(resolve => {
+			navigator.locks.request('tcpchat ' + id, { ifAvailable: true }, lock => lock && new Promise(free => { held.set(id, free); resolve(true); }))
+				.finally(() => resolve(false));
 		});
-		return free;
 	}
-	let mine = false;
-	await store.run(({ get, put }) => get('sessions', id, session => {
-		if (!session || session.until > Date.now()) return;
-		mine = true;
-		put('sessions', { ...session, until: Date.now() + LEASE_MS });
-	}));
-	if (mine) held.set(id, () => lease(id, 0));
-	return mine;
+	await store.change(id, session => {
+		if (!session || session.until > Date.now()) return null;
+		held.set(id, () => lease(id, 0));
+		return { ...session, until: Date.now() + LEASE_MS };
+	});
+	return held.has(id);
 }
-
-const lease = (id, ms) => store.run(({ get, put }) => get('sessions', id, session => session && put('sessions', { ...session, until: Date.now() + ms })));
 
 function release(id) {
 	held.get(id)?.();
 	held.delete(id);
 }
 
-if (!navigator.locks) {
-	setInterval(() => { for (const id of held.keys()) lease(id, LEASE_MS); }, LEASE_MS / 6);
-	addEventListener('pagehide', () => { for (const id of held.keys()) release(id); });
-}
-
 async function chooseSession() {
 	let id = remember(sessionStorage, 'session');
-	const known = (await store.all('sessions')).some(session => session.id === id);
-	if (!known || !await claim(id)) {
+	if (!(await store.sessions()).some(session => session.id === id) || !await claim(id)) {
 		id = random();
-		await store.run(({ put }) => put('sessions', { id, name: baseOf(me.name), next: 1, until: 0 }));
+		await store.run(sessions => sessions.put({ id, name: baseOf(me.name), next: 1 }));
 		await claim(id);
 	}
 	takeSession(id);
@@ -155,145 +129,111 @@ function takeSession(id) {
 
 // ---- Who I am ----
 
-const me = { name: '', chosen: '', session: '', mention: null, version: 0 };
+const me = { name: '', session: '', pieces: null, version: 0, notify: false, wasOn: false };
 
 function setName(name) {
+	if (name === me.name) return;
 	me.name = name;
 	me.version++;
-	const names = [...new Set([name, baseOf(name)])].map(word => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-	me.mention = new RegExp(`(?<![\\p{L}\\p{N}_])@${baseOf(name).length < 3 ? '' : '?'}(?:${names.join('|')})(?![\\p{L}\\p{N}_])`, 'giu');
-	$('me-name').textContent = name;
+	const names = [name, baseOf(name)].map(word => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+	me.pieces = new RegExp(`(?<![\\p{L}\\p{N}_])(?:https?://[^\\s<>"'\`\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]+|@${baseOf(name).length < 3 ? '' : '?'}(?:${names.join('|')})(?![\\p{L}\\p{N}_]))`, 'giu');
+	put('me-name', name);
 	paintAvatar($('me-avatar'), name);
-	refresh('log', 'people');
+	refresh();
 }
 
-const isMine = name => name !== undefined && keyOf(name) === keyOf(me.name);
-const mentions = text => { me.mention.lastIndex = 0; return me.mention.test(text); };
+const isMine = name => !!name && keyOf(name) === keyOf(me.name);
+const isLink = piece => /^https?:/i.test(piece);
+const mentions = text => (text.match(me.pieces) ?? []).some(piece => !isLink(piece));
 
 // ---- Wire ----
 
 /*
- * What to do when a connection ends with a close code; any other one: connect again. 1008: the error before it has told why.
- *
- *   1000 we said goodbye            stay away
- *   1001, 1006, 1011-1013, 4408     connect again, later each time
- *   1002, 1003, 1007                a fault of this page: stay away
- *   1009 a line was too long        refuse it, connect again
- *   4000 another tab has our session   take another session, connect again
+ * What a close code means; after any other one (1001, 1006, 1011 to 1013, 4408) connect again, later each time. Before 1008 an error told
+ * why; 1009: a message was too big; 4000: another tab has our session.
  */
-const CLOSES = {
-	1000: { stop: 'You have left.' },
-	1002: { stop: 'The server did not understand this page; load it again.' },
-	1003: { stop: 'The server did not understand this page; load it again.' },
-	1007: { stop: 'The server did not understand this page; load it again.' },
-	1008: { stop: 'The server has refused this connection.' },
-	1009: { then: () => refuseLargest('it is too long for this server') },
-	4000: { then: async () => { release(me.session); remember(sessionStorage, 'session', ''); await chooseSession(); } },
-};
+const FAULT = 'The server did not understand this page; load it again.';
+const STOPS = { 1000: 'You have left.', 1002: FAULT, 1003: FAULT, 1007: FAULT, 1008: 'The server has refused this connection.' };
+const HEARD_MS = 20000, PONG_MS = 10000, PROBE_MS = 4000, DELAY_MS = 500, DELAY_MOST_MS = 30000;
 
-const HEARD_MS = 20000, PONG_MS = 10000, PROBE_MS = 4000, OPEN_MS = 15000, DELAY_MS = 500, DELAY_MOST_MS = 30000;
+const wire = { socket: null, on: false, session: '', tries: 0, timer: 0, due: 0, heard: 0, deadline: 0, fault: null, stopped: '', asks: [], asked: 0 };
 
-const wire = {
-	socket: null, on: false, session: '', tries: 0, timer: 0, due: 0, heard: 0, deadline: 0, fault: null, stopped: '', asks: [], asked: 0, slow: false,
-};
+const send = request => wire.on && wire.socket.send(JSON.stringify(request));
 
-function send(request) {
-	if (wire.on) wire.socket.send(typeof request === 'string' ? request : JSON.stringify(request));
-}
-
-// Asks the server; 'each' sees every event of the answer at once. A ping with the same id behind it marks the answer's end.
-function ask(request, each) {
+// Asks; the answer ends with that to a ping. 'each' gets each event at once. 'room' is the one to be entered.
+function ask(request, { each, room } = {}) {
 	return new Promise(resolve => {
 		if (!wire.on) return resolve({ events: [], error: { code: 'offline', text: 'there is no connection now' } });
 		const id = 'q' + ++wire.asked;
-		wire.asks.push({ id, each, resolve, events: [], error: null });
+		wire.asks.push({ id, each, room, resolve, events: [] });
 		send({ ...request, id });
-		send({ op: 'ping', id: id + 'e', text: id });
+		send({ op: 'ping', id: id + 'e' });
 	});
 }
 
 function connect() {
 	clearTimeout(wire.timer);
 	if (wire.socket || !me.name || wire.stopped) return;
-	const socket = wire.socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/chat/join`);
+	const socket = wire.socket = new WebSocket(`ws${location.protocol === 'https:' ? 's' : ''}://${location.host}/chat/join`);
+	wire.deadline = Date.now() + PONG_MS;
 	wire.fault = null;
-	wire.deadline = Date.now() + OPEN_MS;
-	socket.onopen = () => socket.send(JSON.stringify(firstFrame()));
+	socket.onopen = () => {
+		const room = wire.first = firstRoom();
+		wire.session = me.session;
+		socket.send(JSON.stringify({ op: 'session', session: me.session, name: me.name, ...placeOf(room) }));
+	};
 	socket.onmessage = ({ data }) => { wire.heard = Date.now(); if (wire.on) wire.deadline = 0; hear(JSON.parse(data)); };
 	socket.onclose = ({ code }) => lost(code);
-	refresh('state');
+	refresh();
 }
 
-function firstFrame() {
-	const room = wire.first = firstRoom();
-	const frame = { op: 'session', session: me.session, name: me.name, room: room.id || room.name, history: 'none' };
-	wire.session = me.session;
-	if (room.id) Object.assign(frame, { after: room.end, room_id: room.id, room: room.stranger ? room.id : room.name });
-	return frame;
-}
+// A room, and from where on it is to be read.
+const placeOf = room => ({ room: refOf(room), history: 'none', ...(room.id && { after: room.end, room_id: room.id }) });
 
-// The connection is of no use any more: forgets it at once, however long the browser takes to close it.
+// The connection is of no use: forgets it at once, however long the browser takes to close it.
 function drop() {
-	const socket = wire.socket;
-	if (!socket) return;
-	socket.onopen = socket.onmessage = socket.onclose = null;
-	socket.close();
+	if (!wire.socket) return;
+	wire.socket.onopen = wire.socket.onmessage = wire.socket.onclose = null;
+	wire.socket.close();
 	lost(1006);
 }
 
 async function lost(code) {
-	const welcomed = wire.on, asks = wire.asks, close = CLOSES[code] ?? {};
-	wire.socket = null;
-	wire.on = false;
-	wire.asks = [];
+	const { on, asks, fault } = wire;
+	Object.assign(wire, { socket: null, on: false, asks: [] });
 	for (const { resolve, events } of asks) resolve({ events, error: { code: 'offline', text: 'the connection broke' } });
 	for (const room of rooms) {
-		room.here = false;
-		room.loading = false;
-		for (const line of room.pending) line.sent = false;
+		room.here = room.loading = false;
+		for (const entry of room.pending) entry.sent = false;
 	}
-	refresh('log', 'state');
-	if (!welcomed && wire.fault && notLetIn(wire.fault)) return;
-	if (close.stop && code !== 1008 || code === 1008 && wire.fault?.code !== 'server-full') {
-		wire.stopped = wire.fault?.text ?? close.stop;
-		return refresh('state');
-	}
-	await close.then?.();
-	const least = code === 1001 ? 1000 : DELAY_MS; // a server that comes back is not to be met by all at once
-	later(least * (0.5 + Math.random()) + Math.min(DELAY_MOST_MS, DELAY_MS * (2 ** wire.tries - 1)) * Math.random());
-	wire.tries = Math.min(wire.tries + 1, 10);
+	refresh();
+	if (!on && fault && notLetIn(fault)) return;
+	if (STOPS[code] && fault?.code !== 'server-full') { wire.stopped = fault?.text ?? STOPS[code]; return; }
+	if (code === 1009) refuseLargest('it is too long for this server');
+	if (code === 4000) { release(me.session); takeSession(''); await chooseSession(); }
+	again((code === 1001 ? 2 : 1) * DELAY_MS * (0.5 + Math.random()) + Math.min(DELAY_MOST_MS, DELAY_MS * (2 ** wire.tries++ - 1)) * Math.random());
 }
 
-function later(ms) {
-	clearTimeout(wire.timer);
+function again(ms) {
 	wire.due = Date.now() + ms;
 	wire.timer = setTimeout(connect, ms);
-	refresh('state');
 }
 
-// The first frame was refused. Returns whether somebody has to do something before the next one.
-function notLetIn(fault) {
-	if (['bad-name', 'usage', 'bad-request'].includes(fault.code)) {
-		askName(fault.text);
-		return true;
-	}
-	if (['no-such-room', 'bad-room-name', 'room-full', 'too-many-rooms'].includes(fault.code)) {
-		const room = wire.first;
-		room.isOver = fault.text;
-		if (keyOf(room.name) === 'lobby') return false;
-		if (!rooms.some(other => !other.isOver)) roomNamed('lobby', true);
-		later(DELAY_MS * Math.random());
-		return true;
-	}
-	return false;
+// The first frame was refused. Returns whether all that can be done was done.
+function notLetIn({ code, text }) {
+	if (['bad-name', 'usage', 'bad-request'].includes(code)) return askName(text), true;
+	if (!/room/.test(code) || keyOf(wire.first.name) === 'lobby') return false;
+	wire.first.isOver = text;
+	again(DELAY_MS);
+	return true;
 }
 
-// Something tells that the world may have changed (awake, online): is the connection still one?
+// The world may have changed (awake, online): is the connection still one?
 function probe() {
 	if (wire.on) {
 		wire.deadline ||= Date.now() + PROBE_MS;
 		send({ op: 'ping' });
-	} else if (!wire.socket) {
+	} else {
 		wire.tries = 0;
 		connect();
 	}
@@ -302,329 +242,272 @@ function probe() {
 let ticked = Date.now();
 
 function tick() {
-	const now = Date.now();
-	if (now - ticked > 15000) probe(); // this machine slept
+	const now = Date.now(), slept = now - ticked > 15000;
 	ticked = now;
-	if (wire.socket && wire.deadline && now > wire.deadline) return drop();
-	if (wire.on && !wire.deadline && now - wire.heard > HEARD_MS) {
+	if (slept) probe();
+	else if (wire.deadline && now > wire.deadline) drop();
+	else if (wire.on && !wire.deadline && now - wire.heard > HEARD_MS) {
 		wire.deadline = now + PONG_MS;
 		send({ op: 'ping' });
 	}
-	if (!wire.on) refresh('state');
+	if (!wire.on) drawState();
 }
 
 // ---- What the server says ----
 
 function hear(event) {
-	const asked = wire.asks[0];
-	if (event.id !== undefined && typeof event.id === 'number') return answered(event);
-	if (event.kind === 'pong') {
-		if (asked && event.id === asked.id + 'e') { wire.asks.shift(); asked.resolve(asked); }
+	const asked = wire.asks[0], { id, kind, code } = event;
+	if (typeof id === 'number') return answered(event);
+	if (kind === 'pong') {
+		if (asked && id === asked.id + 'e') wire.asks.shift().resolve(asked);
 		return;
 	}
-	if (event.code === 'room' || event.kind === 'welcome') settle(event, asked?.id === event.id ? asked : null);
-	if (event.seq !== undefined && event.code === undefined) {
+	const answers = asked && id === asked.id;
+	if (code === 'room' || kind === 'welcome') settle(event, answers ? asked.room : null);
+	if (event.seq && !code) {
 		const room = roomNamed(event.room);
 		if (room && (!event.history || event.seq === room.end + 1)) return happened(room, event);
 	}
-	if (asked && (event.history || event.id === asked.id)) {
+	if (answers || asked && event.history) {
 		asked.events.push(event);
-		if (event.kind === 'error') asked.error = event;
+		if (kind === 'error') asked.error = event;
 		asked.each?.(event);
-		return;
-	}
-	(HEARD[event.kind] ?? (() => {}))(event);
+	} else HEARD[kind]?.(event);
 }
 
 const HEARD = {
 	room_closed: event => closed(roomNamed(event.room), event),
-	direct(event) {
-		const other = isMine(event.participant) ? event.to : event.participant;
-		note(view.room, { kind: 'direct', who: event.participant, text: event.text, to: event.to });
-		if (!isMine(event.participant)) alarm(view.room, event.participant, event.text, true);
-		people.last = other;
+	direct({ participant, to, text }) {
+		note({ kind: 'direct', who: participant, text, to });
+		if (!isMine(participant)) alarm(view.room, participant, text, true);
 	},
 	error(event) {
 		if (!wire.on) wire.fault = event;
 		else if (event.code === 'line-too-long') refuseLargest(event.text);
-		else note(view.room, { kind: 'note', text: event.text, bad: true });
+		else if (event.id !== 'quiet') note({ text: event.text, bad: true });
 	},
-	notice(event) {
-		const room = event.room && roomNamed(event.room);
-		if (event.event_type) wire.slow = true;
-		else if (event.code === 'skipped' && room) note(room, { kind: 'note', text: `${plural(event.count, 'message')} not kept any more` });
-		else if (event.code === 'behind' || event.code === 'room') return;
-		else if (event.participant && event.room) {
-			note(view.room, { kind: 'invitation', text: event.text.replace(/;.*$/, ''), room: /\/join (\S+)/.exec(event.text)?.[1] ?? event.room });
-			alarm(view.room, event.participant, event.text, true);
-		} else if (event.text) note(room || view.room, { kind: 'note', text: event.text });
+	notice({ code, room, participant, text, id, ...event }) {
+		if (code === 'skipped') note({ text: count(event.count, 'message') + ' not kept any more' }, roomNamed(room));
+		else if (code || id === 'quiet' || !text) return;
+		else if (participant) {
+			note({ text: text.replace(/;.*/, ''), door: /\/join (\S+)/.exec(text)?.[1] ?? room });
+			alarm(view.room, participant, text, true);
+		} else note({ text }, room && roomNamed(room));
 	},
 };
 
-// A place tells that we are in a room, and up to where it had been said.
+// We are in a room, and 'place' tells up to where it had been said.
 function settle(place, asked) {
-	let room = asked?.room ?? (place.kind === 'welcome' ? wire.first : roomNamed(place.room, true));
+	let room = asked ?? (place.kind === 'welcome' ? wire.first : roomNamed(place.room, true));
 	const known = rooms.find(other => other.id === place.room_id && other !== room);
-	if (known) { if (view.room === room) show(known); rooms.splice(rooms.indexOf(room), 1); room = known; }
+	if (known) { rooms.splice(rooms.indexOf(room), 1); if (view.room === room) show(known); room = known; }
 	if (place.kind === 'welcome') welcomed(place);
 	Object.assign(room, { name: place.room, here: true, isOver: '' });
 	if (room.id !== place.room_id) {
-		const read = Math.max(place.mark, (remember(localStorage, 'read') ?? {})[place.room_id] ?? 0);
-		Object.assign(room, { id: place.room_id, end: place.last, low: place.last + 1, high: place.last, messages: [], atStart: false, unread: 0, read,
-			line: read && read < place.last ? read : null });
+		Object.assign(room, { id: place.room_id, end: place.last, low: place.last + 1, messages: [], atStart: false, unread: 0, read: place.mark, line: place.mark && place.mark < place.last ? place.mark : null });
 		loadOlder(room);
 	}
 	who(room);
 	flush();
 	saveRooms();
-	refresh('log', 'rooms', 'head', 'state');
+	refresh();
 }
 
-function welcomed(place) {
-	Object.assign(wire, { on: true, tries: 0, deadline: 0, slow: false });
-	setName(place.participant);
-	for (const room of rooms) if (room !== wire.first && !room.isOver && !room.here) queueMicrotask(() => enter(room));
-	queueMicrotask(() => { listRooms(); adopt(); });
-	if (me.wasOff) announce('Connected again.');
-	me.wasOff = false;
+function welcomed({ participant }) {
+	Object.assign(wire, { on: true, tries: 0, deadline: 0 });
+	setName(participant);
+	queueMicrotask(() => {
+		for (const room of rooms) if (!room.isOver && !room.here) enter(room);
+		listRooms();
+		adopt();
+	});
+	if (me.wasOn) announce('Connected again.');
+	me.wasOn = true;
 }
 
 async function enter(room) {
-	if (!wire.on || room.entering) return;
+	if (room.entering) return;
 	room.entering = true;
-	const request = { op: 'join', room: room.stranger ? room.id : room.name, history: 'none' };
-	if (room.id) Object.assign(request, { after: room.end, room_id: room.id });
-	const answer = ask(request);
-	wire.asks.at(-1).room = room;
-	const { error } = await answer;
+	const { error } = await ask({ op: 'join', ...placeOf(room) }, { room });
 	room.entering = false;
-	if (error && error.code !== 'offline') {
-		room.isOver = error.text;
-		for (const line of [...room.pending]) if (line.state === 'pending') refused(line, error.text);
-	}
-	refresh('rooms', 'head', 'log');
+	if (error && error.code !== 'offline') over(room, error.text);
 }
 
 // ---- Rooms: what was heard ----
 
-const rooms = [];
-const listed = new Map(); // rooms we are not in: name -> {people, topic}
+const rooms = [], listed = new Map(); // ours; others, by name
 
 function roomNamed(name, makes) {
-	const key = keyOf(name);
-	let room = rooms.find(({ name, id }) => keyOf(name) === key || id === key);
+	let room = rooms.find(room => keyOf(room.name) === keyOf(name) || room.id === name.toLowerCase());
 	if (!room && makes) {
-		room = { name, id: '', here: false, isOver: '', stranger: false, end: 0, low: 1, high: 0, read: 0, line: null, unread: 0, called: 0, topic: '', draft: '',
-			messages: [], pending: [], people: new Map(), more: 0, atStart: false, loading: false, at: null };
+		room = { name, id: '', here: false, isOver: '', end: 0, low: 1, read: 0, line: null, unread: 0, called: 0, topic: '', draft: '',
+			messages: [], pending: [], people: new Map(), more: 0, version: 0 };
 		rooms.push(room);
 	}
 	return room;
 }
 
-const firstRoom = () => [view.room, ...rooms].find(room => room && !room.isOver && !room.stranger) ?? roomNamed('lobby', true);
-const labelOf = room => (room.stranger ? (room.people.size > 1 || room.met ? 'Stranger' : 'Waiting …') : room.name);
+const refOf = room => (room.stranger ? room.id : room.name);
+const firstRoom = () => [view.room, ...rooms].find(room => !room.isOver && !room.stranger) ?? roomNamed('lobby', true);
+const labelOf = room => (room.stranger ? (room.met ? 'Stranger' : 'Waiting …') : room.name);
 const saveRooms = () => remember(sessionStorage, 'rooms', rooms.filter(room => !room.isOver && !room.stranger).map(room => room.name));
 
 let keys = 0;
 
-function entryOf(event) {
-	const { seq, kind, participant: who, text } = event;
-	const entry = { key: 'k' + ++keys, seq, n: seq, at: Date.parse(event.at), kind, who, text, version: 0 };
-	if (kind === 'joined' || kind === 'left') Object.assign(entry, { kind: 'presence', crowd: new Map([[who, kind]]) });
-	return entry;
+function entryOf({ seq, kind, at, participant: who, text }) {
+	const entry = { key: 'k' + ++keys, seq, n: seq, kind, who, text, version: 0 };
+	if (kind === 'joined' || kind === 'left') Object.assign(entry, { kind: 'crowd', crowd: new Map([[who, kind]]) });
+	return stamp(entry, Date.parse(at));
 }
+
+const stamp = (entry, at) => Object.assign(entry, { at, day: new Date(at).toDateString() });
 
 // Comings and goings that follow each other are one entry.
 function push(room, entry) {
 	const last = room.messages.at(-1);
-	if (entry.kind === 'presence' && last?.kind === 'presence' && entry.at - last.at < 36e5) {
+	if (entry.crowd && last?.crowd) {
 		for (const [who, kind] of entry.crowd) { last.crowd.delete(who); last.crowd.set(who, kind); }
 		last.n = last.seq = entry.seq;
 		last.version++;
-		return;
-	}
-	room.messages.push(entry);
-	if (room.messages.length <= CAP) return;
-	const gone = room.messages.splice(0, STEP);
+	} else room.messages.push(entry);
+	if (room.messages.length <= CAP || !view.stick && view.room === room) return;
+	room.messages.splice(0, STEP);
 	room.low = room.messages[0].n;
 	room.atStart = false;
-	if (view.room === room) { view.from = Math.max(0, view.from - gone.length); view.to -= gone.length; }
 }
 
-// Something was said or done in a room, now, or since we were last connected.
+// Something was said or done, now, or since we were last connected.
 function happened(room, event) {
 	if (event.seq <= room.end) return;
-	const attached = room.high === room.end && (room.messages.length < CAP || view.room !== room || view.stick);
-	const entry = entryOf(event), said = entry.kind === 'message' || entry.kind === 'action';
-	const mine = isMine(entry.who);
+	const entry = entryOf(event), said = entry.kind === 'message' || entry.kind === 'action', mine = isMine(entry.who);
 	room.end = event.seq;
-	if (attached) { room.high = event.seq; push(room, entry); }
-	if (mine && said) echoed(room, entry);
+	push(room, entry);
 	crowdChanges(room, event);
+	if (mine && said) echoed(room, entry);
 	if (event.kind === 'topic') room.topic = event.text;
 	if (event.kind === 'room_closed') closed(room, event);
 	if (said && !mine) {
 		const called = mentions(entry.text);
 		if (!isRead(room)) {
-			if (room.unread++ === 0) room.line = event.seq - 1;
-			if (called) room.called++;
+			if (!room.unread++) room.line = event.seq - 1;
+			room.called += called;
 		}
 		alarm(room, entry.who, entry.text, called);
 	}
-	refresh('log', 'rooms', 'head');
+	refresh();
 }
 
 function crowdChanges(room, { kind, participant, text }) {
-	if (kind === 'joined') { room.people.set(keyOf(participant), participant); room.met = true; }
-	else if (kind === 'left') room.people.delete(keyOf(participant));
-	else if (kind === 'nick') {
-		room.people.delete(keyOf(participant));
-		room.people.set(keyOf(text), text);
-		if (isMine(participant)) setName(text);
-	} else return;
-	refresh('people');
+	if (!['joined', 'left', 'nick'].includes(kind)) return;
+	room.version++;
+	room.people.delete(keyOf(participant));
+	if (kind !== 'left') room.people.set(keyOf(text ?? participant), text ?? participant);
+	if (kind === 'nick' && isMine(participant)) setName(text);
+	if (room.people.size > 1) room.met = true;
 }
 
-function closed(room, event) {
-	if (!room) return;
-	room.isOver = room.stranger ? 'The stranger has left.' : `${event.participant ?? 'Somebody'} has closed this room.`;
-	room.here = false;
-	room.people.clear();
-	for (const line of [...room.pending]) if (line.state === 'pending') refused(line, 'the room is closed');
+function closed(room, { participant }) {
+	if (room) over(room, room.stranger ? 'The stranger has left.' : `${participant ?? 'Somebody'} has closed this room.`);
+}
+
+function over(room, why) {
+	Object.assign(room, { isOver: why, here: false, people: new Map(), version: room.version + 1 });
+	for (const entry of room.pending) if (entry.state === 'pending') refused(entry, why);
 	saveRooms();
-	refresh('log', 'rooms', 'people', 'head');
+	refresh();
 }
 
 // A line of the page's own, which nobody else sees.
-function note(room, entry) {
-	push(room, { key: 'k' + ++keys, n: room.high, at: Date.now(), version: 0, ...entry });
-	announce(entry.who ? `${entry.who}: ${entry.text}` : entry.text);
-	refresh('log');
+function note(entry, room) {
+	room ||= view.room;
+	push(room, stamp({ key: 'k' + ++keys, n: room.end, kind: 'note', version: 0, ...entry }, Date.now()));
+	announce((entry.who ? entry.who + ': ' : '') + entry.text);
+	refresh();
 }
 
-// What was said: an answer to "history", as entries. The server stops at 1 MiB, at the wrong end: then fewer are asked for.
-async function recall(room, before, count) {
-	const { events, error } = await ask({ op: 'history', room: room.stranger ? room.id : room.name, before, count });
-	const said = events.filter(event => event.seq !== undefined);
-	if (error) return null;
-	if (count > 1 && said.reduce((sum, { text }) => sum + text.length, 0) > 300000 && said.length < count) return recall(room, before, count >> 2);
-	return { entries: said.map(entryOf), isAll: said.length < count };
-}
-
-async function loadOlder(room) {
+// Asks for what was said before. The server's answer ends after 1 MiB, with the newest left out: then it is asked for less.
+async function loadOlder(room, most = PAGE) {
 	if (room.loading || room.atStart || !room.here) return;
-	const { id } = room;
+	const { id, low } = room;
 	room.loading = true;
-	refresh('log');
-	const found = await recall(room, room.low, PAGE);
+	refresh();
+	const { events, error } = await ask({ op: 'history', room: refOf(room), before: low, count: most });
+	const older = events.filter(event => event.seq).map(entryOf), size = older.reduce((sum, { text }) => sum + text.length, 0);
 	room.loading = false;
-	if (!found || room.id !== id) return refresh('log');
-	const older = found.entries.filter(({ seq }) => seq < room.low);
-	if (room.high < room.low) room.high = room.low - 1;
+	refresh();
+	if (error || room.id !== id) return;
+	if (size > 3e5 && most > 1 && older.length < most) return loadOlder(room, most >> 2);
 	room.messages.unshift(...older);
 	room.low = older[0]?.n ?? 1;
-	room.atStart = found.isAll;
-	if (view.room === room && !view.stick) { view.from += older.length; view.to += older.length; }
-	for (const entry of older) if (entry.kind === 'topic') room.topic ||= entry.text;
-	if (room.line !== null && room.unread === 0) countUnread(room);
-	refresh('log', 'head', 'rooms');
+	room.atStart = older.length < most;
+	if (view.room === room) { view.from += older.length; view.to += older.length; }
+	room.topic ||= older.findLast(({ kind }) => kind === 'topic')?.text ?? '';
+	if (room.line === null || room.unread) return;
+	room.unread = older.filter(({ n, who }) => n > room.line && !isMine(who)).length; // we have just come, and were here before
+	if (!room.unread) room.line = null;
 }
 
-// After coming into a room: how much is new there.
-function countUnread(room) {
-	const fresh = room.messages.filter(({ n, who }) => n > room.line && who && !isMine(who));
-	room.unread = fresh.length;
-	if (!fresh.length) room.line = null;
-}
-
-async function loadNewer(room) {
-	if (room.loading || room.high >= room.end || !room.here) return;
-	const top = Math.min(room.end, room.high + PAGE);
-	room.loading = true;
-	const found = await recall(room, top + 1, PAGE);
-	room.loading = false;
-	if (!found) return;
-	for (const entry of found.entries) if (entry.seq > room.high) room.messages.push(entry);
-	room.high = top;
-	refresh('log');
-}
-
-// Shows a message of long ago, and what was around it.
+// Shows a message of long ago.
 async function goTo(room, seq) {
 	show(room);
 	if (!room.here) await enter(room);
-	if (seq < room.low || seq > room.high) {
-		const found = await recall(room, Math.min(room.end, seq + PAGE / 2) + 1, PAGE);
-		if (!found) return;
-		Object.assign(room, { messages: found.entries, low: found.entries[0]?.n ?? 1, high: Math.min(room.end, seq + PAGE / 2), atStart: found.isAll });
-	}
-	const index = Math.max(0, room.messages.findIndex(({ n }) => n >= seq));
-	Object.assign(view, { stick: false, from: Math.max(0, index - WINDOW / 2), to: index + WINDOW / 2 });
+	while (room.low > seq && room.here && !room.atStart) await loadOlder(room, 5 * PAGE);
+	const at = Math.max(0, room.messages.findIndex(({ n }) => n >= seq));
+	Object.assign(view, { stick: false, from: Math.max(0, at - STEP), to: at + STEP });
 	drawLog();
-	const row = rows.get(room.messages[index]?.key);
-	row?.scrollIntoView({ block: 'center' });
+	const row = rows.get(room.messages[at]?.key);
 	row?.classList.add('flash');
-	row?.focus({ preventScroll: true });
+	row?.focus();
+	row?.scrollIntoView({ block: 'center' });
 }
 
 function toNewest() {
-	const room = view.room;
 	view.stick = true;
-	if (room.high < room.end) {
-		Object.assign(room, { messages: [], low: room.end + 1, high: room.end, atStart: false });
-		loadOlder(room);
-	}
-	refresh('log');
+	refresh();
 }
 
 async function who(room) {
-	const { events, error } = await ask({ op: 'who', room: room.stranger ? room.id : room.name });
-	const found = /^(\d+) [^:]*: (.*?)(?:, and (\d+) more)?$/.exec(error ? '' : events[0]?.text ?? '');
+	const { events } = await ask({ op: 'who', room: refOf(room) });
+	const found = /^\d+ [^:]*: (.*?)(?:, and (\d+) more)?$/.exec(events[0]?.text);
 	if (!found) return;
-	room.people = new Map(found[2].split(', ').map(name => [keyOf(name), name]));
-	room.more = Number(found[3] ?? 0);
-	if (room.stranger) room.met ||= room.people.size > 1;
-	refresh('people', 'rooms', 'head');
+	room.people = new Map(found[1].split(', ').map(name => [keyOf(name), name]));
+	room.more = Number(found[2] ?? 0);
+	room.met ||= room.people.size > 1;
+	room.version++;
+	refresh();
 }
 
 async function listRooms() {
 	const { events, error } = await ask({ op: 'rooms' });
 	if (error) return;
 	listed.clear();
-	for (const { room, text } of events) {
-		const found = room && /^ \((\d+)\)(?: - (.*))?$/s.exec(text.slice(room.length));
-		if (!found) continue;
-		listed.set(room, { people: Number(found[1]), topic: found[2] ?? '' });
-		const ours = roomNamed(room);
+	for (const { room: name, text } of events) {
+		const found = name && /^ \((\d+)\)(?: - (.*))?$/.exec(text.slice(name.length)), ours = found && roomNamed(name);
 		if (ours) ours.topic = found[2] ?? '';
+		else if (found) listed.set(name, { name, people: Number(found[1]) });
 	}
-	refresh('rooms', 'head');
+	refresh();
 }
 
-async function openRoom(name) {
+function openRoom(name) {
 	const room = roomNamed(name, true);
-	if (room.isOver && !room.stranger) room.isOver = '';
+	if (!room.stranger) room.isOver = '';
 	show(room);
-	if (!room.here && wire.on) await enter(room);
+	if (!room.here) enter(room);
 }
 
 async function meetStranger() {
-	const answer = await ask({ op: 'join' }, event => {
-		if (event.code !== 'room') return;
-		const room = roomNamed(event.room, true);
-		Object.assign(room, { stranger: true, met: /met/.test(event.text) });
-		show(room);
-		who(room);
-	});
-	if (answer.error) note(view.room, { kind: 'note', text: answer.error.text, bad: true });
+	const { error } = await ask({ op: 'join' }, { each(event) {
+		if (event.code === 'room') show(Object.assign(roomNamed(event.room), { stranger: true, met: /met/.test(event.text) }));
+	} });
+	if (error) note({ text: error.text, bad: true });
 }
 
 async function leaveRoom(room) {
-	if (room.here) await ask({ op: 'leave', room: room.stranger ? room.id : room.name });
-	if (!room.pending.length || room.isOver) rooms.splice(rooms.indexOf(room), 1);
+	if (room.here) await ask({ op: 'leave', room: refOf(room) });
+	rooms.splice(rooms.indexOf(room), 1);
+	if (view.room === room) openRoom(firstRoom().name);
 	saveRooms();
-	if (view.room === room) show(firstRoom());
-	if (!view.room.here && wire.on) enter(view.room);
 	listRooms();
 }
 
@@ -632,45 +515,40 @@ async function leaveRoom(room) {
 
 let adding = Promise.resolve();
 
-function say(room, text, action = false) {
-	const line = { session: me.session, name: baseOf(me.name), number: 0, room: room.stranger ? room.id : room.name, text, action, at: Date.now() };
+function say(room, text, action) {
+	const line = { session: me.session, name: baseOf(me.name), number: 0, room: refOf(room), text: text.toWellFormed(), action, at: Date.now() };
 	const entry = pend(room, line);
 	room.line = null;
+	toNewest();
 	adding = adding.then(() => store.add(line)).then(() => {
-		if (line.session !== me.session && !held.has(line.session)) { takeSession(line.session); claim(line.session); }
-		entry.number = line.number;
-		entry.session = line.session;
-		entry.ready = true;
+		if (!held.has(line.session)) { takeSession(line.session); claim(line.session); }
 		flush();
-	}, fault => refused(entry, 'this browser could not keep it: ' + fault?.message));
-	view.stick || toNewest();
-	return adding;
+	}, fault => refused(entry, `this browser could not keep it (${fault?.message})`));
 }
 
 // A line that is to be said, as the room shows it.
 function pend(room, line) {
-	const entry = { key: 'p' + ++keys, n: Infinity, at: line.at, kind: line.action ? 'action' : 'message', who: me.name, text: line.text.replace(/\r\n?|\n/g, '\u2424'),
-		version: 0, state: 'pending', line, room, session: line.session, number: line.number, ready: line.number > 0, sent: false, reason: '' };
-	if (line.refused) Object.assign(entry, { state: 'refused', reason: line.refused });
+	const entry = stamp({ key: 'p' + ++keys, n: Infinity, kind: line.action ? 'action' : 'message', who: me.name, text: line.text.replace(/\r\n?|\n/g, '\u2424'),
+		version: 0, state: line.refused ? 'refused' : 'pending', reason: line.refused, line, room, sent: false }, line.at);
 	room.pending.push(entry);
-	refresh('log');
+	refresh();
 	return entry;
 }
 
-const waiting = () => rooms.flatMap(room => room.pending).filter(({ ready, state }) => ready && state === 'pending');
+const waiting = () => rooms.flatMap(room => room.pending).filter(({ line, state }) => line.number && state === 'pending').sort((left, right) => left.line.number - right.line.number);
 
-// Sends what waits, in the order of the numbers; when all of one session is said, goes on with that of another.
+// Sends what waits, in the order of the numbers; when all of one session is said, that of another.
 function flush() {
 	if (!wire.on || wire.turning) return;
-	const lines = waiting();
-	const ours = lines.filter(({ session }) => session === wire.session).sort((left, right) => left.number - right.number);
-	for (const entry of ours) {
-		if (entry.sent || !entry.room.here) continue;
+	const lines = waiting().filter(({ room }) => room.here);
+	for (const entry of lines) {
+		const { session, number: id, room, text, action } = entry.line;
+		if (entry.sent || session !== wire.session) continue;
 		entry.sent = true;
-		send({ op: 'send', room: entry.line.room, text: entry.line.text, id: entry.number, ...(entry.line.action ? { action: true } : {}) });
+		send({ op: 'send', room, text, id, action });
 	}
-	if (ours.some(({ sent }) => sent)) return;
-	const next = lines.find(({ session, room }) => session !== wire.session && room.here)?.session ?? me.session;
+	if (lines.some(({ sent }) => sent)) return;
+	const next = lines[0]?.line.session ?? me.session;
 	if (next !== wire.session) turn(next);
 }
 
@@ -678,83 +556,81 @@ async function turn(session) {
 	wire.turning = true;
 	const { error } = await ask({ op: 'session', session });
 	wire.turning = false;
-	if (!error) { wire.session = session; flush(); }
-}
-
-function answered(event) {
-	const entry = waiting().find(({ session, number }) => session === wire.session && number === event.id);
-	if (!entry) return;
-	if (event.kind === 'error') refused(entry, event.text);
-	else if (event.code === 'said') {
-		store.forget(entry.line);
-		entry.state = 'said';
-		entry.seq = event.seq;
-		if (entry.room.end >= event.seq) remove(entry);
-	}
-	entry.version++;
-	refresh('log');
+	if (error) return;
+	wire.session = session;
 	flush();
 }
 
-// Our own words have come back.
-function echoed(room, { text, seq, kind }) {
-	const entry = room.pending.find(line => line.seq === seq) ?? room.pending.find(line => line.sent && line.state === 'pending' && line.text === text && line.kind === kind);
+function answered({ id, kind, code, text, seq }) {
+	const entry = waiting().find(({ line }) => line.session === wire.session && line.number === id);
 	if (!entry) return;
-	if (entry.state === 'said') remove(entry);
-	else { entry.state = 'pending'; entry.hidden = true; } // until the answer tells that it is the one
+	if (kind === 'error') refused(entry, text);
+	else if (code === 'said') {
+		store.forget(entry.line);
+		Object.assign(entry, { state: 'said', seq });
+		if (entry.room.end >= seq) remove(entry);
+	}
+	flush();
+	refresh();
+}
+
+// Our own words have come back. While their answer has not, this only looks like them: they are hidden, and sent again if need be.
+function echoed(room, { text, seq, kind }) {
+	const entry = room.pending.find(one => one.seq === seq) ?? room.pending.find(one => one.sent && one.state === 'pending' && one.text === text && one.kind === kind);
+	if (entry?.state === 'said') remove(entry);
+	else if (entry) entry.hidden = true;
 }
 
 function remove(entry) {
-	const list = entry.room.pending;
-	if (list.includes(entry)) list.splice(list.indexOf(entry), 1);
-	refresh('log');
+	entry.room.pending = entry.room.pending.filter(other => other !== entry);
+	refresh();
 }
 
 function refused(entry, reason) {
 	Object.assign(entry, { state: 'refused', reason, hidden: false, sent: false });
-	entry.version++;
-	if (entry.number) store.keep({ ...entry.line, refused: reason });
+	if (entry.line.number) store.keep({ ...entry.line, refused: reason });
 	announce('Not said: ' + reason);
-	refresh('log');
+	refresh();
 }
 
 function refuseLargest(reason) {
-	const sent = waiting().filter(entry => entry.sent).sort((left, right) => right.text.length - left.text.length);
-	if (sent[0]) refused(sent[0], reason);
+	const [largest] = waiting().filter(({ sent }) => sent).sort((left, right) => right.text.length - left.text.length);
+	if (largest) refused(largest, reason);
 }
 
 function sayAgain(entry) {
-	const { refused: _, ...line } = entry.line;
-	entry.line = line;
-	Object.assign(entry, { state: 'pending', sent: false, reason: '' });
-	entry.version++;
-	if (entry.number) store.keep(line);
-	if (!entry.room.here && !entry.room.stranger) openRoom(entry.room.name);
+	delete entry.line.refused;
+	Object.assign(entry, { state: 'pending', sent: false });
+	if (entry.line.number) store.keep(entry.line);
+	if (!entry.room.here) openRoom(entry.room.name);
 	flush();
-	refresh('log');
+	refresh();
+}
+
+function forget(entry) {
+	store.forget(entry.line);
+	remove(entry);
+	draft.focus();
 }
 
 // Takes over what tabs that are gone left unsaid, and clears away sessions that nobody needs.
 async function adopt() {
 	await adding;
-	const [sessions, lines] = [await store.all('sessions'), await store.all('lines')];
+	const sessions = await store.sessions(), lines = await store.lines(), shown = rooms.flatMap(room => room.pending.map(({ line }) => line));
 	for (const { id, name } of sessions) {
 		const left = lines.filter(({ session }) => session === id);
-		if (left.length && keyOf(name) !== keyOf(baseOf(me.name)) && id !== me.session) continue;
-		if (held.has(id) && rooms.some(room => room.pending.some(entry => entry.session === id))) continue;
-		if (!held.has(id) && !await claim(id)) continue;
-		for (const line of left) adoptLine(line);
+		if (left.length && id !== me.session && keyOf(name) !== keyOf(baseOf(me.name)) || !await claim(id)) continue;
+		for (const line of left) if (!shown.some(({ session, number }) => session === id && number === line.number)) adoptLine(line);
 		if (left.length || id === me.session) continue;
-		await store.run(({ remove }) => remove('sessions', id));
+		await store.run(sessions => sessions.delete(id));
 		release(id);
 	}
 	flush();
 }
 
 function adoptLine(line) {
-	if (Date.now() - line.at > 0.8 * DAY_MS) line.refused ??= 'it is of an earlier day, and may have been said; send it again only if it is missing';
+	if (Date.now() - line.at > 7e7) line.refused ??= 'it is of an earlier day, and may have been said; send it again if it is missing';
 	const room = roomNamed(line.room, true);
-	if (room.pending.some(entry => entry.session === line.session && entry.number === line.number)) return;
 	pend(room, line);
 	if (!room.here) enter(room);
 }
@@ -762,274 +638,179 @@ function adoptLine(line) {
 // ---- Telling people: title, notifications, screen readers ----
 
 const attentive = () => document.visibilityState === 'visible' && document.hasFocus();
-const isRead = room => attentive() && view.room === room && view.stick;
+const isRead = room => view.room === room && view.stick && attentive();
+const announce = text => put('tell', text);
 
 let told = [], tellTimer = 0;
 
-function announce(text) {
-	$('tell').textContent = text;
-}
-
-// A few messages are read out; of many, that there are many.
-function tellSoon(entry) {
-	told.push(entry);
-	tellTimer ||= setTimeout(() => {
-		const names = [...new Set(told.map(({ who }) => who))];
-		const many = told.length > LOUD;
-		announce(many ? `${told.length} new messages from ${names.slice(0, 3).join(', ')}${names.length > 3 ? ' and others' : ''}`
-			: told.map(({ who, text }) => `${who}: ${text.slice(0, 300)}`).join('. '));
-		told = [];
-		tellTimer = 0;
-		if (many) tellTimer = setTimeout(() => { tellTimer = 0; const entry = told.pop(); if (entry) tellSoon(entry); }, 5000);
-	}, 700);
+// A few messages are read out; of many, that there are many, and then nothing for a while.
+function tell() {
+	const names = [...new Set(told.map(({ who }) => who))], many = told.length > LOUD;
+	tellTimer = many ? setTimeout(tell, 5000) : 0;
+	if (many) announce(`${told.length} new messages from ${names.slice(0, 3).join(', ')}${names[3] ? ' and others' : ''}`);
+	else if (told.length) announce(told.map(({ who, text }) => `${who}: ${text.slice(0, 300)}`).join('. '));
+	told = [];
 }
 
 function alarm(room, who, text, called) {
 	called ||= room.stranger;
-	if (view.room === room || called) tellSoon({ who, text });
-	if (!called || attentive() || !me.notify || !('Notification' in window)) return;
+	if (view.room === room || called) { told.push({ who, text }); tellTimer ||= setTimeout(tell, 700); }
+	if (!called || attentive() || !me.notify) return;
 	try {
-		const notification = new Notification(`${who} in ${labelOf(room)}`, { body: text.slice(0, 200), tag: room.id });
-		notification.onclick = () => { focus(); show(room); notification.close(); };
-	} catch { /* some phones have them for service workers alone */ }
+		const shown = new Notification(`${who} in ${labelOf(room)}`, { body: text.slice(0, 200), tag: room.id });
+		shown.onclick = () => { focus(); show(room); shown.close(); };
+	} catch { /* some phones have none for pages */ }
 }
+
+const mayNotify = () => window.Notification?.permission === 'granted';
 
 async function toggleBell() {
-	if (!('Notification' in window) || !isSecureContext) return note(view.room, { kind: 'note', text: 'This browser shows notifications only for pages that came over https.', bad: true });
+	if (!isSecureContext || !window.Notification) return note({ text: 'Notifications need a page that came over https.', bad: true });
 	me.notify = !me.notify && await Notification.requestPermission() === 'granted';
 	remember(localStorage, 'notify', me.notify);
-	drawBell();
-	announce(me.notify ? 'You are notified when somebody mentions you.' : Notification.permission === 'denied' ? 'This browser does not allow notifications here.' : 'No notifications.');
+	announce(me.notify ? 'You are notified when somebody mentions you.' : mayNotify() ? 'No notifications.' : 'This browser does not allow notifications here.');
+	refresh();
 }
 
-function drawBell() {
-	$('bell').setAttribute('aria-pressed', String(!!me.notify));
-	$('bell').title = me.notify ? 'You are notified of mentions' : 'Notify me when somebody mentions me';
-}
-
-function drawTitle() {
-	const count = rooms.reduce((sum, room) => sum + room.unread, 0);
-	const title = `${count ? `(${count}) ` : ''}${view.room ? labelOf(view.room) : ''} · tcpchat`;
-	if (document.title !== title) document.title = title;
-}
-
-let marks = new Map(), markTimer = 0;
+let markTimer = 0;
 
 // What is seen is read; the server is told, at most every two seconds.
-function markRead(room = view.room) {
-	if (!room || !isRead(room) || (room.read >= room.end && !room.unread)) return;
-	room.unread = room.called = 0;
-	room.read = room.end;
-	refresh('rooms');
-	marks.set(room, room.end);
-	markTimer ||= setTimeout(() => {
-		const read = remember(localStorage, 'read') ?? {};
-		for (const [{ id, name, here }, seq] of marks) {
-			if (here && id) send({ op: 'mark', room: name, seq, id: 'mark' });
-			delete read[id];
-			read[id] = seq;
-		}
-		remember(localStorage, 'read', Object.fromEntries(Object.entries(read).slice(-200)));
-		marks.clear();
-		markTimer = 0;
-	}, 2000);
+function markRead(room) {
+	if (!isRead(room) || room.read >= room.end && !room.unread) return;
+	Object.assign(room, { unread: 0, called: 0, read: room.end });
+	refresh();
+	markTimer ||= setTimeout(() => { markTimer = 0; if (room.here) send({ op: 'mark', room: refOf(room), seq: room.read, id: 'quiet' }); }, 2000);
 }
 
-// ---- The log ----
+// ---- The log: a window of rows on what was heard ----
 
-const log = $('log');
+const log = $('log'), draft = $('draft');
 const view = { room: null, from: 0, to: 0, stick: true };
 let rows = new Map();
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
-const dayName = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
-const yearName = new Intl.DateTimeFormat(undefined, { dateStyle: 'long' });
-const dayOf = at => { const date = new Date(at); return date.getFullYear() * 400 + date.getMonth() * 32 + date.getDate(); };
+const dayName = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 
-function dayTitle(at) {
-	const day = dayOf(at), now = Date.now();
-	if (day === dayOf(now)) return 'Today';
-	if (day === dayOf(now - DAY_MS)) return 'Yesterday';
-	return (now - at < 300 * DAY_MS ? dayName : yearName).format(at);
-}
-
-function hueOf(name) {
-	let hash = 2166136261;
-	for (const letter of keyOf(name)) hash = Math.imul(hash ^ letter.codePointAt(0), 16777619);
-	return (hash >>> 0) % 360;
+function tint(element, name) {
+	let hash = 7;
+	for (const letter of keyOf(name)) hash = Math.imul(hash, 31) + letter.codePointAt(0) | 0;
+	element.style.setProperty('--hue', Math.abs(Math.imul(hash, 0x9e3779b1) >> 8) % 360);
+	return element;
 }
 
 function paintAvatar(element, name) {
-	const words = baseOf(name).split(/[ ._-]+/).filter(Boolean);
-	const letters = words.length > 1 ? [...words[0]][0] + [...words[1]][0] : [...baseOf(name)].slice(0, 2).join('');
-	element.textContent = letters.toUpperCase();
-	element.style.setProperty('--hue', hueOf(name));
+	element.textContent = [...baseOf(name)].slice(0, 2).join('').toUpperCase();
+	return tint(element, name);
+}
+
+function avatarOf(name, size) {
+	const element = paintAvatar(make('span', 'avatar ' + size), name);
+	element.ariaHidden = 'true';
 	return element;
 }
 
-function whoOf(name, tag = 'bdi') {
-	const element = make(tag, 'who', name);
-	element.style.setProperty('--hue', hueOf(name));
-	return element;
-}
+const whoOf = name => tint(make('bdi', 'who', name), name);
 
-const LINK = /\bhttps?:\/\/[^\s<>"'`\u2424\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu;
+// A link does not end with the sentence's own marks, nor with a bracket that was opened before it.
+const trimLink = link => link.replace(link.includes('(') ? /[.,;:!?…]+$/ : /[.,;:!?…)\]}]+$/, '');
 
-// Where a link ends: not with the sentence's own marks, nor with a bracket that was opened before it.
-function trimLink(link) {
-	for (;;) {
-		const last = link.at(-1);
-		const opener = { ')': '(', ']': '[', '}': '{' }[last];
-		if (!('.,;:!?*_~…'.includes(last) || opener && link.split(last).length > link.split(opener).length)) return link;
-		link = link.slice(0, -1);
-	}
-}
-
-function fillMentions(element, text) {
-	let at = 0;
-	for (const { 0: name, index } of text.matchAll(me.mention)) {
-		if (index > at) element.append(make('span', '', text.slice(at, index)));
-		element.append(make('mark', '', name));
-		at = index + name.length;
-	}
-	if (at < text.length) element.append(make('span', '', text.slice(at)));
+function linkOf(text) {
+	return Object.assign(make('a', '', text), { href: new URL(text).href, rel: 'noopener noreferrer nofollow', target: '_blank' });
 }
 
 function fillText(element, text) {
-	const shown = text.replaceAll('\u2424', '\n'), links = shown.match(LINK);
-	if (!links && !mentions(shown)) { element.textContent = shown; return element; }
+	const shown = text.replaceAll('\u2424', '\n');
 	let at = 0;
-	for (const { 0: found, index } of shown.matchAll(LINK)) {
-		const link = trimLink(found);
-		if (!URL.canParse(link)) continue;
-		fillMentions(element, shown.slice(at, index));
-		const anchor = make('a', '', link);
-		anchor.href = new URL(link).href;
-		anchor.rel = 'noopener noreferrer nofollow';
-		anchor.target = '_blank';
-		element.append(anchor);
-		at = index + link.length;
+	element.dir = 'auto';
+	for (const { 0: found, index } of shown.matchAll(me.pieces)) {
+		const piece = isLink(found) ? trimLink(found) : found;
+		if (isLink(found) && !URL.canParse(piece)) continue;
+		if (index > at) element.append(make('span', '', shown.slice(at, index)));
+		element.append(isLink(found) ? linkOf(piece) : make('mark', '', piece));
+		at = index + piece.length;
 	}
-	fillMentions(element, shown.slice(at));
+	if (!at) element.textContent = shown;
+	else if (at < shown.length) element.append(make('span', '', shown.slice(at)));
 	return element;
 }
 
 function timeOf(at, name) {
-	const element = make('time', name, clock.format(at));
-	element.dateTime = new Date(at).toISOString();
-	element.title = full.format(at);
-	return element;
+	return Object.assign(make('time', name, clock.format(at)), { dateTime: new Date(at).toISOString(), title: full.format(at) });
 }
 
-function presenceText(crowd) {
-	const all = [...crowd].reverse();
-	const words = (kind, verb) => {
-		const names = all.filter(([, done]) => done === kind).map(([name]) => name);
-		const shown = names.slice(0, 6).join(', ') + (names.length > 6 ? ` and ${names.length - 6} more` : '');
-		return names.length ? [`${shown} ${verb}`] : [];
-	};
-	return [...words('joined', 'came'), ...words('left', 'left')].join(' · ');
+function crowdText(crowd) {
+	const names = wanted => [...crowd].filter(([, kind]) => kind === wanted).map(([name]) => name).slice(-8).join(', ');
+	return [['joined', 'came'], ['left', 'left']].filter(([kind]) => names(kind)).map(([kind, verb]) => `${names(kind)} ${verb}`).join(' · ');
 }
 
 const ASIDES = {
-	presence: ({ crowd }) => presenceText(crowd),
+	crowd: ({ crowd }) => crowdText(crowd),
 	nick: ({ who, text }) => `${who} is now ${text}`,
-	topic: ({ who, text }) => (text ? `${who} set the topic: ${text}` : `${who} removed the topic`),
+	topic: ({ who, text }) => who + (text ? ' set the topic: ' + text : ' removed the topic'),
 	room_closed: ({ who }) => `${who ?? 'Somebody'} closed this room`,
 	note: ({ text }) => text,
-	invitation: ({ text }) => text,
 };
 
+// The row of an entry; the one that is there already, unless it would look different.
 function rowOf(entry, before) {
-	const said = entry.kind === 'message' || entry.kind === 'direct';
-	const first = !before || before.kind !== entry.kind || before.who !== entry.who || entry.at - before.at > 3e5 || entry.kind === 'direct';
-	const shape = [first, entry.state, entry.version, entry.hidden, me.version].join();
-	let row = rows.get(entry.key);
-	if (row?.shape === shape) return row;
-	row = make('article', 'row');
-	Object.assign(row, { key: entry.key, shape, tabIndex: -1, hidden: !!entry.hidden });
+	const { key, kind, who, at, state, to } = entry;
+	const first = kind !== 'action' && (before?.kind !== kind || before.who !== who || at - before.at > 3e5 || !!to);
+	const shape = [first, state, entry.version, entry.hidden, me.version, state && wire.on].join();
+	if (rows.get(key)?.shape === shape) return rows.get(key);
+	const row = Object.assign(make('article', 'row ' + (state ?? '')), { key, shape, tabIndex: -1, hidden: !!entry.hidden });
 	if (entry.seq) row.dataset.seq = entry.seq;
-	if (ASIDES[entry.kind]) return fillAside(row, entry);
-	row.classList.toggle('first', said && first);
-	row.classList.toggle('own', isMine(entry.who));
-	if (entry.state) row.classList.add(entry.state);
-	if (!isMine(entry.who) && mentions(entry.text)) row.classList.add('called');
-	if (said && first) {
-		const avatar = paintAvatar(make('span', 'avatar'), entry.who), head = make('div', 'who-line');
-		avatar.setAttribute('aria-hidden', 'true');
-		head.append(whoOf(entry.who), timeOf(entry.at));
-		if (entry.kind === 'direct') head.append(make('span', 'private', isMine(entry.who) ? `to ${entry.to} alone` : 'to you alone'));
-		row.append(avatar, head);
-	} else {
-		row.append(timeOf(entry.at, 'side'));
-		if (said) row.append(make('span', 'sr', entry.who + ': '));
+	if (ASIDES[kind]) {
+		row.className += entry.bad ? ' aside bad' : ' aside';
+		row.append(Object.assign(make('div', 'text', ASIDES[kind](entry)), { dir: 'auto' }), timeOf(at, 'when'));
+		if (entry.door) row.append(button('Go there', 'text', () => openRoom(entry.door)));
+		return row;
 	}
 	const text = fillText(make('div', 'text'), entry.text);
-	text.dir = 'auto';
-	if (entry.kind === 'action') { row.classList.add('action'); const line = make('div', 'does'); line.append(whoOf(entry.who), text); row.append(line); } else row.append(text);
-	if (entry.state === 'refused') row.append(fateOf(entry));
-	else if (entry.state === 'pending') row.append(make('span', 'fate', wire.on ? 'sending' : 'waits'));
+	row.classList.toggle('called', !isMine(who) && mentions(entry.text));
+	row.classList.toggle('first', first);
+	if (!first) row.append(timeOf(at, 'when'));
+	if (kind === 'action') row.append(make('div', 'does', null, whoOf(who), text));
+	else {
+		if (first) row.append(avatarOf(who, ''), make('div', 'who-line', null, whoOf(who), timeOf(at), make('span', 'private', to && (isMine(who) ? `to ${to} alone` : 'to you alone'))));
+		else row.append(make('span', 'sr', who + ': '));
+		row.append(text);
+	}
+	if (state === 'pending') row.append(make('span', 'fate', wire.on ? 'sending' : 'waits'));
+	if (state === 'refused') row.append(make('div', 'why', null, make('span', '', `Not said: ${entry.reason}`), button('Send again', 'text', () => sayAgain(entry)), button('Remove', 'text', () => forget(entry))));
 	return row;
-}
-
-function fillAside(row, entry) {
-	row.classList.add('aside', ...(entry.bad ? ['bad'] : []));
-	const text = make('div', 'text', ASIDES[entry.kind](entry));
-	text.dir = 'auto';
-	row.append(text);
-	if (entry.kind === 'invitation') row.append(button('Go there', () => openRoom(entry.room)));
-	row.append(timeOf(entry.at, 'side'));
-	return row;
-}
-
-function button(text, does) {
-	const element = make('button', 'text', text);
-	element.type = 'button';
-	element.onclick = does;
-	return element;
-}
-
-function fateOf(entry) {
-	const fate = make('div', 'why');
-	fate.append(make('span', '', `Not said: ${entry.reason}`), button('Send again', () => sayAgain(entry)),
-		button('Remove', () => { if (entry.number) store.forget(entry.line); remove(entry); $('draft').focus(); }));
-	return fate;
 }
 
 function separator(key, name, text) {
-	const row = rows.get(key) ?? make('div', name);
-	row.key = key;
-	if (!row.firstChild) row.append(make('span', '', text));
+	const row = rows.get(key) ?? Object.assign(make('div', name, null, make('span')), { key });
+	if (row.textContent !== text) row.firstChild.textContent = text;
 	return row;
 }
 
 const entryAt = (room, index) => room.messages[index] ?? room.pending[index - room.messages.length];
 
 function drawLog() {
-	const room = view.room;
-	if (!room) return;
-	const total = room.messages.length + room.pending.length;
-	if (view.stick) { view.from = Math.max(0, total - WINDOW); view.to = total; }
+	const room = view.room, total = room.messages.length + room.pending.length, today = new Date().toDateString(), wanted = [];
+	if (view.stick) Object.assign(view, { from: Math.max(0, total - WINDOW), to: total });
 	view.to = Math.min(total, Math.max(view.to, view.from + STEP));
-	const anchor = view.stick ? null : anchorNow(), wanted = [];
-	if (view.from === 0) wanted.push(room.loading ? separator('loading', 'begin', 'Loading …') : separator('begin', 'begin', room.atStart ? 'This is where it begins.' : ''));
+	const anchor = view.stick ? null : anchorNow();
+	if (!view.from) wanted.push(separator('begin', 'begin', room.loading ? 'Loading …' : room.atStart ? 'This is where it begins.' : ''));
 	for (let index = view.from; index < view.to; index++) {
-		const entry = entryAt(room, index), before = index > 0 ? entryAt(room, index - 1) : null;
-		const newDay = !before || dayOf(before.at) !== dayOf(entry.at), isLine = room.line !== null && entry.n > room.line && !(before?.n > room.line);
-		if (newDay) wanted.push(separator('day ' + dayTitle(entry.at) + dayOf(entry.at), 'day', dayTitle(entry.at)));
+		const entry = entryAt(room, index), before = index ? entryAt(room, index - 1) : null;
+		const newDay = before?.day !== entry.day, isLine = room.line !== null && entry.n > room.line && !(before?.n > room.line);
+		if (newDay) wanted.push(separator(entry.day, 'day', entry.day === today ? 'Today' : dayName.format(entry.at)));
 		if (isLine) wanted.push(separator('line', 'line', 'New messages'));
 		wanted.push(rowOf(entry, newDay || isLine ? null : before));
 	}
 	replaceRows(wanted);
 	if (view.stick) log.scrollTop = log.scrollHeight;
-	else if (anchor?.row.isConnected) log.scrollTop += anchor.row.offsetTop - anchor.top;
+	else if (rows.has(anchor?.key)) log.scrollTop += rows.get(anchor.key).offsetTop - anchor.top;
 	drawEdges(room, total);
 }
 
 // The children become those that are wanted; those that stay are not touched.
 function replaceRows(wanted) {
-	const keep = new Set(wanted), focused = log.contains(document.activeElement) && document.activeElement !== log;
+	const keep = new Set(wanted), inside = document.activeElement.closest('.row');
 	for (const row of [...log.children]) if (!keep.has(row)) row.remove();
 	let next = log.firstElementChild;
 	for (const row of wanted) {
@@ -1037,232 +818,183 @@ function replaceRows(wanted) {
 		else log.insertBefore(row, next);
 	}
 	rows = new Map(wanted.map(row => [row.key, row]));
-	if (focused && !log.contains(document.activeElement)) log.focus({ preventScroll: true });
+	if (inside && !inside.isConnected) (rows.get(inside.key) ?? log).focus({ preventScroll: true });
 }
 
 // The first row that is seen, and where it is; it is to stay there.
 function anchorNow() {
-	const list = log.children;
-	let low = 0, high = list.length;
-	while (low < high) {
-		const middle = (low + high) >> 1;
-		if (list[middle].offsetTop + list[middle].offsetHeight > log.scrollTop) high = middle; else low = middle + 1;
-	}
-	while (low < list.length && !list[low].classList.contains('row')) low++;
-	return low < list.length ? { row: list[low], top: list[low].offsetTop } : null;
+	const row = [...log.querySelectorAll('.row:not([hidden])')].find(row => row.offsetTop + row.offsetHeight > log.scrollTop);
+	return row && { key: row.key, top: row.offsetTop };
 }
 
 function drawEdges(room, total) {
+	const empty = !total && !room.loading && (room.atStart || !!room.isOver);
 	$('jump').hidden = view.stick;
-	$('jump-words').textContent = room.unread ? plural(room.unread, 'new message') : 'Newest';
-	const empty = total === 0 && !room.loading && (room.atStart || room.isOver !== '');
+	put('jump-words', room.unread ? count(room.unread, 'new message') : 'Newest');
 	$('empty').hidden = !empty;
-	if (empty) {
-		$('empty-title').textContent = room.stranger ? (room.met ? 'You met a stranger' : 'Waiting for a stranger') : room.isOver ? 'Not here' : 'It is quiet here';
-		$('empty-words').textContent = room.isOver || (room.stranger ? (room.met ? 'Say hello.' : 'Somebody else has to press the same button.') : 'Say something; everybody who comes will see it.');
-	}
+	put('empty-title', room.isOver ? 'Not here' : room.stranger ? labelOf(room) : 'It is quiet here');
+	put('empty-words', room.isOver || (room.stranger ? 'Say hello when somebody else has pressed the same button.' : 'Say something; whoever comes will see it.'));
 	log.classList.toggle('bare', empty);
 	markRead(room);
 }
 
 let scrolling = false;
 
+function scrollSoon() {
+	if (!scrolling) requestAnimationFrame(scrolled);
+	scrolling = true;
+}
+
+// Draws or loads more where the end of what is drawn comes near.
 function scrolled() {
+	const room = view.room, total = room.messages.length + room.pending.length, near = Math.max(600, log.clientHeight), { stick } = view;
+	const gap = log.scrollHeight - log.scrollTop - log.clientHeight;
 	scrolling = false;
-	const room = view.room, total = room.messages.length + room.pending.length;
-	const gap = log.scrollHeight - log.scrollTop - log.clientHeight, near = Math.max(600, log.clientHeight);
-	const stuck = view.stick;
-	view.stick = view.to >= total && room.high >= room.end && gap < 40;
-	if (log.scrollTop < near && view.from > 0 && !view.stick) {
+	view.stick = view.to >= total && gap < 40;
+	if (log.scrollTop < near && !view.stick && view.from) {
 		view.from = Math.max(0, view.from - STEP);
 		view.to = Math.min(view.to, view.from + WINDOW);
 		drawLog();
 	} else if (gap < near && view.to < total) {
-		const anchor = view.to;
-		view.to = Math.min(total, anchor + STEP);
+		view.to += STEP;
 		drawLog();
 		view.from = Math.max(view.from, view.to - WINDOW);
 		drawLog();
-	} else if (gap < near && room.high < room.end) loadNewer(room);
-	if (log.scrollTop < near && view.from === 0) loadOlder(room);
-	if (stuck !== view.stick) drawEdges(room, total);
-	markRead();
-}
-
-// ---- The lists ----
-
-function drawRooms() {
-	const items = rooms.map(room => roomItem(room, true));
-	$('yours').replaceChildren(...items);
-	const others = [...listed].filter(([name]) => !roomNamed(name)).sort(([left, { people: a }], [right, { people: b }]) => b - a || left.localeCompare(right));
-	$('others').replaceChildren(...others.map(([name, { people, topic }]) => roomItem({ name, unread: 0, called: 0, count: people, topic }, false)));
-	$('no-others').hidden = others.length > 0;
-	$('menu-dot').hidden = !rooms.some(room => room !== view.room && room.unread);
-	roveIn($('yours'));
-	roveIn($('others'));
-	drawTitle();
-}
-
-function roomItem(room, ours) {
-	const item = make('li'), link = make('a', 'room');
-	link.href = '/r/' + encodeURIComponent(room.name);
-	link.onclick = event => {
-		if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-		event.preventDefault();
-		shut(true);
-		if (ours) show(room); else openRoom(room.name);
-		if (!matchMedia('(pointer: coarse)').matches) $('draft').focus();
-	};
-	const label = make('bdi', 'name', ours ? labelOf(room) : room.name);
-	link.append(make('span', 'sign', room.stranger ? '?' : '#'), label);
-	link.firstChild.setAttribute('aria-hidden', 'true');
-	if (room.unread) {
-		link.classList.add('fresh');
-		const badge = make('span', room.called ? 'badge called' : 'badge', room.unread > 999 ? '999+' : String(room.unread));
-		badge.append(make('span', 'sr', room.called ? ' new, you were mentioned' : ' new'));
-		link.append(badge);
-	} else if (room.count !== undefined) {
-		const people = make('span', 'number', String(room.count));
-		people.append(make('span', 'sr', room.count === 1 ? ' person' : ' people'));
-		link.append(people);
 	}
-	if (room === view.room) link.setAttribute('aria-current', 'page');
-	if (room.isOver) link.classList.add('over');
-	item.append(link);
-	if (ours && rooms.length > 1) {
-		const close = button('×', () => leaveRoom(room));
-		close.className = 'leave';
-		close.setAttribute('aria-label', `Leave ${labelOf(room)}`);
-		item.append(close);
-	}
-	return item;
+	if (log.scrollTop < near && !view.from) loadOlder(room);
+	if (stick !== view.stick) drawEdges(room, total);
 }
 
-const people = { last: '' };
+// ---- The lists; a list is drawn anew only when 'state' has changed ----
 
-function drawPeople() {
-	const room = view.room, list = $('people-list');
-	if (!room) return;
-	const names = [...room.people.values()].sort((left, right) => isMine(right) - isMine(left) || left.localeCompare(right));
-	const items = names.slice(0, 200).map(name => {
-		const item = make('li'), person = button('', () => mention(name));
-		person.className = 'person';
-		const avatar = paintAvatar(make('span', 'avatar small'), name);
-		avatar.setAttribute('aria-hidden', 'true');
-		person.append(avatar, make('bdi', 'name', name));
-		if (isMine(name)) person.append(make('span', 'you', 'you'));
-		person.title = 'Mention ' + name;
-		item.append(person);
-		return item;
-	});
-	const more = room.more + Math.max(0, names.length - 200);
-	if (more) items.push(make('li', 'quiet', `and ${more} more`));
-	list.replaceChildren(...items);
-	roveIn(list);
-	const count = names.length + room.more;
-	$('crowd-count').textContent = count || '';
-	$('crowd').setAttribute('aria-label', `People, ${count} here`);
-	$('people-title').textContent = count ? `People · ${count}` : 'People';
+function drawList(list, state, items) {
+	if (list.state === state) return;
+	list.state = state;
+	const focused = [...list.children].findIndex(item => item.contains(document.activeElement));
+	list.replaceChildren(...items());
+	const stops = stopsOf(list), current = stops.find(stop => stop.ariaCurrent) ?? stops[0];
+	for (const stop of stops) stop.tabIndex = stop === current ? 0 : -1;
+	if (focused >= 0) (stops[focused] ?? draft).focus();
 }
+
+const stopsOf = list => [...list.querySelectorAll('.room, .person')];
 
 // One stop for Tab in a list; the arrow keys go through it.
-function roveIn(list) {
-	const stops = [...list.querySelectorAll('a, button.person')];
-	const current = stops.find(stop => stop.hasAttribute('aria-current')) ?? stops[0];
-	for (const stop of stops) stop.tabIndex = stop === current ? 0 : -1;
-}
-
 function rove(event) {
-	const stops = [...event.currentTarget.querySelectorAll('a, button.person')];
-	const at = stops.indexOf(document.activeElement);
+	const stops = stopsOf(event.currentTarget), at = stops.indexOf(document.activeElement);
 	const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: stops.length - 1 }[event.key];
-	if (at < 0 || to === undefined || !stops[to]) return;
+	if (at < 0 || !stops[to]) return;
 	event.preventDefault();
-	for (const stop of stops) stop.tabIndex = -1;
+	stops[at].tabIndex = -1;
 	stops[to].tabIndex = 0;
 	stops[to].focus();
 }
 
+function drawRooms() {
+	const others = [...listed.values()].filter(({ name }) => !roomNamed(name)).sort((left, right) => right.people - left.people);
+	drawList($('yours'), rooms.map(room => [labelOf(room), room.id, room.unread, room.called, room.isOver, room === view.room]).join('\n'), () => rooms.map(roomItem));
+	drawList($('others'), others.map(({ name, people }) => name + people).join('\n'), () => others.map(roomItem));
+	$('no-others').hidden = others.length > 0;
+	$('menu-dot').hidden = !rooms.some(room => room !== view.room && room.unread);
+}
+
+function roomItem(room) {
+	const ours = room.messages !== undefined, label = ours ? labelOf(room) : room.name, { unread, called } = room;
+	const link = make('a', 'room', null, make('bdi', 'name', label));
+	link.href = '/r/' + encodeURIComponent(room.name);
+	link.onclick = event => {
+		if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+		event.preventDefault();
+		shut();
+		if (ours) show(room); else openRoom(room.name);
+		if (calm()) draft.focus();
+	};
+	link.classList.toggle('fresh', !!unread);
+	link.classList.toggle('over', !!room.isOver);
+	if (unread) link.append(make('span', called ? 'badge called' : 'badge', unread, make('span', 'sr', called ? ' new, you were mentioned' : ' new')));
+	if (!ours) link.append(make('span', 'number', room.people, make('span', 'sr', ' here')));
+	if (room === view.room) link.ariaCurrent = 'page';
+	const item = make('li', '', null, link);
+	if (ours && rooms.length > 1) item.append(Object.assign(button('×', 'leave', () => leaveRoom(room)), { ariaLabel: 'Leave ' + label }));
+	return item;
+}
+
+function drawPeople() {
+	const room = view.room, all = room.people.size + room.more;
+	drawList($('people-list'), [room.id, room.version, me.version].join(), () => {
+		const names = [...room.people.values()].sort((left, right) => isMine(right) - isMine(left) || (left < right ? -1 : 1)), more = all - Math.min(names.length, 200);
+		const items = names.slice(0, 200).map(name => make('li', '', undefined,
+			button(null, 'person', () => mention(name), avatarOf(name, 'small'), make('bdi', 'name', name), make('span', 'you', isMine(name) ? 'you' : ''))));
+		return more ? [...items, make('li', 'quiet', `and ${more} more`)] : items;
+	});
+	put('crowd-count', all || '');
+	$('crowd').ariaLabel = `People, ${all} here`;
+	put('people-title', `People · ${all}`);
+}
+
 function drawHead() {
-	const room = view.room;
-	if (!room) return;
-	$('room-name').textContent = labelOf(room);
-	$('topic').textContent = room.stranger ? (room.met ? 'Only the two of you see this.' : 'Nobody yet.') : room.topic;
-	const closed = room.isOver !== '';
-	$('draft').disabled = $('send').disabled = closed;
-	$('draft').placeholder = closed ? room.isOver : `Message ${room.stranger ? 'the stranger' : room.name}`;
-	$('draft-label').textContent = `Message ${labelOf(room)}`;
-	drawTitle();
+	const room = view.room, unread = rooms.reduce((sum, { unread }) => sum + unread, 0), title = `${unread ? `(${unread}) ` : ''}${labelOf(room)} · tcpchat`;
+	put('room-name', labelOf(room));
+	put('topic', room.stranger ? 'Only the two of you see this.' : room.topic);
+	draft.disabled = $('send').disabled = !!room.isOver;
+	draft.placeholder = room.isOver || `Message ${room.stranger ? 'the stranger' : room.name}`;
+	$('bell').ariaPressed = !!me.notify;
+	if (document.title !== title) document.title = title;
 }
 
 function drawState() {
-	const banner = $('banner'), off = !wire.on;
-	const waits = rooms.reduce((sum, room) => sum + room.pending.filter(({ state }) => state === 'pending').length, 0);
-	const soon = Math.ceil((wire.due - Date.now()) / 1000);
-	let text = 'Connecting …';
-	if (wire.stopped) text = wire.stopped;
-	else if (me.wasOn) text = wire.slow ? 'The server is going down for a moment' : navigator.onLine ? 'The connection is lost' : 'You are offline';
-	if (off && me.wasOn && !wire.stopped) text += wire.socket ? '; connecting …' : soon > 1 ? `; next try in ${soon} s.` : '; trying again …';
-	if (off && waits) text += ` ${plural(waits, 'message')} will be said then.`;
-	if ($('banner-words').textContent !== text) $('banner-words').textContent = text;
-	$('banner-button').textContent = wire.stopped ? 'Come back' : 'Try now';
-	$('banner-button').hidden = !wire.stopped && (wire.socket !== null || soon < 2);
-	banner.hidden = !off || !me.name || !me.wasOn && !wire.stopped && !me.waited;
-	banner.classList.toggle('stopped', wire.stopped !== '');
-	$('me-state').textContent = wire.stopped ? 'away' : wire.on ? 'connected' : 'connecting …';
-	$('app').classList.toggle('off', off);
-	if (wire.on) me.wasOn = true;
-	else if (me.wasOn && !me.wasOff) { me.wasOff = true; announce('The connection is lost. What you write is said when it is back.'); }
+	const waits = rooms.flatMap(room => room.pending).filter(({ state }) => state === 'pending').length, soon = Math.ceil((wire.due - Date.now()) / 1000);
+	let text = wire.stopped || (me.wasOn ? `The connection is lost${soon > 1 && !wire.socket ? `; next try in ${soon} s.` : '; connecting …'}` : 'Connecting …');
+	if (waits) text += ` ${count(waits, 'message')} will be said then.`;
+	put('banner-words', text);
+	put('banner-button', wire.stopped ? 'Come back' : 'Try now');
+	$('banner-button').hidden = !wire.stopped && (!!wire.socket || soon < 2);
+	$('banner').hidden = wire.on || !wire.stopped && !me.wasOn && performance.now() < 3000 || !me.name;
+	put('me-state', wire.stopped ? 'away' : wire.on ? 'connected' : 'connecting …');
+	if (me.wasOn && !wire.on && !$('app').classList.contains('off')) announce('The connection is lost. What you write is said when it is back.');
+	$('app').classList.toggle('off', !wire.on);
 }
 
-// ---- Drawing, once a frame ----
+let drawing = false;
 
-const DRAW = { rooms: drawRooms, people: drawPeople, head: drawHead, state: drawState, log: drawLog };
-const stale = new Set();
-
-function refresh(...parts) {
-	if (!stale.size) (document.visibilityState === 'visible' ? requestAnimationFrame : later => setTimeout(later, 250))(draw);
-	for (const part of parts) stale.add(part);
+// Draws, once a frame; behind other windows now and then.
+function refresh() {
+	if (drawing) return;
+	drawing = true;
+	(document.visibilityState === 'visible' ? requestAnimationFrame : later => setTimeout(later, 250))(() => {
+		drawing = false;
+		if (!view.room) return;
+		for (const part of [drawState, drawLog, drawRooms, drawPeople, drawHead]) part();
+		scrollSoon();
+	});
 }
 
-function draw() {
-	const parts = [...stale];
-	stale.clear();
-	for (const part of parts) DRAW[part]();
-	if (parts.includes('log')) drawTitle();
-	if (parts.includes('log') && view.room && !scrolling) { scrolling = true; requestAnimationFrame(scrolled); }
-}
-
-function show(room, replace) {
+function show(room) {
 	const old = view.room;
-	if (old && old !== room) {
-		old.draft = $('draft').value;
-		if (!old.unread) old.line = null;
-	}
 	if (old !== room) {
-		$('draft').value = room.draft;
+		if (old) {
+			old.draft = draft.value;
+			if (!old.unread) old.line = null;
+		}
+		setDraft(room.draft);
 		rows = new Map();
 		log.replaceChildren();
-		Object.assign(view, { room, from: 0, to: 0, stick: true });
+		Object.assign(view, { room, stick: true });
 		fault('');
 	}
 	const path = '/r/' + encodeURIComponent(room.name) + location.search;
-	if (path !== location.pathname + location.search) history[replace || !old ? 'replaceState' : 'pushState'](null, '', path);
-	if (room.high < room.end && view.stick) toNewest();
-	for (const part of Object.keys(DRAW)) stale.delete(part);
-	refresh(...Object.keys(DRAW));
+	if (path !== location.pathname + location.search) history[old ? 'pushState' : 'replaceState'](null, '', path);
+	toNewest();
 }
 
 // ---- The composer ----
 
-const draft = $('draft');
-const grows = CSS.supports('field-sizing', 'content');
-const fault = text => { $('draft-fault').textContent = text; };
+const fault = text => put('draft-fault', text);
 
 function fit() {
-	if (grows) return;
+	if (CSS.supports('field-sizing', 'content')) return;
 	draft.style.height = 'auto';
-	draft.style.height = Math.min(draft.scrollHeight, 200) + 'px';
+	draft.style.height = draft.scrollHeight + 2 + 'px';
 }
 
 function setDraft(text) {
@@ -1271,59 +1003,42 @@ function setDraft(text) {
 }
 
 function mention(name) {
-	const { selectionStart: at, value } = draft;
-	const space = at > 0 && !/\s$/.test(value.slice(0, at)) ? ' ' : '';
-	draft.setRangeText(`${space}@${name} `, at, draft.selectionEnd, 'end');
-	shut(true);
+	const before = draft.value.slice(0, draft.selectionStart);
+	draft.setRangeText(`${/\S$/.test(before) ? ' ' : ''}@${name} `, draft.selectionStart, draft.selectionEnd, 'end');
+	shut();
 	draft.focus();
-}
-
-// Tab behind "@an" completes the name; again, another one.
-function complete() {
-	const before = draft.value.slice(0, draft.selectionStart), found = /(^|\s)@(\S*)$/.exec(before);
-	if (!found || draft.selectionStart !== draft.selectionEnd) return false;
-	const names = [...view.room.people.values()].filter(name => !isMine(name) && keyOf(name).startsWith(keyOf(found[2])));
-	if (!names.length) return false;
-	draft.setRangeText(names[0] + ' ', before.length - found[2].length, before.length, 'end');
-	return true;
 }
 
 const COMMANDS = {
 	me: text => say(view.room, text, true),
-	msg: text => say(view.room, text),
 	join: text => (text ? openRoom(text.replace(/^"|"$/g, '')) : meetStranger()),
 	leave: () => leaveRoom(view.room),
 	search: text => openSearch(text),
-	events: () => fault('This page is in event mode already.'),
-	session: () => fault('This page has a session already.'),
 };
 
 function command(text) {
 	const [, name, rest] = /^\/(\S*)\s*(.*)$/s.exec(text);
 	if (COMMANDS[name]) return COMMANDS[name](rest);
-	if (!wire.on) return fault('Commands need a connection; there is none now.');
-	send({ op: 'switch', room: view.room.stranger ? view.room.id : view.room.name, id: 'switch' });
-	send(text.replace(/\s*\n\s*/g, ' '));
+	if (!wire.on || name === 'session') return fault('Commands need a connection; there is none now.');
+	send({ op: 'switch', room: refOf(view.room), id: 'quiet' });
+	wire.socket.send(text.replace(/\s*\n\s*/g, ' '));
 }
 
 async function submit() {
-	const text = draft.value.replace(/\s+$/, '');
-	if (!text || !view.room || view.room.isOver) return;
-	const size = new TextEncoder().encode(JSON.stringify(text)).length;
-	if (size > LINE_BYTES_MAX) return fault(`This is too long: ${size.toLocaleString()} bytes, and ${LINE_BYTES_MAX.toLocaleString()} fit into one message.`);
-	const lines = text.split('\n').length;
-	if (lines >= PASTE_LINES && !await confirmPaste(text, lines)) return draft.focus();
+	const text = draft.value.trimEnd(), size = new TextEncoder().encode(JSON.stringify(text)).length, lines = text.split('\n').length;
+	if (!text || view.room.isOver) return;
+	if (size > BYTES_MAX) return fault(`This is too long: ${size} bytes, and ${BYTES_MAX} fit into one message.`);
+	if (lines >= MANY_LINES && !await confirmLines(text, lines)) return draft.focus();
 	fault('');
 	setDraft('');
-	if (text.startsWith('/') && !text.startsWith('//')) command(text);
+	if (/^\/(?!\/)/.test(text)) command(text);
 	else say(view.room, text.replace(/^\/\//, '/'));
-	draft.focus();
 }
 
-function confirmPaste(text, lines) {
+function confirmLines(text, lines) {
 	const guard = $('guard');
-	$('guard-title').textContent = `Send ${lines} lines to ${labelOf(view.room)}?`;
-	$('guard-text').textContent = text.slice(0, 4000);
+	put('guard-title', `Send ${lines} lines to ${labelOf(view.room)}?`);
+	put('guard-text', text.slice(0, 4000));
 	guard.returnValue = 'no';
 	guard.showModal();
 	$('guard-yes').focus();
@@ -1331,21 +1046,22 @@ function confirmPaste(text, lines) {
 }
 
 function keyInDraft(event) {
-	if (event.isComposing || event.keyCode === 229) return;
-	if (event.key === 'Enter' && !event.shiftKey && !event.altKey) { event.preventDefault(); submit(); }
-	else if (event.key === 'Tab' && !event.shiftKey && complete()) event.preventDefault();
-	else if (event.key === 'ArrowUp' && !draft.value) { event.preventDefault(); (log.querySelector('.row:last-of-type') ?? log).focus(); }
+	if (event.isComposing) return;
+	const last = [...rows.values()].at(-1);
+	if (event.key === 'Enter' && !event.shiftKey) submit();
+	else if (event.key === 'ArrowUp' && !draft.value && last) last.focus();
+	else return;
+	event.preventDefault();
 }
 
+// The arrow keys go from message to message.
 function keyInLog(event) {
-	const row = document.activeElement.closest('.row');
-	const step = { ArrowUp: 'previousElementSibling', ArrowDown: 'nextElementSibling' }[event.key];
-	if (!step || event.target.tagName === 'BUTTON') return;
-	let next = row ? row[step] : log.querySelector('.row:last-of-type');
-	while (next && (!next.classList.contains('row') || next.hidden)) next = next[step];
+	const step = { ArrowUp: 'previousElementSibling', ArrowDown: 'nextElementSibling' }[event.key], row = document.activeElement.closest('.row');
+	if (!step) return;
+	let next = row ? row[step] : log.lastElementChild;
+	while (next && (!next.matches('.row') || next.hidden)) next = next[step];
 	event.preventDefault();
-	if (next) { next.focus({ preventScroll: true }); next.scrollIntoView({ block: 'nearest' }); }
-	else if (event.key === 'ArrowDown') draft.focus();
+	(next ?? (event.key === 'ArrowDown' ? draft : log)).focus();
 }
 
 // ---- Search ----
@@ -1355,56 +1071,43 @@ let searching = { words: '', page: 1 };
 function openSearch(words = '') {
 	$('search').showModal();
 	$('search-words').value = words;
-	$('search-words').select();
 	if (words) search(words, 1);
 }
 
-async function search(words, page) {
-	const fields = { words: words.replace(/(^|\s)(from|in|before|after):(\S+)/g, (_, space, field, value) => { fields[field === 'in' ? 'room' : field] = value; return space; }).trim() };
-	Object.assign(fields, ...[...words.matchAll(/(?:^|\s)(from|in|before|after):(\S+)/g)].map(([, field, value]) => ({ [field === 'in' ? 'room' : field]: value })));
-	searching = { words, page };
+async function search(text, page) {
+	const mine = searching = { text, page }, fields = { op: 'search', page };
+	fields.words = text.replace(/(^|\s)(from|in):(\S+)/g, (_, space, field, value) => { fields[field === 'in' ? 'room' : field] = value; return space; }).trim();
 	if (page === 1) $('found').replaceChildren();
 	$('more').hidden = true;
-	$('search-state').textContent = 'Searching …';
-	const { events, error } = await ask({ op: 'search', page, ...fields });
-	if (searching.words !== words || searching.page !== page) return;
-	const hits = [];
+	put('search-state', 'Searching …');
+	const { events, error } = await ask(fields), hits = [];
+	if (searching !== mine) return;
 	for (const event of events) {
-		if (event.code === 'found') hits.push({ room: event.room, seq: event.seq, around: [] });
+		if (event.code === 'found') hits.push({ ...event, around: [] });
 		else if (event.history) hits.at(-1)?.around.push(event);
 	}
-	$('found').append(...hits.map(hit => foundItem(hit)));
-	const last = events.filter(({ kind, code, text }) => kind === 'notice' && !code && text).at(-1)?.text ?? '';
-	$('more').hidden = !/^there is more/.test(last);
-	const count = $('found').children.length;
-	$('search-state').textContent = error ? error.text : /so new/.test(last) ? last : count ? `${plural(count, 'message')} found, newest first` : 'Nothing was found.';
+	$('found').append(...hits.map(hitItem));
+	const ends = events.filter(({ code, kind }) => kind === 'notice' && !code).map(({ text }) => text), all = $('found').children.length;
+	$('more').hidden = !ends.some(end => /^there is more/.test(end));
+	put('search-state', error?.text ?? ends.find(end => /so new/.test(end)) ?? (all ? count(all, 'message') + ' found, newest first' : 'Nothing was found.'));
 }
 
-function foundItem({ room, seq, around }) {
-	const item = make('li'), go = button('', () => { $('search').close(); const target = roomNamed(room, true); goTo(target, seq); });
-	go.className = 'hit';
-	const hit = around.find(event => event.seq === seq);
-	const head = make('span', 'hit-head', `# ${room} · ${hit ? full.format(Date.parse(hit.at)) : ''}`);
-	go.append(head);
-	for (const event of around) {
-		const line = make('span', event.seq === seq ? 'hit-line it' : 'hit-line'), text = make('span', '', event.text.replaceAll('\u2424', ' '));
-		line.dir = 'auto';
-		line.append(whoOf(event.participant), text);
-		go.append(line);
-	}
-	item.append(go);
-	return item;
+function hitItem({ room, seq, around }) {
+	const at = around.find(event => event.seq === seq)?.at;
+	const lines = around.map(event => make('span', event.seq === seq ? 'hit-line it' : 'hit-line', null, whoOf(event.participant),
+		Object.assign(make('span', '', event.text.replaceAll('\u2424', ' ')), { dir: 'auto' })));
+	const go = () => { $('search').close(); goTo(roomNamed(room, true), seq); };
+	return make('li', '', null, button(null, 'hit', go, make('span', 'hit-head', `# ${room}${at ? ' · ' + full.format(Date.parse(at)) : ''}`), ...lines));
 }
 
 // ---- Names, panels ----
 
 function askName(reason, renaming) {
 	const dialog = $('hello');
-	$('hello-title').textContent = renaming ? 'Another name?' : 'What shall we call you?';
-	$('hello-go').textContent = renaming ? 'Take it' : 'Come in';
-	$('hello-name').value = renaming ? me.name : me.name || remember(localStorage, 'name') || '';
-	$('hello-fault').textContent = reason ?? '';
-	dialog.dataset.renaming = renaming ? 'yes' : '';
+	put('hello-title', renaming ? 'Another name?' : 'What shall we call you?');
+	$('hello-name').value = me.name || remember(localStorage, 'name') || '';
+	put('hello-fault', reason);
+	dialog.renaming = renaming;
 	if (!dialog.open) dialog.showModal();
 	$('hello-name').select();
 }
@@ -1413,99 +1116,101 @@ async function nameGiven(event) {
 	event.preventDefault();
 	const name = $('hello-name').value.trim().replace(/\s+/g, ' ');
 	if (!name) return;
-	if ($('hello').dataset.renaming && wire.on) {
-		const { error } = await ask({ op: 'nick', name });
-		if (error) { $('hello-fault').textContent = error.text; return; }
-	}
+	const error = wire.on && (await ask({ op: 'nick', name })).error;
+	if (error) return put('hello-fault', error.text);
 	$('hello').close();
 	remember(localStorage, 'name', name);
 	const url = new URL(location);
 	if (url.searchParams.has('name')) { url.searchParams.set('name', name); history.replaceState(null, '', url); }
-	if (!wire.on) { setName(name); if (!me.session) await chooseSession(); connect(); }
+	if (!wire.on) await come(name);
 	draft.focus();
 }
 
-// The panels at the sides, where there is no room for them beside the messages.
-function toggle(panel, opener) {
-	const open = !panel.classList.contains('open');
-	shut(true);
-	panel.classList.toggle('open', open);
-	opener.setAttribute('aria-expanded', String(open));
-	$('shade').hidden = !open || !matchMedia('(max-width: 900px)').matches;
-	if (open) panel.querySelector('[aria-current], .person, a, button')?.focus();
-	else opener.focus();
-	if (panel.id === 'side' && open) listRooms();
+async function come(name) {
+	setName(name);
+	if (!me.session) await chooseSession();
+	connect();
 }
 
-function shut(quiet) {
-	const panel = document.querySelector('.side.open, .people.open');
-	for (const opener of [$('menu'), $('crowd')]) opener.setAttribute('aria-expanded', 'false');
-	panel?.classList.remove('open');
+// The panels at the sides, where there is no place for them beside the messages.
+function toggle(panel, opener) {
+	panel.classList.add('open');
+	opener.ariaExpanded = 'true';
+	$('shade').hidden = false;
+	panel.querySelector('[tabindex="0"]')?.focus();
+	listRooms();
+}
+
+// Returns what opened the panel that was closed, if one was open.
+function shut() {
+	const panel = document.querySelector('.open'), opener = panel && $(panel.id === 'side' ? 'menu' : 'crowd');
+	if (!panel) return null;
+	panel.classList.remove('open');
+	opener.ariaExpanded = 'false';
 	$('shade').hidden = true;
-	if (panel && !quiet) (panel.id === 'side' ? $('menu') : $('crowd')).focus();
-	return !!panel;
+	return opener;
 }
 
 function escape(event) {
 	if (event.key !== 'Escape' || event.isComposing || document.querySelector('dialog[open]')) return;
-	if (shut()) return;
-	if (document.activeElement === draft && view.room) { view.room.line = null; toNewest(); }
-	else draft.focus();
+	const opener = shut();
+	if (opener) return opener.focus();
+	if (document.activeElement === draft) { view.room.line = null; toNewest(); }
+	draft.focus();
 }
 
 // ---- Begin ----
 
+const pathRoom = () => { try { return decodeURIComponent(/^\/r\/([^/]+)$/.exec(location.pathname)[1]); } catch { return 'lobby'; } };
+
 async function begin() {
-	const roomInPath = decodeURIComponent(/^\/r\/([^/]+)$/.exec(location.pathname)?.[1] ?? '');
-	const current = roomNamed(roomInPath || 'lobby', true);
+	show(roomNamed(pathRoom(), true));
 	for (const name of remember(sessionStorage, 'rooms') ?? []) roomNamed(name, true);
+	me.notify = remember(localStorage, 'notify') && mayNotify();
 	$('app').hidden = false;
-	me.notify = remember(localStorage, 'notify') && 'Notification' in window && Notification.permission === 'granted';
-	drawBell();
-	show(current, true);
 	await store.open();
-	setTimeout(() => { me.waited = true; refresh('state'); }, 1500);
 	setInterval(tick, 1000);
 	setInterval(() => { if (wire.on && document.visibilityState === 'visible') { listRooms(); adopt(); } }, 20000);
 	const name = new URLSearchParams(location.search).get('name')?.trim() || remember(localStorage, 'name');
-	if (!name) return askName();
-	setName(name);
-	await chooseSession();
-	connect();
-	if (!matchMedia('(pointer: coarse)').matches) draft.focus();
+	if (!name) return askName('');
+	await come(name);
+	if (calm()) draft.focus();
 }
 
-$('composer').onsubmit = event => { event.preventDefault(); submit(); };
-draft.onkeydown = keyInDraft;
-draft.oninput = fit;
-log.onkeydown = keyInLog;
-log.onclick = event => { const name = event.target.closest('.who'); if (name && String(getSelection()) === '') mention(name.textContent); };
-log.addEventListener('scroll', () => { if (!scrolling) { scrolling = true; requestAnimationFrame(scrolled); } }, { passive: true });
+function on(target, ...pairs) {
+	for (let at = 0; at < pairs.length; at += 2) target.addEventListener(pairs[at], pairs[at + 1]);
+}
+
+const formed = (id, does) => on($(id), 'submit', event => { event.preventDefault(); does(event); });
+const clicked = (id, does) => on($(id), 'click', does);
+
+if (!navigator.locks) {
+	setInterval(() => { for (const id of held.keys()) lease(id, LEASE_MS); }, LEASE_MS / 6);
+	on(window, 'pagehide', () => { for (const id of [...held.keys()]) release(id); });
+}
+formed('composer', submit);
+formed('go', () => { const name = $('go-name').value.trim(); $('go-name').value = ''; if (!name) return; shut(); openRoom(name); draft.focus(); });
+formed('search-form', () => { const words = $('search-words').value.trim(); if (words) search(words, 1); });
+formed('hello-form', nameGiven);
+formed('guard-form', event => $('guard').close(event.submitter?.value));
+clicked('jump', () => { toNewest(); draft.focus(); });
+clicked('menu', () => toggle($('side'), $('menu')));
+clicked('crowd', () => toggle($('people'), $('crowd')));
+clicked('stranger', () => { shut(); meetStranger(); draft.focus(); });
+clicked('bell', toggleBell);
+clicked('find', () => openSearch());
+clicked('more', () => search(searching.text, searching.page + 1));
+clicked('rename', () => { shut(); askName('', true); });
+clicked('banner-button', () => { wire.stopped = ''; probe(); });
+clicked('log', ({ target }) => { if (target.matches('.who') && getSelection().isCollapsed) mention(target.textContent); });
+for (const id of ['shade', 'side-close', 'people-close']) clicked(id, () => shut()?.focus());
+clicked('search-close', () => $('search').close());
+for (const id of ['yours', 'others', 'people-list']) on($(id), 'keydown', rove);
+on(draft, 'keydown', keyInDraft, 'input', fit);
+on(log, 'keydown', keyInLog, 'scroll', scrollSoon);
+on($('hello'), 'cancel', event => { if (!$('hello').renaming) event.preventDefault(); });
+on(document, 'keydown', escape, 'visibilitychange', () => { if (document.visibilityState === 'visible') { probe(); refresh(); } });
+on(window, 'focus', refresh, 'online', probe, 'offline', probe, 'pageshow', ({ persisted }) => { if (persisted) probe(); }, 'popstate', () => openRoom(pathRoom()));
 new ResizeObserver(() => { if (view.stick) log.scrollTop = log.scrollHeight; }).observe(log);
-$('jump').onclick = () => { toNewest(); draft.focus(); };
-$('menu').onclick = () => toggle($('side'), $('menu'));
-$('crowd').onclick = () => toggle($('people'), $('crowd'));
-$('shade').onclick = () => shut();
-for (const close of document.querySelectorAll('[data-close]')) close.onclick = () => shut();
-for (const close of document.querySelectorAll('[data-shut]')) close.onclick = () => close.closest('dialog').close();
-for (const list of ['yours', 'others', 'people-list']) $(list).onkeydown = rove;
-$('go').onsubmit = event => { event.preventDefault(); const name = $('go-name').value.trim(); $('go-name').value = ''; if (name) { shut(true); openRoom(name); draft.focus(); } };
-$('stranger').onclick = () => { shut(true); meetStranger(); draft.focus(); };
-$('bell').onclick = toggleBell;
-$('find').onclick = () => openSearch();
-$('search-form').onsubmit = event => { event.preventDefault(); const words = $('search-words').value.trim(); if (words) search(words, 1); };
-$('more').onclick = () => search(searching.words, searching.page + 1);
-$('rename').onclick = () => askName('', true);
-$('hello-form').onsubmit = nameGiven;
-$('hello').oncancel = event => { if (!$('hello').dataset.renaming) event.preventDefault(); };
-$('guard').querySelector('form').onsubmit = event => { event.preventDefault(); $('guard').close(event.submitter?.value ?? 'no'); };
-$('banner-button').onclick = () => { wire.stopped = ''; probe(); refresh('state'); };
-document.addEventListener('keydown', escape);
-document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') { probe(); refresh('log', 'rooms'); } });
-addEventListener('focus', () => refresh('log', 'rooms'));
-addEventListener('online', probe);
-addEventListener('offline', () => { refresh('state'); probe(); });
-addEventListener('pageshow', event => { if (event.persisted) probe(); });
-addEventListener('popstate', () => { const name = decodeURIComponent(/^\/r\/([^/]+)$/.exec(location.pathname)?.[1] ?? 'lobby'); openRoom(name); });
 
 begin();

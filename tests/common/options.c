@@ -14,6 +14,7 @@ enum { WORDS_MAX = 64, COPIES_MAX = 256 };
 
 /* Each test runs in a process of its own, so each begins with these defaults. */
 static int verbose;
+static int secret;
 static const char *name = "nobody";
 static struct option_list places = {.items = {"[::]:7777"}, .count = 1};
 static long long count = 5;
@@ -25,6 +26,7 @@ static const char *config;
 static const char *nick = "none";
 static int help;
 
+static const char *const secrets[] = {"off", "self", "files", NULL};
 static const char *const colours[] = {"auto", "always", "never", NULL};
 
 static const char *check_place(const char *value)
@@ -34,6 +36,7 @@ static const char *check_place(const char *value)
 
 static const struct option table[] = {
 	{.name = "verbose", .help = "Says more.", .kind = OPTION_FLAG, .value = &verbose},
+	{.name = "secret", .kind = OPTION_FLAG, .value = &secret, .choices = secrets},
 	{.name = "username", .argument = "NAME", .help = "Your name.", .kind = OPTION_STRING, .value = &name, .alias = "USER"},
 	{.name = "listen", .argument = "ADDR:PORT", .help = "Where.", .kind = OPTION_LIST, .value = &places,
 		.check = check_place, .alias = "PORT", .alias_format = "[::]:%s"},
@@ -162,6 +165,17 @@ TEST(each_kind_takes_its_values)
 	CHECK_EQUAL(colour, 2);
 	CHECK_TEXT(journal, "x");
 	CHECK_TEXT(places.items[0], "a:1");
+}
+
+TEST(a_flag_may_share_a_variable_with_a_program_that_has_more_to_choose)
+{
+	CHECK_EQUAL(parse("program", "CHAT_SECRET=files"), 0);
+	CHECK_EQUAL(secret, 1);
+	CHECK_EQUAL(parse("program", "CHAT_SECRET=off"), 0);
+	CHECK_EQUAL(secret, 0);
+	CHECK_EQUAL(parse("program", "CHAT_SECRET=true"), 0);
+	CHECK_EQUAL(secret, 1);
+	refuses("program", "CHAT_SECRET=yes", "CHAT_SECRET: \"yes\" is not allowed; it takes 1, 0, true or false");
 }
 
 TEST(a_flag_may_be_taken_back)
@@ -577,7 +591,7 @@ TEST(what_is_wrong_in_a_configuration_file_is_told_with_its_place)
 		"a.conf:3: color: \"purple\" is not allowed; it takes one of: auto, always, never");
 	refuses_config("max-clients =", "a.conf:1: max-clients: \"\" is not allowed; it takes a whole number from 1 to 1000");
 	refuses_config("username = ann\ncolour = auto",
-		"a.conf:2: \"colour\" is not allowed; it takes one of: verbose username listen max-clients max-line color "
+		"a.conf:2: \"colour\" is not allowed; it takes one of: verbose secret username listen max-clients max-line color "
 		"journal nick");
 	refuses_config("verbose\n", "a.conf:1: \"verbose\" is not allowed; it takes NAME = VALUE, or a comment that begins"
 				    " with #");
@@ -592,7 +606,7 @@ TEST(a_configuration_file_names_no_other_and_asks_for_no_help)
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		CHECK_EQUAL(parse_config(wrong[i]), -EINVAL);
 		CHECK_CONTAINS(result.message, "a.conf:1: \"");
-		CHECK_CONTAINS(result.message, "one of: verbose username");
+		CHECK_CONTAINS(result.message, "one of: verbose secret username");
 	}
 }
 

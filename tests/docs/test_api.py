@@ -26,7 +26,7 @@ import talk  # noqa: E402
 
 METHODS = ("get", "post", "put", "delete", "patch")
 PASSWORD = "open sesame"
-# What it takes a disk that fails, or the end of the server, to see: tests/talk/test_metrics.py.
+# What it takes a disk that fails to see: tests/talk/test_metrics.py.
 NOT_PROVOKED = {("say", "503"), ("isReady", "503")}
 
 
@@ -189,6 +189,22 @@ def test_openapi_is_whole():
         for parameter in parameters:
             if "example" in parameter:
                 assert not description.faults(parameter["example"], parameter["schema"]), parameter
+
+
+def test_each_route_of_the_server_is_described():
+    with open(os.path.join(ROOT, "tcpserver", "doors", "http_route.c"), encoding="utf-8") as file:
+        routes = set(re.findall(r'^\t{"([A-Z]+)", "([^"]+)", \w+},$', file.read(), re.MULTILINE))
+    described = {(method.upper(), re.sub(r"{\w+}(\.txt)?", "*", path))
+                 for path, method, _, _ in operations(description.read("openapi.yaml"))}
+    assert routes == described, routes ^ described
+
+
+def test_the_server_has_its_own_description():
+    with talk.Server() as server, open(os.path.join(ROOT, "docs", "openapi.yaml"), "rb") as file:
+        connection = http.client.HTTPConnection(*server.places[0], timeout=talk.DEADLINE)
+        connection.request("GET", "/openapi.yaml")
+        assert connection.getresponse().read() == file.read()
+        connection.close()
 
 
 def test_each_operation_is_answered_as_described():

@@ -39,11 +39,18 @@ RUN_BY = {
     'echo "build failed" | tcpclient -username bot': BY_HAND,
     "tcpclient -username log < /dev/null > chat.log": BY_HAND,
     "telnet localhost 7777": BY_HAND,
+    "tcpserver --tls self": "talk/test_tls.py test_an_own_certificate_is_kept_over_restarts",
+    "tcpclient --tls chat.example.org": "tcpclient/test_tls.py test_what_is_seen_first_is_remembered_and_a_change_is_told",
     "tcpclient -username ann --room tea": BY_HAND,
     'tcpclient -username bob --room tea -c "is there tea?"': BY_HAND,
     "tcpclient -username visitor -c /rooms": BY_HAND,
     'echo "/topic green or black?" | tcpclient -username bob --room tea': BY_HAND,
     "tcpclient -username log --room tea --json < /dev/null": BY_HAND,
+    'curl -d "build failed" localhost:7777/rooms/ops/messages': BY_HAND,
+    'curl -u ci: -d "build passed" localhost:7777/rooms/ops/messages': BY_HAND,
+    "curl localhost:7777/rooms": BY_HAND,
+    "curl -N localhost:7777/rooms/ops/stream": BY_HAND,
+    "echo hello | docs/bot.sh http://localhost:7777 ops": BY_HAND,
     STRANGER: BY_HAND,
     EVENTS: BY_HAND,
 }
@@ -107,8 +114,17 @@ while read -r line <&9; do [[ $line == *"hello, stranger"* ]] && break; done
 exec 9>&-
 EVENTS > events.txt
 until grep -q '"hello"' tea.json; do kill -0 $tea; read -rt 0.02 <> <(:) || :; done
+curl -d "build failed" localhost:7777/rooms/ops/messages > said.json
+curl -u ci: -d "build passed" localhost:7777/rooms/ops/messages > said.json
+curl localhost:7777/rooms > rooms.json
+curl -N localhost:7777/rooms/ops/stream > stream.txt & stream=$!
+echo hello | setsid "$ROOT"/docs/bot.sh http://localhost:7777 ops > bot.txt 2> bot.log & bot=$!
+until grep -q ": hello" stream.txt; do kill -0 $stream; read -rt 0.02 <> <(:) || :; done
+until grep -q '"hello"' bot.txt; do kill -0 $bot; read -rt 0.02 <> <(:) || :; done
 kill -TERM $server
 wait $server
+wait $stream
+kill -- -$bot
 wait $log
 wait $tea
 """.replace("STRANGER", STRANGER).replace("EVENTS", EVENTS)
@@ -123,17 +139,21 @@ def test_the_commands_by_hand_do_what_the_readme_says():
     environment["PATH"] = ":".join(binaries + [environment["PATH"]])
     with tempfile.TemporaryDirectory() as here:
         environment["HERE"] = here
+        environment["ROOT"] = ROOT
         done = subprocess.run(["unshare", "--net", "bash", "-c", SCRIPT], capture_output=True, text=True, check=False,
                               timeout=talk.DEADLINE, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         log, tea, rooms, stranger, events = (
             read(os.path.join(here, name)) for name in ("chat.log", "tea.json", "rooms.txt", "stranger.txt", "events.txt"))
+        stream, bot = (read(os.path.join(here, name)) for name in ("stream.txt", "bot.txt"))
     assert "bot: build failed" in log and "ann: hello" in log, log
     assert "Goodbye. ==" in log, log
     assert "tea?" not in log and "tea" in rooms and "hello, stranger" in stranger, (log, rooms, stranger)
     heard = [json.loads(line) for line in tea.splitlines()]
     said = [event["text"] for event in heard if event["kind"] == "message"]
     assert said == ["is there tea?", "hi", "hello"], heard
+    assert re.search(r"guest#[0-9a-f]{6}: build failed\n.*ci: build passed\n.*bot: hello\n", stream), stream
+    assert [json.loads(line)["text"] for line in bot.splitlines()] == ["build failed", "build passed", "hello"], bot
     assert '"id":2' in events.replace(" ", ""), events
 
 

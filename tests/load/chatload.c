@@ -17,6 +17,7 @@ static const struct mode chatload_modes[] = {
 	{"latency", "some members send at a given rate: time and server CPU of a delivery", latency_run},
 	{"ws", "as fanout, through WebSockets (/chat/join)", ws_run},
 	{"gochat", "the same on Go-Chat's wire (/), where authors have no echo", gochat_run},
+	{"asleep", "as latency, of single lines, while others in the room do not read", asleep_run},
 	{"idle", "members join and are silent: time to join, memory of the server", idle_run},
 	{"slow", "as fanout, with and without two members who do not keep up", slow_run},
 	{"manyrooms", "two members in each of many rooms: memory of a room, cost of a line in one of them", manyrooms_run},
@@ -26,7 +27,7 @@ static const struct mode chatload_modes[] = {
 
 static void chatload_check_descriptors(const struct options *options)
 {
-	size_t needed = (size_t)(options->members + options->churners) + CHATLOAD_SPARE_DESCRIPTORS;
+	size_t needed = (size_t)(options->members + options->churners + options->sleepers) + CHATLOAD_SPARE_DESCRIPTORS;
 	size_t limit = net_raise_descriptor_limit();
 
 	if (needed > limit)

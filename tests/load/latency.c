@@ -38,14 +38,11 @@ static void latency_send(struct crowd *crowd, size_t sender, uint64_t number, ui
 		verdict_fault("%s cannot send: %s", member->name, strerror(-error));
 }
 
-/*
- * Sends 'line_count' lines, evenly spaced, the senders taking turns; '*sent' is how many there were before.
- * Then waits until everybody has them.
- */
-static void latency_talk(struct crowd *crowd, uint64_t line_count, bool measured, uint64_t *sent)
+/* The lines are evenly spaced, the senders taking turns. */
+void latency_talk(struct crowd *crowd, uint64_t line_count, uint64_t lines_per_s, bool measured, uint64_t *sent)
 {
 	size_t sender_count = (size_t)crowd->options->senders;
-	uint64_t pause_ns = 1000000000ULL / (uint64_t)(crowd->options->rate * crowd->options->senders);
+	uint64_t pause_ns = 1000000000ULL / lines_per_s;
 	uint64_t due_ns = net_now_ns();
 	uint64_t expected;
 
@@ -61,7 +58,7 @@ static void latency_talk(struct crowd *crowd, uint64_t line_count, bool measured
 			(unsigned long long)crowd_delivered(crowd), (unsigned long long)expected);
 }
 
-static void latency_report(struct crowd *crowd, struct report *report)
+void latency_report(struct crowd *crowd, struct report *report)
 {
 	struct histogram *delays = crowd->readers[0].delays;
 
@@ -93,10 +90,10 @@ void latency_run(const struct options *options, struct report *report)
 	crowd_open(&crowd, options, CROWD_TALKER_ORDER, (size_t)options->senders);
 	crowd_join(&crowd);
 	(void)crowd_announce(&crowd);
-	latency_talk(&crowd, lines_per_s * (uint64_t)options->warmup_ms / 1000, false, &sent);
+	latency_talk(&crowd, lines_per_s * (uint64_t)options->warmup_ms / 1000, lines_per_s, false, &sent);
 	cpu_ns = process_cpu_ns((pid_t)options->server_pid);
 	own_cpu_ns = process_cpu_ns(getpid());
-	latency_talk(&crowd, line_count, true, &sent);
+	latency_talk(&crowd, line_count, lines_per_s, true, &sent);
 	cpu_ns = process_cpu_ns((pid_t)options->server_pid) - cpu_ns;
 	own_cpu_ns = process_cpu_ns(getpid()) - own_cpu_ns;
 	if (!verdict_failed())

@@ -7,6 +7,7 @@
 #ifndef TCPCHAT_LOAD_MODES_H
 #define TCPCHAT_LOAD_MODES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tests/load/options.h"
@@ -17,12 +18,18 @@ struct senders;
 
 void fanout_run(const struct options *options, struct report *report);
 void latency_run(const struct options *options, struct report *report);
+void asleep_run(const struct options *options, struct report *report);
 void idle_run(const struct options *options, struct report *report);
 void slow_run(const struct options *options, struct report *report);
 void churn_run(const struct options *options, struct report *report);
 void manyrooms_run(const struct options *options, struct report *report);
 void ws_run(const struct options *options, struct report *report);
 void gochat_run(const struct options *options, struct report *report);
+
+/* Sends 'line_count' lines, as latency does; '*sent' is how many there were before. Returns when everybody has them. */
+void latency_talk(struct crowd *crowd, uint64_t line_count, uint64_t lines_per_s, bool measured, uint64_t *sent);
+/* Reports how long the measured lines took. After crowd_stop(). */
+void latency_report(struct crowd *crowd, struct report *report);
 
 /* Opens a crowd with senders at full speed, and lets it join. */
 void fanout_open(struct crowd *crowd, struct senders *senders, const struct options *options);

@@ -25,6 +25,7 @@ struct options {
 	long churners;
 	long churner_lines;
 	long rooms;
+	long sleepers;
 	long timeout_s;
 	long server_pid; /* 0: not known */
 	bool no_senders; /* the server makes the lines itself                          */

@@ -353,6 +353,8 @@ class ClientPeer(Peer):
             process.stdin.flush()
             while not self.is_done():
                 line = process.stdout.readline()
+                if not line and not self.heard:  # a client in a pipe whose first connection is not made ends
+                    raise Gone
                 assert line, f"{self.called} has ended by itself"
                 self.take(json.loads(line))
         finally:

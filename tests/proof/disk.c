@@ -315,6 +315,34 @@ int ftruncate64(int descriptor, off64_t size)
 	return truncate_to(descriptor, size);
 }
 
+/* To make a file longer, as the server does it; of what comes after a power cut, it is a truncation. */
+static int allocate(int descriptor, int mode, off_t offset, off_t size)
+{
+	uint64_t file = concerned(descriptor);
+	int result;
+
+	if (file == 0 || mode != 0)
+		return REAL(fallocate)(descriptor, mode, offset, size);
+	if (control->grow_errno != 0 && grows(descriptor, (uint64_t)(offset + size)))
+		return fail(control->grow_errno, &control->writes_failed);
+	(void)pthread_mutex_lock(&log_mutex);
+	result = REAL(fallocate)(descriptor, mode, offset, size);
+	if (result == 0)
+		append(CHANGE_TRUNCATE, file, (uint64_t)(offset + size), NULL, 0);
+	(void)pthread_mutex_unlock(&log_mutex);
+	return result;
+}
+
+int fallocate(int descriptor, int mode, off_t offset, off_t size)
+{
+	return allocate(descriptor, mode, offset, size);
+}
+
+int fallocate64(int descriptor, int mode, off64_t offset, off64_t size)
+{
+	return allocate(descriptor, mode, offset, size);
+}
+
 /* ---- Keeping. ---- */
 
 static int synchronize(int descriptor, int (*really)(int descriptor))

@@ -4,7 +4,7 @@ stays; the server stays up, and works again within 2 s when the disk does.
 
 Strict clients talk while the disk is full, cannot be written, cannot be synced, is read-only, or fails now and then (disk.c).
 Half of them give up what is refused, half send it again. In the second test the server is killed (kill -9) while the disk
-fails, and started when it works again; in the third a real file system is full, for which root is needed.
+fails, and started when it works again; in the others a real file system is full, for which root is needed.
 
 CHAT_PROOF=long repeats each kind of fault ten times. CHAT_PROOF_SEED chooses the moments.
 """
@@ -65,6 +65,16 @@ class Trouble:
         self.loop.run_until(lambda: self.kept() >= goal, what, seconds)
         return time.monotonic() - begin
 
+    def run_until_full(self):
+        """Until nothing is kept any more."""
+        for talker in self.crowd.talkers:
+            talker.longest_text = 2000
+        while True:
+            kept, refused = self.kept(), self.refused()
+            self.loop.run_until(lambda: self.refused() >= refused + 100, "refusals", 2 * DEADLINE)
+            if self.kept() == kept:
+                return
+
     def fail(self, break_it, seconds, refuses):
         """The disk fails for a while."""
         self.wait_until_kept(20, "messages to be kept while the disk works")
@@ -76,13 +86,15 @@ class Trouble:
         self.loop.run_for(seconds)
         assert self.phoenix.server.process.poll() is None, "the server ended because the disk failed"
 
-    def recover(self, what):
+    def recover(self, what, is_quiet_after=False):
         """The disk works again."""
         self.quiet_from = time.monotonic() + RECOVERY
         self.failing = False
         self.phoenix.server.assert_lives()
         took = self.wait_until_kept(20, f"messages to be kept again after: {what}", DEADLINE)
         assert took < RECOVERY, f"{took:.1f} s until messages were kept again after: {what}"
+        if is_quiet_after:
+            self.crowd.stop_talking()
         self.loop.run_for(max(0, self.quiet_from - time.monotonic()) if BUILD_KIND == "plain" and is_long() else 0)
         return took
 
@@ -143,31 +155,71 @@ def test_nobody_sees_what_was_refused_after_a_kill_either():
     run(episode)
 
 
+def write_ballast(path, most=1 << 40):
+    """Fills a file system, or 'most' bytes of it."""
+    size = 0
+    with open(path, "wb", buffering=0) as file:
+        for step in (1 << 20, 4096):
+            try:
+                while size < most:
+                    os.posix_fallocate(file.fileno(), size, step)
+                    size += step
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+
+
 def test_a_full_file_system_refuses_and_recovers():
-    """A small tmpfs that something else fills; then it goes away."""
+    """
+    A small tmpfs that something else fills; then it goes away. The journal gives back what its log takes, and goes on in that for
+    a while, so it grows by some megabytes each time; the file system has room for all of them.
+    """
     become_private()
     rng = random.Random(seed())
-    with tempfile.TemporaryDirectory(prefix="tcpchat-faults-") as folder, tmpfs(f"{folder}/small", "24m") as small:
+    with tempfile.TemporaryDirectory(prefix="tcpchat-faults-") as folder, tmpfs(f"{folder}/small", "256m") as small:
         path, ballast = f"{small.place}/chat.db", f"{small.place}/ballast"
-
-        def fill():
-            with open(ballast, "wb", buffering=0) as file:
-                try:
-                    while True:
-                        file.write(bytes(4096))
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
-
         with Phoenix(lambda: Server(journal=f"sqlite:{path}")) as phoenix:
             trouble = Trouble(phoenix, rng)
             for number in range(30 if is_long() else 3):
-                trouble.fail(fill, rng.uniform(0.1, 0.5), True)
+                trouble.crowd.say(1 << 30)
+                trouble.fail(lambda: write_ballast(ballast), rng.uniform(0.1, 0.5), True)
                 if number % 3 == 1:
                     phoenix.kill()
                 os.unlink(ballast)
                 if number % 3 == 1:
                     phoenix.start()
-                print(f"kept again after {trouble.recover('full') * 1000:.0f} ms", flush=True)
+                took = trouble.recover("full", True)
+                print(f"kept again after {took * 1000:.0f} ms; {trouble.kept()} messages, {os.stat(path).st_size >> 20} MiB", flush=True)
+            trouble.end(path)
+        print(trouble.ledger.summary())
+
+
+def test_a_journal_that_fills_its_file_system_uses_all_of_it_and_goes_on_with_a_little_more():
+    """
+    What was written last is in a log until it is moved to the journal's file. A log that had taken the room that the file
+    needed for this could never be emptied again: the journal failed for ever, two thirds of the disk taken by its log.
+    """
+    become_private()
+    rng = random.Random(seed())
+    with tempfile.TemporaryDirectory(prefix="tcpchat-faults-") as folder, tmpfs(f"{folder}/small", "8m") as small:
+        path, little, more = (f"{small.place}/{name}" for name in ("chat.db", "little", "more"))
+        write_ballast(little, 1 << 20)
+        write_ballast(more, 3 << 20)
+        with Phoenix(lambda: Server(journal=f"sqlite:{path}")) as phoenix:
+            trouble = Trouble(phoenix, rng)
+            trouble.failing = True
+            for room, killed, ballast in ((4 << 20, False, little), (5 << 20, True, more)):
+                trouble.run_until_full()
+                size = os.stat(path).st_size
+                print(f"full with {trouble.kept()} messages in {size} bytes of {room}", flush=True)
+                assert size > 0.7 * room, f"of {room} bytes the messages have {size}"
+                if killed:
+                    phoenix.kill()
+                os.unlink(ballast)
+                if killed:
+                    phoenix.start()
+                took = trouble.wait_until_kept(200, "messages to be kept with a little room")
+                assert took < RECOVERY, f"{took:.1f} s until messages were kept again"
+            trouble.failing = False
             trouble.end(path)
         print(trouble.ledger.summary())
 

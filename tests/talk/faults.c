@@ -2,7 +2,7 @@
  * Lets system calls of a program fail in ways that a test chooses, while it runs (LD_PRELOAD).
  *
  * TALK_FAULTS names a file of at least sizeof(struct faults) bytes, which the test maps too: it writes what shall happen,
- * and reads how often it has happened. Nothing happens while a field is zero. Sockets, threads, memory and reading of files are concerned.
+ * and reads how often it has happened. Nothing happens while a field is zero. Sockets, threads, memory, reading and writing of files are concerned.
  *
  * Threads: any; the fields are atomic counters, and nothing here keeps another state.
  */
@@ -36,6 +36,7 @@ struct faults {
 	_Atomic uint32_t memory_most;
 	_Atomic uint32_t read_fails;     /* how many pread() fail with EIO                                 */
 	_Atomic uint32_t read_slow_ms;   /* that each pread() takes                                        */
+	_Atomic uint32_t write_fails;    /* how many pwrite() fail with ENOSPC                             */
 	_Atomic uint32_t create_failed;  /* from here on: how often it has happened                        */
 	_Atomic uint32_t accept_failed;
 	_Atomic uint32_t send_cut;
@@ -47,6 +48,7 @@ struct faults {
 	_Atomic uint32_t sends;
 	_Atomic uint32_t memory_failed;
 	_Atomic uint32_t read_failed;
+	_Atomic uint32_t write_failed;
 };
 
 static struct faults nothing;
@@ -161,6 +163,20 @@ ssize_t pread64(int file, void *bytes, size_t size, off64_t place)
 	if (take(&faults->read_fails, &faults->read_failed))
 		return fail(EIO);
 	return REAL(pread64)(file, bytes, size, place);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t size, off_t place)
+{
+	if (take(&faults->write_fails, &faults->write_failed))
+		return fail(ENOSPC);
+	return REAL(pwrite)(file, bytes, size, place);
+}
+
+ssize_t pwrite64(int file, const void *bytes, size_t size, off64_t place)
+{
+	if (take(&faults->write_fails, &faults->write_failed))
+		return fail(ENOSPC);
+	return REAL(pwrite64)(file, bytes, size, place);
 }
 
 static ssize_t receive(int socket, void *bytes, size_t size, int flags)

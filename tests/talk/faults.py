@@ -10,8 +10,10 @@ from talk import Server, skip
 FIELDS = [
     "loaded", "create_fails", "accept_fails", "accept_errno", "send_most", "send_full_each", "send_fails", "send_errno",
     "receive_most", "interrupt_each", "memory_fails", "memory_least", "memory_most", "read_fails", "read_slow_ms",
+    "write_fails",
     "create_failed", "accept_failed", "send_cut", "send_full", "send_failed",
     "receive_cut", "interrupted", "calls", "sends", "memory_failed", "read_failed",
+    "write_failed",
 ]
 
 

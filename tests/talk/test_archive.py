@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import signal
 import sqlite3
+import subprocess
 import tempfile
 
 from events import parse_event
-from talk import Server, main, run_server
+from talk import DEADLINE, Server, clean_environment, main, program, run_server, skip
 
 
 class Kept:
@@ -92,10 +94,16 @@ def test_a_wrong_line_is_named_and_nothing_is_taken_in():
         _, output, _ = kept.run("--export", "-")
         with open(kept.file("bad"), "w", encoding="utf-8") as file:
             file.write(output + '{"seq":"x"}\n')
+        before = sorted(os.listdir(kept.folder.name))
         code, _, errors = kept.run("--import", kept.file("bad"), journal=kept.file("new.db"))
         assert code == 1 and "bad" in errors and str(len(output.splitlines()) + 1) in errors, errors
-        _, output, _ = kept.run("--export", "-", journal=kept.file("new.db"))
-        assert not output, output
+        assert "new.db" in errors and sorted(os.listdir(kept.folder.name)) == before, errors
+        with open(kept.file("new.db"), "w", encoding="utf-8"):
+            pass  # an empty file that was there stays, now a journal without anything
+        code, _, errors = kept.run("--import", kept.file("bad"), journal=kept.file("new.db"))
+        assert code == 1 and "removed" not in errors, errors
+        code, output, errors = kept.run("--export", "-", journal=kept.file("new.db"))
+        assert code == 0 and not output, output + errors
 
 
 def test_a_journal_in_use_is_exported_and_not_imported_into():
@@ -121,6 +129,57 @@ def test_a_whole_journal_is_found_whole():
         assert code == 0 and "no damage" in output, output + errors
         code, output, errors = run_server("--check", kept.file("nowhere.db"))
         assert code == 1 and "nowhere.db" in output + errors, output + errors
+
+
+def as_nobody(*arguments):
+    """Runs the server's tool as somebody who may write nothing of ours."""
+    if os.geteuid() != 0:
+        skip("to be somebody else needs root")
+    done = subprocess.run([program("TCPSERVER"), *arguments], env=clean_environment(), cwd="/", stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=DEADLINE, user=65534, group=65534, extra_groups=[])
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_a_journal_that_is_read_only_is_checked_and_exported_and_nothing_is_left_behind():
+    with Kept() as kept:
+        odd = kept.file("with ? and % and #.db")
+        os.rename(kept.path, odd)
+        files = os.listdir(kept.folder.name)
+        for path in (odd, os.path.relpath(odd, "/")):
+            os.chmod(odd, 0o444)
+            os.chmod(kept.folder.name, 0o555)
+            code, output, errors = as_nobody("--check", path)
+            assert code == 0 and "no damage" in output, output + errors
+            code, output, errors = as_nobody("--journal", "sqlite:" + path, "--export", "-")
+            assert code == 0 and "good morning" in output, errors
+            os.chmod(kept.folder.name, 0o755)
+            code, output, errors = run_server("--check", odd)
+            assert code == 0 and os.listdir(kept.folder.name) == files, os.listdir(kept.folder.name)
+
+
+def test_what_a_killed_server_left_in_its_log_is_checked_and_exported():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "chat.db")
+        with Server(journal="sqlite:" + path) as server:
+            ann = server.join("ann")
+            ann.say("in the log")
+            ann.expect("ann: in the log")
+            server.send_signal(signal.SIGKILL)
+            server.ended()
+        os.remove(path + "-shm")
+        files = sorted(os.listdir(folder))
+        assert files == ["chat.db", "chat.db-wal"], files
+        for _ in range(2):
+            code, output, errors = run_server("--check", path)
+            assert code == 0 and "no damage" in output and "1 room, 2 messages" in output, output + errors
+            code, output, errors = run_server("--journal", "sqlite:" + path, "--export", "-")
+            assert code == 0 and "in the log" in output, errors
+            assert sorted(os.listdir(folder)) == files, os.listdir(folder)
+        os.chmod(folder, 0o555)
+        os.chmod(path, 0o444)
+        os.chmod(path + "-wal", 0o444)
+        code, output, errors = as_nobody("--check", path)
+        assert code == 1 and "-wal" in output and "copy" in output, output + errors
 
 
 def test_a_damaged_journal_is_refused_checked_and_salvaged():

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import tempfile
 import threading
 
 from faults import FaultyServer
@@ -51,6 +52,26 @@ def test_a_journal_that_cannot_be_read_is_told_and_read_again_when_it_can():
             assert line.startswith("! journal-unreadable: "), (command, line)
         ann.say("/history 1")
         ann.expect(re.compile(r"\[.+\] ann: 49"), re.compile(r"\* 1 message; .+"))
+
+
+def test_a_journal_that_was_moved_away_is_named_in_the_log():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "chat.db")
+        with Server(journal="sqlite:" + path) as server:
+            ann = server.join("ann")
+            ann.say("kept")
+            ann.expect("ann: kept")
+            os.rename(path, path + ".old")
+            server.log.wait("journal-failed.*the file is not there any more: it was moved or deleted.*this very file is back")
+            ann.say("lost")
+            ann.expect(re.compile(r"! not-stored: this could not be kept \(No such file or directory\), nobody saw it; send it again"))
+            os.rename(path + ".old", path)
+
+            def is_kept():
+                ann.say("again")
+                return ann.line() == "ann: again"
+            wait_for(is_kept, "a line to be kept again")
+            server.log.wait("journal-works-again")
 
 
 def test_a_search_that_takes_too_long_is_given_up():

@@ -71,6 +71,22 @@ def test_different_sessions_and_rooms_do_not_collide(journal):
 
 
 @on_each_journal
+def test_what_is_sent_again_into_another_room_is_acknowledged_with_the_room_where_it_is(journal):
+    """A client that had gone to another room, and came back into the lobby: the number belongs to the other room."""
+    with Server(journal=journal) as server:
+        bob = come_back(server, "bob", ONE)
+        bob.ask("join", room="Tea")
+        bob.until(kind="notice", code="room")
+        bob.ask("send", room="Tea", text="kept there", id=1)
+        kept = bob.until(kind="notice", code="said", id=1)[-1]
+        assert kept["room"] == "Tea", kept
+        for room in ("lobby", "Tea", "lobby"):
+            bob.ask("send", room=room, text="kept there", id=1)
+            again = bob.until(kind="notice", code="said", id=1)[-1]
+            assert (again["room"], again["seq"]) == ("Tea", kept["seq"]), again
+
+
+@on_each_journal
 def test_many_that_are_sent_again_at_once_are_kept_once(journal):
     count = 500
     with Server(journal=journal) as server:

@@ -22,6 +22,7 @@ WRONG = {
     "max-clients": (["0", "-1", "many", "1.5", "99999999999999999999", ""], "whole number"),
     "max-per-address": (["-1", "many", ""], "whole number"),
     "allow-origin": (["example.org", "https://", "://x", "https://example.org/path", ""], "origin"),
+    "tls": (["on", "SELF", "true", ""], "off, self, files"),
     "max-line": (["0", "-1", "x", "65535x", "99999999999G", ""], "size"),
     "rooms": (["shut", "OPEN", ""], "open, closed"),
     "max-rooms": (["0", "-1", "many", ""], "whole number"),
@@ -33,7 +34,7 @@ WRONG = {
     "log-format": (["xml", "JSON", ""], "text, json"),
 }
 
-OTHERS = ("admin-password-file", "config", "env-file", "version", "help",
+OTHERS = ("tls-cert", "tls-key", "require-tls", "admin-password-file", "config", "env-file", "version", "help",
           "export", "room", "import", "check", "salvage")  # the last five: test_archive.py
 
 
@@ -74,8 +75,24 @@ def test_a_wrong_retain_is_explained():
     refused("retain")
 
 
+def test_what_the_memory_journal_would_ignore_is_refused():
+    for arguments, environment, named in (
+            (["--retain", "100"], None, "--retain"), (["--sync", "full"], None, "--sync"), (["--sync=off"], None, "--sync"),
+            ([], {"CHAT_RETAIN": "30d"}, "--retain")):
+        for journal in ("memory", "memory:100"):
+            code, output, errors = run_server("--listen", "127.0.0.1:0", "--journal", journal, *arguments, environment=environment)
+            assert code == 2 and not output and named in errors and "sqlite:FILE" in errors, (arguments, code, errors)
+    code, _, _ = run_server("--journal", "memory", "--retain", "100", "--version")
+    assert code == 0, code
+
+
 def test_a_wrong_history_is_explained():
     refused("history")
+
+
+def test_a_wrong_tls_is_explained():
+    refused("tls")
+    refused_variable("tls")
 
 
 def test_a_wrong_max_clients_is_explained():

@@ -3,7 +3,7 @@
 import re
 
 from events import join_events
-from talk import Server, main, wait_for
+from talk import Server, main, on_each_journal, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
 
@@ -184,6 +184,20 @@ def test_a_topic_is_told_to_those_who_are_there_and_those_who_come():
         ask(bob, "/rooms", "* 2 rooms:", "* lobby (0)", "* tea (2) - green or black")
         ask(bob, "/topic " + "x" * 400, "! topic-too-long: a topic may have 399 bytes; shorten it")
         ask(bob, "/topic " + "x" * 399, 'User "bob" set the topic: ' + "x" * 399)
+
+
+@on_each_journal
+def test_a_room_in_which_nothing_was_said_is_gone_with_the_last_one(journal):
+    """The journal has it a moment longer, and nobody is shown it as one that is empty."""
+    with Server(journal=journal) as server:
+        ann = server.join("ann")
+        for turn in range(30):
+            bob = server.join(f"bob{turn}")
+            ask(bob, "/join tea", "* You are in tea, 1 here.")
+            ann.expect(came(f"bob{turn}"), went(f"bob{turn}"))
+            bob.half_close()
+            while (rooms := rooms_of(ann)) != {"lobby": 1}:
+                assert rooms == {"lobby": 1, "tea": 1}, rooms
 
 
 def test_a_closed_room_sends_everybody_home():

@@ -1,12 +1,22 @@
 """/search: finds what was said, where one is and in listed rooms, and says just what it does not find."""
 
+import os
 import random
 import re
+import sqlite3
+import tempfile
+import unicodedata
 
 from events import join_events
-from talk import Server, main
+from talk import Server, main, run_server
 
-WORDS = "tea milk coffee water sugar honey lemon rum cream salt".split()
+WORDS = "tea milk coffee water sugar honey lemon rum cream salt mate mat\u00e9 MAT\u00c9 mate\u0301 \u0142yk".split()
+
+
+def folded(text):
+    """Without case and accents, found out in another way than the server does."""
+    apart = unicodedata.normalize("NFD", text.lower())
+    return "".join(character for character in apart if not unicodedata.combining(character))
 
 
 def search(client, words, **fields):
@@ -77,7 +87,7 @@ def test_results_are_those_of_looking_at_every_message():
             room = chance.choice(("lobby", "tea house"))
             text = " ".join(chance.choice(WORDS) for _ in range(3))
             seq = say(speakers[which], text, room)
-            said.append((room, seq, ("ann", "Johnny Boi")[which], set(text.split())))
+            said.append((room, seq, ("ann", "Johnny Boi")[which], set(folded(text).split())))
         for _ in range(30):
             words = chance.sample(WORDS, chance.choice((1, 1, 2)))
             fields = {}
@@ -86,7 +96,7 @@ def test_results_are_those_of_looking_at_every_message():
             if chance.random() < 0.4:
                 fields["room"] = chance.choice(("lobby", "Tea House"))
             wanted = [(room, seq) for room, seq, name, text in reversed(said)
-                      if text >= set(words) and name.lower() == fields.get("from", name).lower()
+                      if text >= set(map(folded, words)) and name.lower() == fields.get("from", name).lower()
                       and room == fields.get("room", room).lower()]
             found = []
             more = True
@@ -100,6 +110,33 @@ def test_results_are_those_of_looking_at_every_message():
             for room in ("lobby", "tea house"):
                 assert [one for one in found if one[0] == room] == [one for one in wanted if one[0] == room], (words, fields)
             assert len(found) == len(wanted), (words, fields, found, wanted)
+
+
+def test_an_index_with_accents_is_made_anew():
+    """Version 2 of the file told caf\u00e9 from cafe."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "chat.db")
+        with Server(journal="sqlite:" + path) as server:
+            ann = join_events(server, "ann")
+            seq = say(ann, "un caf\u00e9 noir")
+            assert search(ann, "CAFE") == ([("lobby", seq)], False)
+        with sqlite3.connect(path) as database:
+            place = database.execute("SELECT place FROM message WHERE text LIKE 'un %'").fetchone()[0]
+            database.execute("INSERT INTO word(word) VALUES('delete-all')")
+            database.execute("INSERT INTO word(rowid, words) VALUES(?, ?)", (place, "\ue000ann un caf\u00e9 noir"))
+            database.execute("PRAGMA user_version = 2")
+        database.close()
+        assert run_server("--check", path)[0] == 0
+        code, output, errors = run_server("--journal", "sqlite:" + path, "--export", "-")
+        assert code == 0 and "noir" in output, errors
+        with Server(journal="sqlite:" + path) as server:
+            ann = join_events(server, "ann")
+            for words in ("cafe", "caf\u00e9", "cafe\u0301 noir"):
+                assert search(ann, words) == ([("lobby", seq)], False), words
+        with sqlite3.connect(path) as database:
+            assert database.execute("PRAGMA user_version").fetchone()[0] == 3
+            place = database.execute("INSERT INTO word(word) VALUES('integrity-check')")
+        database.close()
 
 
 def test_rooms_that_one_may_not_see_are_not_searched():

@@ -52,11 +52,11 @@ static void pass_publish(void *context, const struct draft *draft)
 	room->listener->publish(room->room, draft);
 }
 
-static void pass_repeat(void *context, const struct draft *draft, uint64_t seq)
+static void pass_repeat(void *context, const struct draft *draft, uint64_t seq, const char *label)
 {
 	struct journal_room *room = context;
 
-	room->listener->repeat(room->room, draft, seq);
+	room->listener->repeat(room->room, draft, seq, label);
 }
 
 static void pass_refuse(void *context, const struct draft *draft, int error)

@@ -61,8 +61,8 @@ static void handle(void *context, struct http_request *request, struct http_repl
 	size = asprintf(&text, "%s %s%s[%.*s]", request->method, request->target, request->is_old ? " old" : "",
 		(int)request->body_size, request->body);
 	CHECK(size >= 0);
-	http_reply_add(reply, "X-Field", "%s", http_field(request, "X-Field") == NULL ? "-" : http_field(request, "X-Field"));
 	http_reply_give(reply, 200, "text/plain", text, (size_t)size);
+	http_reply_add(reply, "X-Field", "%s", http_field(request, "X-Field") == NULL ? "-" : http_field(request, "X-Field"));
 }
 
 static void drain(struct visitor *visitor)

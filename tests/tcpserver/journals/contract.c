@@ -97,8 +97,9 @@ static void publish(void *room, const struct draft *draft)
 	mutex_unlock(&listener->mutex);
 }
 
-static void repeat(void *room, const struct draft *draft, uint64_t seq)
+static void repeat(void *room, const struct draft *draft, uint64_t seq, const char *label)
 {
+	(void)label;
 	struct listener *listener = room;
 
 	CHECK(draft->number != 0);

@@ -32,8 +32,9 @@ static void publish(void *room, const struct draft *draft)
 	CHECK_EQUAL(draft->message->seq, ++published);
 }
 
-static void repeat(void *room, const struct draft *draft, uint64_t seq)
+static void repeat(void *room, const struct draft *draft, uint64_t seq, const char *label)
 {
+	(void)label;
 	(void)room;
 	(void)draft;
 	repeated = seq;

@@ -13,7 +13,7 @@
 #include "tests/check.h"
 #include "tests/tcpserver/journals/database.h"
 
-enum { PAGE = 4096, MESSAGES = 3000 };
+enum { PAGE = 4096, MESSAGES = 3000, MARKS = 600 };
 
 static char folder[] = "/tmp/tcpchat-salvage-XXXXXX";
 static char from[64];
@@ -55,6 +55,10 @@ static sqlite3 *fill(void)
 	database_run(db, "INSERT INTO sent(client, number, place, at) VALUES(x'000102030405060708090a0b0c0d0e0f', 7, %lld, 5)",
 		(long long)(INT64_C(3) << 36) + 1);
 	database_run(db, "INSERT INTO sent(client, number, place, at) VALUES(x'000102030405060708090a0b0c0d0e0f', 8, 17, 5)");
+	for (int i = 0; i < MARKS; i++) /* a tree of several pages */
+		database_run(db, "INSERT INTO mark(name, room, seq, at) VALUES('reader%d', %d, %d, 1700000000000)", i,
+			i % 2 == 0 ? 3 : 100000, 1 + i);
+	database_run(db, "INSERT INTO mark(name, room, seq, at) VALUES('eager', 3, 5000, 5), ('late', 4, 1, 5)");
 	database_run(db, "COMMIT");
 	return db;
 }
@@ -176,6 +180,9 @@ TEST(a_whole_journal_is_found_whole_and_copied_whole)
 	CHECK_CONTAINS(said(check_to, 0), "2 rooms, 3000 messages, no damage");
 	check_same_export();
 	CHECK_EQUAL(saved("SELECT count(*) FROM sent"), 1);
+	CHECK_EQUAL(saved("SELECT count(*) FROM mark WHERE seq = 1 + substr(name, 7) AND room IN (3, 100000)"), MARKS);
+	CHECK_EQUAL(saved("SELECT count(*) FROM mark"), MARKS + 1);
+	CHECK_EQUAL(saved("SELECT seq FROM mark WHERE name = 'eager'"), 2000); /* there is nothing beyond */
 	CHECK_EQUAL(saved("SELECT next FROM room WHERE number = 3"), 2001);
 	CHECK_EQUAL(stat(to, &status), 0);
 	CHECK_EQUAL(status.st_mode & 0777, 0600);

@@ -47,8 +47,9 @@ static void publish(void *room, const struct draft *draft)
 	mutex_unlock(&mutex);
 }
 
-static void repeat(void *room, const struct draft *draft, uint64_t seq)
+static void repeat(void *room, const struct draft *draft, uint64_t seq, const char *label)
 {
+	(void)label;
 	(void)room;
 	(void)draft;
 	FAIL("message %llu is repeated", (unsigned long long)seq);
@@ -287,7 +288,7 @@ TEST(an_older_file_is_brought_to_the_present_version)
 	journal->ops->set_mark(room, "bob", 2);
 	close_room(journal, room);
 	journal->ops->destroy(journal);
-	CHECK_EQUAL(query("PRAGMA user_version"), 2);
+	CHECK_EQUAL(query("PRAGMA user_version"), 3);
 	CHECK_EQUAL(query("SELECT seq FROM mark WHERE room = 3"), 2);
 	CHECK_EQUAL(query("SELECT count(*) FROM sqlite_schema WHERE name = 'word'"), 1);
 }
@@ -313,7 +314,7 @@ TEST(a_newer_file_is_refused)
 {
 	begin();
 	execute(version_1);
-	execute("PRAGMA user_version = 3");
+	execute("PRAGMA user_version = 4");
 	check_refused(-EINVAL, "newer");
 }
 
@@ -322,7 +323,7 @@ TEST(the_database_of_another_program_is_refused)
 	begin();
 	execute("CREATE TABLE bookmark(url TEXT); INSERT INTO bookmark VALUES('x')");
 	check_refused(-EINVAL, "another program");
-	execute("PRAGMA application_id = 77; PRAGMA user_version = 2");
+	execute("PRAGMA application_id = 77; PRAGMA user_version = 3");
 	check_refused(-EINVAL, "another program");
 }
 
@@ -567,7 +568,7 @@ TEST(a_failing_write_is_an_error_that_nobody_sees_and_passes)
 		uint64_t before = published;
 
 		CHECK_EQUAL(wait_until_it_works(journal, room) < 2000, 1);
-		set_file_limit(file_size("-wal"));
+		set_file_limit(4096); /* wherever the log goes on: it may begin anew meanwhile */
 		CHECK_EQUAL(say(journal, room, 60000), EIO);
 		CHECK_EQUAL(say(journal, room, 60000), EIO);
 		for (int j = 0; j < 100; j++)

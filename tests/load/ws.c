@@ -30,6 +30,7 @@ enum {
 	WS_FRAME_MAX = 4096,
 	WS_NAME_SIZE = 8,
 	WS_PASS_MS = 50,
+	WS_JOINING = 100, /* connected and not yet seen to be in, at most: fewer than a backlog */
 	WS_FILLS = 4, /* the window is filled up when a quarter of it is free */
 };
 
@@ -424,9 +425,8 @@ static void ws_wait_joined(struct ws *ws, struct ws_member *member)
 	ws_wait_text(ws, member, ws->wire->hides_own ? "[]" : joined, 1);
 }
 
-static void ws_join(struct ws *ws, struct ws_member *member)
+static void ws_connect(struct ws *ws, struct ws_member *member)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = member};
 	char target[64] = "/";
 	char request[400];
 	int size;
@@ -441,6 +441,12 @@ static void ws_join(struct ws *ws, struct ws_member *member)
 	if (member->fd < 0)
 		verdict_abort("%s cannot connect: %s", member->name, strerror(-member->fd));
 	ws_send(member, request, (size_t)size);
+}
+
+static void ws_join(struct ws *ws, struct ws_member *member)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = member};
+
 	ws_wait_joined(ws, member);
 	if (epoll_ctl(ws->epoll, EPOLL_CTL_ADD, member->fd, &event) != 0)
 		verdict_abort("epoll does not take %s: %s", member->name, strerror(errno));
@@ -469,17 +475,19 @@ static void ws_name_authors(struct ws *ws)
 
 static void ws_join_all(struct ws *ws)
 {
-	uint64_t end_ns = net_now_ns() + (uint64_t)ws->options->timeout_s * 1000000000ULL;
+	long count = ws->options->members;
+	uint64_t end_ns;
 
-	for (long i = 0; i < ws->options->members; i++) {
-		struct ws_member *member = &ws->members[i];
-
-		snprintf(member->name, sizeof member->name, i < ws->options->senders ? "s%03u" : "m%05u", (unsigned)i % 100000);
-		ws_join(ws, member);
+	for (long i = 0; i < count + WS_JOINING; i++) {
+		if (i < count)
+			ws_connect(ws, &ws->members[i]);
+		if (i >= WS_JOINING && i - WS_JOINING < count)
+			ws_join(ws, &ws->members[i - WS_JOINING]);
 	}
 	if (ws->wire->hides_own)
 		ws_name_authors(ws);
 	ws_say(ws, &ws->members[0], "ready");
+	end_ns = net_now_ns() + (uint64_t)ws->options->timeout_s * 1000000000ULL;
 	while (ws->ready_count < (size_t)ws->options->members && !verdict_failed() && net_now_ns() < end_ns)
 		ws_pass(ws);
 	if (ws->ready_count < (size_t)ws->options->members)
@@ -500,6 +508,8 @@ static void ws_open(struct ws *ws, const struct options *options, const struct w
 	ws->ring = ws_allocate(1, ws->ring_size);
 	ws->members = ws_allocate((size_t)options->members, sizeof *ws->members);
 	ws->senders = ws_allocate((size_t)options->senders, sizeof *ws->senders);
+	for (long i = 0; i < options->members; i++)
+		snprintf(ws->members[i].name, WS_NAME_SIZE, i < options->senders ? "s%03u" : "m%05u", (unsigned)i % 100000);
 	for (long i = 0; i < options->senders; i++) {
 		ws->senders[i].member = &ws->members[i];
 		ws->senders[i].line = ws_allocate(1, line_size);

@@ -5,7 +5,7 @@ import re
 import threading
 from pathlib import Path
 
-from talk import TAG, Server, main, on_each_journal
+from talk import BUILD_KIND, TAG, Server, main, on_each_journal, skip
 from websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, GoChat, close_payload, converse, examples, frame, join, say_all
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md"
@@ -79,6 +79,8 @@ def test_the_history_is_the_last_ten_thousand_messages():
 
 
 def test_a_history_of_the_longest_messages_takes_little_memory():
+    if BUILD_KIND != "plain":
+        skip("a sanitizer takes memory as it likes")
     with Server(journal="sqlite:chat.db") as server:
         ann = server.join("ann")
         texts = lines_of(400, 65000)
@@ -219,9 +221,9 @@ def test_nobody_speaks_in_the_name_of_another():
     """Bug 11: the author's name was whatever the client wrote."""
     with Server() as server:
         ann = GoChat(server)
-        ann.send("ann", "it is me")
         third = GoChat(server)
-        assert third.history == [("ann", "it is me")]
+        ann.send("ann", "it is me")
+        third.expect_message("ann", "it is me")
         mallory = GoChat(server)
         mallory.send("ANN", "no, me")
         name, message = third.message()
@@ -351,7 +353,8 @@ def test_a_client_that_is_gone_while_two_send_harms_nobody():
                 client.client.reset()
         last = GoChat(server)
         join(server, "bob").say("hello")
-        last.expect_message("bob", "hello")
+        while last.message() != ("bob", "hello"):
+            pass
 
 
 def test_who_speaks_and_is_gone_before_it_has_read_its_history_harms_nobody():
@@ -406,9 +409,10 @@ def test_the_examples_of_the_page_are_true():
     with Server() as server:
         ann = server.join("ann")
         bob = server.join("bob")
-        for client, line in ((ann, "hello"), (bob, "/me waves")):
-            client.say(line)
-        bob.expect("ann: hello", "~ bob waves")
+        ann.say("hello")
+        bob.expect("ann: hello")
+        bob.say("/me waves")
+        bob.expect("~ bob waves")
         _, talk, alone = examples(PAGE)
         carl = GoChat(server, reads=False)
         converse(carl, talk[:2])

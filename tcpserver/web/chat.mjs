@@ -1147,12 +1147,19 @@ function escape(event) {
 
 const pathRoom = () => { try { return decodeURIComponent(/^\/r\/([^/]+)$/.exec(location.pathname)[1]); } catch { return 'lobby'; } };
 
+// One file after the other, over the connection that works already: browsers keep others at hand, and the server greets who is silent on one.
+function styled() {
+	const link = assign(make('link'), { rel: 'stylesheet', href: '/chat.css' });
+	document.head.append(link);
+	return new Promise(resolve => on(link, 'load', resolve, 'error', resolve));
+}
+
 async function begin() {
 	show(roomNamed(pathRoom(), true));
 	for (const name of remember(sessionStorage, 'rooms') ?? []) roomNamed(name, true);
 	me.notify = remember(localStorage, 'notify') && mayNotify();
+	await Promise.all([styled(), store.open()]);
 	$('app').hidden = false;
-	await store.open();
 	setInterval(tick, 1000);
 	setInterval(() => { if (wire.on && !document.hidden) { listRooms(); adopt(); } }, 20000);
 	const name = new URLSearchParams(location.search).get('name')?.trim() || remember(localStorage, 'name');

@@ -244,7 +244,7 @@ static bool engine_wake(struct http_engine *engine)
 	if (engine->daemon == NULL)
 		goto fail_pair;
 	/* It takes the socket, and closes it also when it refuses. */
-	if (MHD_add_connection(engine->daemon, pair[1], (struct sockaddr *)&nobody, sizeof nobody.sun_family) != MHD_YES)
+	if (MHD_add_connection(engine->daemon, pair[1], (struct sockaddr *)&nobody, sizeof nobody) != MHD_YES)
 		goto fail_daemon;
 	engine->wire = pair[0];
 	return true;

@@ -28,7 +28,8 @@ struct http_parameter {
 	const char *value;
 };
 
-/* Constant for the handler, and valid as long as it runs. Texts are ended by NUL. */
+/* Constant for the handler, and valid as long as it runs. Texts are ended by NUL, but for the
+ * body. */
 struct http_request {
 	const char *method;
 	const char *target; /* as the client wrote it; may hold any printable bytes */

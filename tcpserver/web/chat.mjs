@@ -2,17 +2,19 @@
  * The chat page: store (what is to be said), wire (the WebSocket), rooms (what was heard), the log, the lists, the composer.
  *
  * Said once: a line gets its number from its session's counter in the IndexedDB transaction that keeps it, so (session, number) means one
- * text for ever, and the server says it once. Each tab has a session of its own, by a lock, because the server ends the older of two
- * connections of one; lines of a tab that is gone are said by one that lives, with the session and numbers they have.
+ * text for ever, and the server says it once. Each tab has a session of its own, because the server ends the older of two connections
+ * of one; lines of a tab that is gone are said by one that lives, with the session and numbers they have.
  * Heard once: 'end' is the number of the last message that came from a room; a new connection asks for what is after it.
  */
 
+const { assign } = Object;
+const focused = () => document.activeElement;
 const $ = id => document.getElementById(id);
 const put = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 // Bytes of a message (the server takes 65,535 with all around it); rows that are drawn, and how many more when scrolling; messages asked for
 // at a time, and kept of a room; how many at a time are read out one by one; from how many lines on it is asked whether to send them.
 const BYTES_MAX = 60000, WINDOW = 240, STEP = 80, PAGE = 100, CAP = 20000, LOUD = 3, MANY_LINES = 6;
-const LEASE_MS = 9e4;
+const ANSWER_MS = 300;
 
 function make(tag, name = '', text, ...children) {
 	const element = document.createElement(tag);
@@ -23,7 +25,7 @@ function make(tag, name = '', text, ...children) {
 }
 
 function button(text, name, onclick, ...children) {
-	return Object.assign(make('button', name, text, ...children), { type: 'button', onclick });
+	return assign(make('button', name, text, ...children), { type: 'button', onclick });
 }
 
 function remember(storage, key, value) {
@@ -65,11 +67,6 @@ const store = {
 		change.onabort = () => reject(change.error);
 	}),
 
-	// Changes a session, if it is there; otherwise then(undefined) may make one.
-	change: (id, then) => store.run(sessions => {
-		sessions.get(id).onsuccess = ({ target }) => { const changed = then(target.result); if (changed) sessions.put(changed); };
-	}),
-
 	add(line) {
 		if (!store.db) line.number = ++store.counter;
 		return store.run((sessions, lines) => {
@@ -87,29 +84,21 @@ const store = {
 	lines: async () => await store.run((_, lines) => lines.getAll()) ?? [],
 };
 
-const held = new Map(); // session: how to let it go
-const lease = (id, ms) => store.change(id, session => session && { ...session, until: Date.now() + ms });
+const held = new Set(), asking = new Map(), channel = new BroadcastChannel('tcpchat');
 
-// Takes a session for this tab; false when another one has it. Pages that did not come safely have no locks: there it is a lease.
+channel.onmessage = ({ data: { asks, has } }) => {
+	if (held.has(asks)) channel.postMessage({ has: asks });
+	asking.get(has)?.(false);
+};
+
+// Takes a session for this tab, unless another one answers that it has it. (Locks of the browser are for pages from https alone.)
 async function claim(id) {
 	if (held.has(id)) return true;
-	if (navigator.locks) {
-		return new Promise(resolve => {
-			navigator.locks.request('tcpchat ' + id, { ifAvailable: true }, lock => lock && new Promise(free => { held.set(id, free); resolve(true); }))
-				.finally(() => resolve(false));
-		});
-	}
-	await store.change(id, session => {
-		if (!session || session.until > Date.now()) return null;
-		held.set(id, () => lease(id, 0));
-		return { ...session, until: Date.now() + LEASE_MS };
-	});
-	return held.has(id);
-}
-
-function release(id) {
-	held.get(id)?.();
-	held.delete(id);
+	held.add(id);
+	channel.postMessage({ asks: id });
+	const free = await new Promise(resolve => { asking.set(id, resolve); setTimeout(resolve, ANSWER_MS, true); });
+	if (!free) held.delete(id);
+	return free;
 }
 
 async function chooseSession() {
@@ -117,19 +106,18 @@ async function chooseSession() {
 	if (!(await store.sessions()).some(session => session.id === id) || !await claim(id)) {
 		id = random();
 		await store.run(sessions => sessions.put({ id, name: baseOf(me.name), next: 1 }));
-		await claim(id);
 	}
 	takeSession(id);
 }
 
 function takeSession(id) {
-	me.session = id;
+	held.add(me.session = id);
 	remember(sessionStorage, 'session', id);
 }
 
 // ---- Who I am ----
 
-const me = { name: '', session: '', pieces: null, version: 0, notify: false, wasOn: false };
+const me = { name: '', session: '', version: 0 };
 
 function setName(name) {
 	if (name === me.name) return;
@@ -152,18 +140,18 @@ const mentions = text => (text.match(me.pieces) ?? []).some(piece => !isLink(pie
  * What a close code means; after any other one (1001, 1006, 1011 to 1013, 4408) connect again, later each time. Before 1008 an error told
  * why; 1009: a message was too big; 4000: another tab has our session.
  */
-const FAULT = 'The server did not understand this page; load it again.';
-const STOPS = { 1000: 'You have left.', 1002: FAULT, 1003: FAULT, 1007: FAULT, 1008: 'The server has refused this connection.' };
+const REFUSED = 'The server has refused this connection; load the page again.';
+const STOPS = { 1000: 'You have left.', 1002: REFUSED, 1003: REFUSED, 1007: REFUSED, 1008: REFUSED };
 const HEARD_MS = 20000, PONG_MS = 10000, PROBE_MS = 4000, DELAY_MS = 500, DELAY_MOST_MS = 30000;
 
-const wire = { socket: null, on: false, session: '', tries: 0, timer: 0, due: 0, heard: 0, deadline: 0, fault: null, stopped: '', asks: [], asked: 0 };
+const wire = { tries: 0, due: 0, stopped: '', asks: [], asked: 0 };
 
 const send = request => wire.on && wire.socket.send(JSON.stringify(request));
 
 // Asks; the answer ends with that to a ping. 'each' gets each event at once. 'room' is the one to be entered.
 function ask(request, { each, room } = {}) {
 	return new Promise(resolve => {
-		if (!wire.on) return resolve({ events: [], error: { code: 'offline', text: 'there is no connection now' } });
+		if (!wire.on) return resolve({ events: [], error: { code: 'offline', text: 'there is no connection' } });
 		const id = 'q' + ++wire.asked;
 		wire.asks.push({ id, each, room, resolve, events: [] });
 		send({ ...request, id });
@@ -198,9 +186,9 @@ function drop() {
 	lost(1006);
 }
 
-async function lost(code) {
+function lost(code) {
 	const { on, asks, fault } = wire;
-	Object.assign(wire, { socket: null, on: false, asks: [] });
+	assign(wire, { socket: null, on: false, asks: [] });
 	for (const { resolve, events } of asks) resolve({ events, error: { code: 'offline', text: 'the connection broke' } });
 	for (const room of rooms) {
 		room.here = room.loading = false;
@@ -210,7 +198,11 @@ async function lost(code) {
 	if (!on && fault && notLetIn(fault)) return;
 	if (STOPS[code] && fault?.code !== 'server-full') { wire.stopped = fault?.text ?? STOPS[code]; return; }
 	if (code === 1009) refuseLargest('it is too long for this server');
-	if (code === 4000) { release(me.session); takeSession(''); await chooseSession(); }
+	if (code === 4000) {
+		held.delete(wire.session);
+		for (const entry of allPending()) if (entry.line.session === wire.session) remove(entry);
+		if (wire.session === me.session) takeSession(random());
+	}
 	again((code === 1001 ? 2 : 1) * DELAY_MS * (0.5 + Math.random()) + Math.min(DELAY_MOST_MS, DELAY_MS * (2 ** wire.tries++ - 1)) * Math.random());
 }
 
@@ -289,10 +281,8 @@ const HEARD = {
 	notice({ code, room, participant, text, id, ...event }) {
 		if (code === 'skipped') note({ text: count(event.count, 'message') + ' not kept any more' }, roomNamed(room));
 		else if (code || id === 'quiet' || !text) return;
-		else if (participant) {
-			note({ text: text.replace(/;.*/, ''), door: /\/join (\S+)/.exec(text)?.[1] ?? room });
-			alarm(view.room, participant, text, true);
-		} else note({ text }, room && roomNamed(room));
+		else note({ text }, !participant && room && roomNamed(room));
+		if (participant) alarm(view.room, participant, text, true);
 	},
 };
 
@@ -302,9 +292,9 @@ function settle(place, asked) {
 	const known = rooms.find(other => other.id === place.room_id && other !== room);
 	if (known) { rooms.splice(rooms.indexOf(room), 1); if (view.room === room) show(known); room = known; }
 	if (place.kind === 'welcome') welcomed(place);
-	Object.assign(room, { name: place.room, here: true, isOver: '' });
+	assign(room, { name: place.room, here: true, isOver: '' });
 	if (room.id !== place.room_id) {
-		Object.assign(room, { id: place.room_id, end: place.last, low: place.last + 1, messages: [], atStart: false, unread: 0, read: place.mark, line: place.mark && place.mark < place.last ? place.mark : null });
+		assign(room, { id: place.room_id, end: place.last, low: place.last + 1, messages: [], atStart: false, unread: 0, read: place.mark, line: place.mark && place.mark < place.last ? place.mark : null });
 		loadOlder(room);
 	}
 	who(room);
@@ -314,7 +304,7 @@ function settle(place, asked) {
 }
 
 function welcomed({ participant }) {
-	Object.assign(wire, { on: true, tries: 0, deadline: 0 });
+	assign(wire, { on: true, tries: 0, deadline: 0 });
 	setName(participant);
 	queueMicrotask(() => {
 		for (const room of rooms) if (!room.isOver && !room.here) enter(room);
@@ -356,11 +346,11 @@ let keys = 0;
 
 function entryOf({ seq, kind, at, participant: who, text }) {
 	const entry = { key: 'k' + ++keys, seq, n: seq, kind, who, text, version: 0 };
-	if (kind === 'joined' || kind === 'left') Object.assign(entry, { kind: 'crowd', crowd: new Map([[who, kind]]) });
+	if (kind === 'joined' || kind === 'left') assign(entry, { kind: 'crowd', crowd: new Map([[who, kind]]) });
 	return stamp(entry, Date.parse(at));
 }
 
-const stamp = (entry, at) => Object.assign(entry, { at, day: new Date(at).toDateString() });
+const stamp = (entry, at) => assign(entry, { at, day: new Date(at).toDateString() });
 
 // Comings and goings that follow each other are one entry.
 function push(room, entry) {
@@ -411,7 +401,7 @@ function closed(room, { participant }) {
 }
 
 function over(room, why) {
-	Object.assign(room, { isOver: why, here: false, people: new Map(), version: room.version + 1 });
+	assign(room, { isOver: why, here: false, people: new Map(), version: room.version + 1 });
 	for (const entry of room.pending) if (entry.state === 'pending') refused(entry, why);
 	saveRooms();
 	refresh();
@@ -442,8 +432,8 @@ async function loadOlder(room, most = PAGE) {
 	room.atStart = older.length < most;
 	if (view.room === room) { view.from += older.length; view.to += older.length; }
 	room.topic ||= older.findLast(({ kind }) => kind === 'topic')?.text ?? '';
-	if (room.line === null || room.unread) return;
-	room.unread = older.filter(({ n, who }) => n > room.line && !isMine(who)).length; // we have just come, and were here before
+	if (room.line === null || room.read >= room.end) return;
+	room.unread += older.filter(({ n, who }) => n > room.line && !isMine(who)).length; // we have just come, and were here before
 	if (!room.unread) room.line = null;
 }
 
@@ -453,7 +443,7 @@ async function goTo(room, seq) {
 	if (!room.here) await enter(room);
 	while (room.low > seq && room.here && !room.atStart) await loadOlder(room, 5 * PAGE);
 	const at = Math.max(0, room.messages.findIndex(({ n }) => n >= seq));
-	Object.assign(view, { stick: false, from: Math.max(0, at - STEP), to: at + STEP });
+	assign(view, { stick: false, from: Math.max(0, at - STEP), to: at + STEP });
 	drawLog();
 	const row = rows.get(room.messages[at]?.key);
 	row?.classList.add('flash');
@@ -498,7 +488,7 @@ function openRoom(name) {
 
 async function meetStranger() {
 	const { error } = await ask({ op: 'join' }, { each(event) {
-		if (event.code === 'room') show(Object.assign(roomNamed(event.room), { stranger: true, met: /met/.test(event.text) }));
+		if (event.code === 'room') show(assign(roomNamed(event.room), { stranger: true, met: /met/.test(event.text) }));
 	} });
 	if (error) note({ text: error.text, bad: true });
 }
@@ -516,14 +506,14 @@ async function leaveRoom(room) {
 let adding = Promise.resolve();
 
 function say(room, text, action) {
-	const line = { session: me.session, name: baseOf(me.name), number: 0, room: refOf(room), text: text.toWellFormed(), action, at: Date.now() };
+	const line = { session: me.session, name: baseOf(me.name), number: 0, room: refOf(room), text: text.toWellFormed().replaceAll('\0', ''), action, at: Date.now() };
 	const entry = pend(room, line);
 	room.line = null;
 	toNewest();
 	adding = adding.then(() => store.add(line)).then(() => {
-		if (!held.has(line.session)) { takeSession(line.session); claim(line.session); }
+		if (!held.has(line.session)) takeSession(line.session);
 		flush();
-	}, fault => refused(entry, `this browser could not keep it (${fault?.message})`));
+	}, fault => refused(entry, `this browser cannot keep it: ${fault?.message}`));
 }
 
 // A line that is to be said, as the room shows it.
@@ -535,7 +525,8 @@ function pend(room, line) {
 	return entry;
 }
 
-const waiting = () => rooms.flatMap(room => room.pending).filter(({ line, state }) => line.number && state === 'pending').sort((left, right) => left.line.number - right.line.number);
+const allPending = () => rooms.flatMap(room => room.pending);
+const waiting = () => allPending().filter(({ line, state }) => line.number && state === 'pending').sort((left, right) => left.line.number - right.line.number);
 
 // Sends what waits, in the order of the numbers; when all of one session is said, that of another.
 function flush() {
@@ -567,7 +558,7 @@ function answered({ id, kind, code, text, seq }) {
 	if (kind === 'error') refused(entry, text);
 	else if (code === 'said') {
 		store.forget(entry.line);
-		Object.assign(entry, { state: 'said', seq });
+		assign(entry, { state: 'said', seq });
 		if (entry.room.end >= seq) remove(entry);
 	}
 	flush();
@@ -587,7 +578,7 @@ function remove(entry) {
 }
 
 function refused(entry, reason) {
-	Object.assign(entry, { state: 'refused', reason, hidden: false, sent: false });
+	assign(entry, { state: 'refused', reason, hidden: false, sent: false });
 	if (entry.line.number) store.keep({ ...entry.line, refused: reason });
 	announce('Not said: ' + reason);
 	refresh();
@@ -600,7 +591,7 @@ function refuseLargest(reason) {
 
 function sayAgain(entry) {
 	delete entry.line.refused;
-	Object.assign(entry, { state: 'pending', sent: false });
+	assign(entry, { state: 'pending', sent: false });
 	if (entry.line.number) store.keep(entry.line);
 	if (!entry.room.here) openRoom(entry.room.name);
 	flush();
@@ -616,20 +607,20 @@ function forget(entry) {
 // Takes over what tabs that are gone left unsaid, and clears away sessions that nobody needs.
 async function adopt() {
 	await adding;
-	const sessions = await store.sessions(), lines = await store.lines(), shown = rooms.flatMap(room => room.pending.map(({ line }) => line));
+	const sessions = await store.sessions(), lines = await store.lines(), shown = allPending().map(({ line }) => line);
 	for (const { id, name } of sessions) {
 		const left = lines.filter(({ session }) => session === id);
 		if (left.length && id !== me.session && keyOf(name) !== keyOf(baseOf(me.name)) || !await claim(id)) continue;
 		for (const line of left) if (!shown.some(({ session, number }) => session === id && number === line.number)) adoptLine(line);
 		if (left.length || id === me.session) continue;
 		await store.run(sessions => sessions.delete(id));
-		release(id);
+		held.delete(id);
 	}
 	flush();
 }
 
 function adoptLine(line) {
-	if (Date.now() - line.at > 7e7) line.refused ??= 'it is of an earlier day, and may have been said; send it again if it is missing';
+	if (Date.now() - line.at > 7e7) line.refused ??= 'it is old, and may have been said; send it again if it is missing';
 	const room = roomNamed(line.room, true);
 	pend(room, line);
 	if (!room.here) enter(room);
@@ -637,7 +628,7 @@ function adoptLine(line) {
 
 // ---- Telling people: title, notifications, screen readers ----
 
-const attentive = () => document.visibilityState === 'visible' && document.hasFocus();
+const attentive = () => !document.hidden && document.hasFocus();
 const isRead = room => view.room === room && view.stick && attentive();
 const announce = text => put('tell', text);
 
@@ -656,19 +647,20 @@ function alarm(room, who, text, called) {
 	called ||= room.stranger;
 	if (view.room === room || called) { told.push({ who, text }); tellTimer ||= setTimeout(tell, 700); }
 	if (!called || attentive() || !me.notify) return;
+	// Some phones have none for pages.
 	try {
 		const shown = new Notification(`${who} in ${labelOf(room)}`, { body: text.slice(0, 200), tag: room.id });
 		shown.onclick = () => { focus(); show(room); shown.close(); };
-	} catch { /* some phones have none for pages */ }
+	} catch {}
 }
 
 const mayNotify = () => window.Notification?.permission === 'granted';
 
 async function toggleBell() {
-	if (!isSecureContext || !window.Notification) return note({ text: 'Notifications need a page that came over https.', bad: true });
+	if (!isSecureContext || !window.Notification) return note({ text: 'Notifications need https.', bad: true });
 	me.notify = !me.notify && await Notification.requestPermission() === 'granted';
 	remember(localStorage, 'notify', me.notify);
-	announce(me.notify ? 'You are notified when somebody mentions you.' : mayNotify() ? 'No notifications.' : 'This browser does not allow notifications here.');
+	announce(me.notify ? 'You are notified when somebody mentions you.' : mayNotify() ? 'No notifications.' : 'Notifications are not allowed here.');
 	refresh();
 }
 
@@ -677,7 +669,7 @@ let markTimer = 0;
 // What is seen is read; the server is told, at most every two seconds.
 function markRead(room) {
 	if (!isRead(room) || room.read >= room.end && !room.unread) return;
-	Object.assign(room, { unread: 0, called: 0, read: room.end });
+	assign(room, { unread: 0, called: 0, read: room.end });
 	refresh();
 	markTimer ||= setTimeout(() => { markTimer = 0; if (room.here) send({ op: 'mark', room: refOf(room), seq: room.read, id: 'quiet' }); }, 2000);
 }
@@ -688,7 +680,7 @@ const log = $('log'), draft = $('draft');
 const view = { room: null, from: 0, to: 0, stick: true };
 let rows = new Map();
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 const dayName = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 
@@ -716,7 +708,7 @@ const whoOf = name => tint(make('bdi', 'who', name), name);
 const trimLink = link => link.replace(link.includes('(') ? /[.,;:!?…]+$/ : /[.,;:!?…)\]}]+$/, '');
 
 function linkOf(text) {
-	return Object.assign(make('a', '', text), { href: new URL(text).href, rel: 'noopener noreferrer nofollow', target: '_blank' });
+	return assign(make('a', '', text), { href: new URL(text).href, rel: 'noopener noreferrer nofollow', target: '_blank' });
 }
 
 function fillText(element, text) {
@@ -736,7 +728,7 @@ function fillText(element, text) {
 }
 
 function timeOf(at, name) {
-	return Object.assign(make('time', name, clock.format(at)), { dateTime: new Date(at).toISOString(), title: full.format(at) });
+	return assign(make('time', name, clock.format(at)), { dateTime: new Date(at).toISOString(), title: full.format(at) });
 }
 
 function crowdText(crowd) {
@@ -749,21 +741,21 @@ const ASIDES = {
 	nick: ({ who, text }) => `${who} is now ${text}`,
 	topic: ({ who, text }) => who + (text ? ' set the topic: ' + text : ' removed the topic'),
 	room_closed: ({ who }) => `${who ?? 'Somebody'} closed this room`,
+	direct: ({ who, to, text }) => `${who} to ${to} alone: ${text}`,
 	note: ({ text }) => text,
 };
 
 // The row of an entry; the one that is there already, unless it would look different.
 function rowOf(entry, before) {
-	const { key, kind, who, at, state, to } = entry;
-	const first = kind !== 'action' && (before?.kind !== kind || before.who !== who || at - before.at > 3e5 || !!to);
+	const { key, kind, who, at, state } = entry;
+	const first = kind !== 'action' && (before?.kind !== kind || before.who !== who || at - before.at > 3e5);
 	const shape = [first, state, entry.version, entry.hidden, me.version, state && wire.on].join();
 	if (rows.get(key)?.shape === shape) return rows.get(key);
-	const row = Object.assign(make('article', 'row ' + (state ?? '')), { key, shape, tabIndex: -1, hidden: !!entry.hidden });
+	const row = assign(make('article', 'row ' + (state ?? '')), { key, shape, tabIndex: -1, hidden: !!entry.hidden });
 	if (entry.seq) row.dataset.seq = entry.seq;
 	if (ASIDES[kind]) {
 		row.className += entry.bad ? ' aside bad' : ' aside';
-		row.append(Object.assign(make('div', 'text', ASIDES[kind](entry)), { dir: 'auto' }), timeOf(at, 'when'));
-		if (entry.door) row.append(button('Go there', 'text', () => openRoom(entry.door)));
+		row.append(assign(make('div', 'text', ASIDES[kind](entry)), { dir: 'auto' }), timeOf(at, 'when'));
 		return row;
 	}
 	const text = fillText(make('div', 'text'), entry.text);
@@ -772,7 +764,7 @@ function rowOf(entry, before) {
 	if (!first) row.append(timeOf(at, 'when'));
 	if (kind === 'action') row.append(make('div', 'does', null, whoOf(who), text));
 	else {
-		if (first) row.append(avatarOf(who, ''), make('div', 'who-line', null, whoOf(who), timeOf(at), make('span', 'private', to && (isMine(who) ? `to ${to} alone` : 'to you alone'))));
+		if (first) row.append(avatarOf(who, ''), make('div', 'who-line', null, whoOf(who), timeOf(at)));
 		else row.append(make('span', 'sr', who + ': '));
 		row.append(text);
 	}
@@ -782,7 +774,7 @@ function rowOf(entry, before) {
 }
 
 function separator(key, name, text) {
-	const row = rows.get(key) ?? Object.assign(make('div', name, null, make('span')), { key });
+	const row = rows.get(key) ?? assign(make('div', name, null, make('span')), { key });
 	if (row.textContent !== text) row.firstChild.textContent = text;
 	return row;
 }
@@ -791,10 +783,10 @@ const entryAt = (room, index) => room.messages[index] ?? room.pending[index - ro
 
 function drawLog() {
 	const room = view.room, total = room.messages.length + room.pending.length, today = new Date().toDateString(), wanted = [];
-	if (view.stick) Object.assign(view, { from: Math.max(0, total - WINDOW), to: total });
+	if (view.stick) assign(view, { from: Math.max(0, total - WINDOW), to: total });
 	view.to = Math.min(total, Math.max(view.to, view.from + STEP));
 	const anchor = view.stick ? null : anchorNow();
-	if (!view.from) wanted.push(separator('begin', 'begin', room.loading ? 'Loading …' : room.atStart ? 'This is where it begins.' : ''));
+	if (!view.from) wanted.push(separator('begin', 'begin', room.loading ? 'Loading …' : room.atStart && total ? 'This is where it begins.' : ''));
 	for (let index = view.from; index < view.to; index++) {
 		const entry = entryAt(room, index), before = index ? entryAt(room, index - 1) : null;
 		const newDay = before?.day !== entry.day, isLine = room.line !== null && entry.n > room.line && !(before?.n > room.line);
@@ -810,7 +802,7 @@ function drawLog() {
 
 // The children become those that are wanted; those that stay are not touched.
 function replaceRows(wanted) {
-	const keep = new Set(wanted), inside = document.activeElement.closest('.row');
+	const keep = new Set(wanted), inside = focused().closest('.row');
 	for (const row of [...log.children]) if (!keep.has(row)) row.remove();
 	let next = log.firstElementChild;
 	for (const row of wanted) {
@@ -832,9 +824,7 @@ function drawEdges(room, total) {
 	$('jump').hidden = view.stick;
 	put('jump-words', room.unread ? count(room.unread, 'new message') : 'Newest');
 	$('empty').hidden = !empty;
-	put('empty-title', room.isOver ? 'Not here' : room.stranger ? labelOf(room) : 'It is quiet here');
-	put('empty-words', room.isOver || (room.stranger ? 'Say hello when somebody else has pressed the same button.' : 'Say something; whoever comes will see it.'));
-	log.classList.toggle('bare', empty);
+	put('empty', room.isOver || (room.stranger ? 'Say hello when somebody else has pressed the same button.' : 'It is quiet here. Say something; whoever comes will see it.'));
 	markRead(room);
 }
 
@@ -850,6 +840,7 @@ function scrolled() {
 	const room = view.room, total = room.messages.length + room.pending.length, near = Math.max(600, log.clientHeight), { stick } = view;
 	const gap = log.scrollHeight - log.scrollTop - log.clientHeight;
 	scrolling = false;
+	if (drawing) return; // what came is not drawn yet; this comes again
 	view.stick = view.to >= total && gap < 40;
 	if (log.scrollTop < near && !view.stick && view.from) {
 		view.from = Math.max(0, view.from - STEP);
@@ -870,18 +861,18 @@ function scrolled() {
 function drawList(list, state, items) {
 	if (list.state === state) return;
 	list.state = state;
-	const focused = [...list.children].findIndex(item => item.contains(document.activeElement));
+	const at = [...list.children].findIndex(item => item.contains(focused()));
 	list.replaceChildren(...items());
 	const stops = stopsOf(list), current = stops.find(stop => stop.ariaCurrent) ?? stops[0];
 	for (const stop of stops) stop.tabIndex = stop === current ? 0 : -1;
-	if (focused >= 0) (stops[focused] ?? draft).focus();
+	if (at >= 0) (stops[at] ?? draft).focus();
 }
 
 const stopsOf = list => [...list.querySelectorAll('.room, .person')];
 
 // One stop for Tab in a list; the arrow keys go through it.
 function rove(event) {
-	const stops = stopsOf(event.currentTarget), at = stops.indexOf(document.activeElement);
+	const stops = stopsOf(event.currentTarget), at = stops.indexOf(focused());
 	const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: stops.length - 1 }[event.key];
 	if (at < 0 || !stops[to]) return;
 	event.preventDefault();
@@ -894,7 +885,7 @@ function drawRooms() {
 	const others = [...listed.values()].filter(({ name }) => !roomNamed(name)).sort((left, right) => right.people - left.people);
 	drawList($('yours'), rooms.map(room => [labelOf(room), room.id, room.unread, room.called, room.isOver, room === view.room]).join('\n'), () => rooms.map(roomItem));
 	drawList($('others'), others.map(({ name, people }) => name + people).join('\n'), () => others.map(roomItem));
-	$('no-others').hidden = others.length > 0;
+	$('others-caption').hidden = !others.length;
 	$('menu-dot').hidden = !rooms.some(room => room !== view.room && room.unread);
 }
 
@@ -910,12 +901,11 @@ function roomItem(room) {
 		if (calm()) draft.focus();
 	};
 	link.classList.toggle('fresh', !!unread);
-	link.classList.toggle('over', !!room.isOver);
 	if (unread) link.append(make('span', called ? 'badge called' : 'badge', unread, make('span', 'sr', called ? ' new, you were mentioned' : ' new')));
 	if (!ours) link.append(make('span', 'number', room.people, make('span', 'sr', ' here')));
 	if (room === view.room) link.ariaCurrent = 'page';
 	const item = make('li', '', null, link);
-	if (ours && rooms.length > 1) item.append(Object.assign(button('×', 'leave', () => leaveRoom(room)), { ariaLabel: 'Leave ' + label }));
+	if (ours && rooms.length > 1) item.append(assign(button('×', 'leave', () => leaveRoom(room)), { ariaLabel: 'Leave ' + label }));
 	return item;
 }
 
@@ -935,23 +925,22 @@ function drawPeople() {
 function drawHead() {
 	const room = view.room, unread = rooms.reduce((sum, { unread }) => sum + unread, 0), title = `${unread ? `(${unread}) ` : ''}${labelOf(room)} · tcpchat`;
 	put('room-name', labelOf(room));
-	put('topic', room.stranger ? 'Only the two of you see this.' : room.topic);
+	put('topic', room.topic);
 	draft.disabled = $('send').disabled = !!room.isOver;
-	draft.placeholder = room.isOver || `Message ${room.stranger ? 'the stranger' : room.name}`;
+	draft.placeholder = room.isOver || `Message ${labelOf(room)}`;
 	$('bell').ariaPressed = !!me.notify;
 	if (document.title !== title) document.title = title;
 }
 
 function drawState() {
-	const waits = rooms.flatMap(room => room.pending).filter(({ state }) => state === 'pending').length, soon = Math.ceil((wire.due - Date.now()) / 1000);
+	const waits = allPending().filter(({ state }) => state === 'pending').length, soon = Math.ceil((wire.due - Date.now()) / 1000);
 	let text = wire.stopped || (me.wasOn ? `The connection is lost${soon > 1 && !wire.socket ? `; next try in ${soon} s.` : '; connecting …'}` : 'Connecting …');
 	if (waits) text += ` ${count(waits, 'message')} will be said then.`;
 	put('banner-words', text);
 	put('banner-button', wire.stopped ? 'Come back' : 'Try now');
-	$('banner-button').hidden = !wire.stopped && (!!wire.socket || soon < 2);
 	$('banner').hidden = wire.on || !wire.stopped && !me.wasOn && performance.now() < 3000 || !me.name;
-	put('me-state', wire.stopped ? 'away' : wire.on ? 'connected' : 'connecting …');
-	if (me.wasOn && !wire.on && !$('app').classList.contains('off')) announce('The connection is lost. What you write is said when it is back.');
+	put('me-state', wire.stopped ? 'away' : wire.on ? 'connected' : me.name && 'connecting …');
+	if (me.wasOn && !wire.on && !$('app').classList.contains('off')) announce('The connection is lost.');
 	$('app').classList.toggle('off', !wire.on);
 }
 
@@ -961,7 +950,7 @@ let drawing = false;
 function refresh() {
 	if (drawing) return;
 	drawing = true;
-	(document.visibilityState === 'visible' ? requestAnimationFrame : later => setTimeout(later, 250))(() => {
+	(!document.hidden ? requestAnimationFrame : later => setTimeout(later, 250))(() => {
 		drawing = false;
 		if (!view.room) return;
 		for (const part of [drawState, drawLog, drawRooms, drawPeople, drawHead]) part();
@@ -979,7 +968,7 @@ function show(room) {
 		setDraft(room.draft);
 		rows = new Map();
 		log.replaceChildren();
-		Object.assign(view, { room, stick: true });
+		assign(view, { room, stick: true });
 		fault('');
 	}
 	const path = '/r/' + encodeURIComponent(room.name) + location.search;
@@ -991,10 +980,9 @@ function show(room) {
 
 const fault = text => put('draft-fault', text);
 
+// Where the style sheet cannot do it.
 function fit() {
-	if (CSS.supports('field-sizing', 'content')) return;
-	draft.style.height = 'auto';
-	draft.style.height = draft.scrollHeight + 2 + 'px';
+	draft.rows = draft.value.split('\n').length;
 }
 
 function setDraft(text) {
@@ -1056,7 +1044,7 @@ function keyInDraft(event) {
 
 // The arrow keys go from message to message.
 function keyInLog(event) {
-	const step = { ArrowUp: 'previousElementSibling', ArrowDown: 'nextElementSibling' }[event.key], row = document.activeElement.closest('.row');
+	const step = { ArrowUp: 'previousElementSibling', ArrowDown: 'nextElementSibling' }[event.key], row = focused().closest('.row');
 	if (!step) return;
 	let next = row ? row[step] : log.lastElementChild;
 	while (next && (!next.matches('.row') || next.hidden)) next = next[step];
@@ -1075,12 +1063,11 @@ function openSearch(words = '') {
 }
 
 async function search(text, page) {
-	const mine = searching = { text, page }, fields = { op: 'search', page };
-	fields.words = text.replace(/(^|\s)(from|in):(\S+)/g, (_, space, field, value) => { fields[field === 'in' ? 'room' : field] = value; return space; }).trim();
+	const mine = searching = { text, page };
 	if (page === 1) $('found').replaceChildren();
 	$('more').hidden = true;
 	put('search-state', 'Searching …');
-	const { events, error } = await ask(fields), hits = [];
+	const { events, error } = await ask({ op: 'search', words: text, page }), hits = [];
 	if (searching !== mine) return;
 	for (const event of events) {
 		if (event.code === 'found') hits.push({ ...event, around: [] });
@@ -1095,19 +1082,17 @@ async function search(text, page) {
 function hitItem({ room, seq, around }) {
 	const at = around.find(event => event.seq === seq)?.at;
 	const lines = around.map(event => make('span', event.seq === seq ? 'hit-line it' : 'hit-line', null, whoOf(event.participant),
-		Object.assign(make('span', '', event.text.replaceAll('\u2424', ' ')), { dir: 'auto' })));
+		assign(make('span', '', event.text.replaceAll('\u2424', ' ')), { dir: 'auto' })));
 	const go = () => { $('search').close(); goTo(roomNamed(room, true), seq); };
 	return make('li', '', null, button(null, 'hit', go, make('span', 'hit-head', `# ${room}${at ? ' · ' + full.format(Date.parse(at)) : ''}`), ...lines));
 }
 
 // ---- Names, panels ----
 
-function askName(reason, renaming) {
+function askName(reason) {
 	const dialog = $('hello');
-	put('hello-title', renaming ? 'Another name?' : 'What shall we call you?');
 	$('hello-name').value = me.name || remember(localStorage, 'name') || '';
 	put('hello-fault', reason);
-	dialog.renaming = renaming;
 	if (!dialog.open) dialog.showModal();
 	$('hello-name').select();
 }
@@ -1120,8 +1105,7 @@ async function nameGiven(event) {
 	if (error) return put('hello-fault', error.text);
 	$('hello').close();
 	remember(localStorage, 'name', name);
-	const url = new URL(location);
-	if (url.searchParams.has('name')) { url.searchParams.set('name', name); history.replaceState(null, '', url); }
+	if (/[?&]name=/.test(location.search)) history.replaceState(null, '', '?name=' + encodeURIComponent(name));
 	if (!wire.on) await come(name);
 	draft.focus();
 }
@@ -1155,7 +1139,7 @@ function escape(event) {
 	if (event.key !== 'Escape' || event.isComposing || document.querySelector('dialog[open]')) return;
 	const opener = shut();
 	if (opener) return opener.focus();
-	if (document.activeElement === draft) { view.room.line = null; toNewest(); }
+	if (focused() === draft) { view.room.line = null; toNewest(); }
 	draft.focus();
 }
 
@@ -1170,7 +1154,7 @@ async function begin() {
 	$('app').hidden = false;
 	await store.open();
 	setInterval(tick, 1000);
-	setInterval(() => { if (wire.on && document.visibilityState === 'visible') { listRooms(); adopt(); } }, 20000);
+	setInterval(() => { if (wire.on && !document.hidden) { listRooms(); adopt(); } }, 20000);
 	const name = new URLSearchParams(location.search).get('name')?.trim() || remember(localStorage, 'name');
 	if (!name) return askName('');
 	await come(name);
@@ -1184,10 +1168,6 @@ function on(target, ...pairs) {
 const formed = (id, does) => on($(id), 'submit', event => { event.preventDefault(); does(event); });
 const clicked = (id, does) => on($(id), 'click', does);
 
-if (!navigator.locks) {
-	setInterval(() => { for (const id of held.keys()) lease(id, LEASE_MS); }, LEASE_MS / 6);
-	on(window, 'pagehide', () => { for (const id of [...held.keys()]) release(id); });
-}
 formed('composer', submit);
 formed('go', () => { const name = $('go-name').value.trim(); $('go-name').value = ''; if (!name) return; shut(); openRoom(name); draft.focus(); });
 formed('search-form', () => { const words = $('search-words').value.trim(); if (words) search(words, 1); });
@@ -1200,7 +1180,7 @@ clicked('stranger', () => { shut(); meetStranger(); draft.focus(); });
 clicked('bell', toggleBell);
 clicked('find', () => openSearch());
 clicked('more', () => search(searching.text, searching.page + 1));
-clicked('rename', () => { shut(); askName('', true); });
+clicked('rename', () => { shut(); askName(''); });
 clicked('banner-button', () => { wire.stopped = ''; probe(); });
 clicked('log', ({ target }) => { if (target.matches('.who') && getSelection().isCollapsed) mention(target.textContent); });
 for (const id of ['shade', 'side-close', 'people-close']) clicked(id, () => shut()?.focus());
@@ -1208,9 +1188,9 @@ clicked('search-close', () => $('search').close());
 for (const id of ['yours', 'others', 'people-list']) on($(id), 'keydown', rove);
 on(draft, 'keydown', keyInDraft, 'input', fit);
 on(log, 'keydown', keyInLog, 'scroll', scrollSoon);
-on($('hello'), 'cancel', event => { if (!$('hello').renaming) event.preventDefault(); });
-on(document, 'keydown', escape, 'visibilitychange', () => { if (document.visibilityState === 'visible') { probe(); refresh(); } });
-on(window, 'focus', refresh, 'online', probe, 'offline', probe, 'pageshow', ({ persisted }) => { if (persisted) probe(); }, 'popstate', () => openRoom(pathRoom()));
+on($('hello'), 'cancel', event => { if (!wire.on) event.preventDefault(); });
+on(document, 'keydown', escape, 'visibilitychange', () => { if (!document.hidden) { probe(); refresh(); } });
+on(window, 'focus', refresh, 'online', probe, 'offline', probe, 'pageshow', ({ persisted }) => persisted && probe(), 'popstate', () => openRoom(pathRoom()));
 new ResizeObserver(() => { if (view.stick) log.scrollTop = log.scrollHeight; }).observe(log);
 
 begin();

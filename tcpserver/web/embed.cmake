@@ -1,6 +1,6 @@
 # cmake -D FOLDER=... -D OUT=files.c -P embed.cmake: writes the files of the page as C (files.h), each with an ETag of its content.
 #
-# The files are served without comments, empty lines, and spaces that mean nothing; otherwise as they are.
+# The files are served without comments, empty lines, and spaces and semicolons that mean nothing; otherwise as they are.
 set(names chat.html chat.css chat.mjs)
 set(paths / /chat.css /chat.mjs)
 set(types text/html text/css text/javascript)
@@ -15,6 +15,9 @@ foreach(name path type IN ZIP_LISTS names paths types)
 	if(name STREQUAL chat.css)
 		string(REGEX REPLACE ":[ ]" ":" text "${text}")
 		string(REGEX REPLACE "[\n ]*([;{}>,])[\n ]*" "\\1" text "${text}")
+		string(REPLACE ";}" "}" text "${text}")
+	elseif(name STREQUAL chat.mjs)
+		string(REGEX REPLACE ";([ \n])}" "\\1}" text "${text}")
 	endif()
 	string(HEX "${text}" bytes)
 	string(SHA256 hash "${text}")

@@ -44,7 +44,7 @@ static void handle(void *context, struct http_request *request, struct http_repl
 	reply->closes = http_query(request, "close") != NULL;
 	if (http_query(request, "n") != NULL)
 		MUST(!http_number(http_query(request, "n"), &number) || number < 1000000000000000000);
-	http_reply_give(reply, 200, "text/plain", strndup(request->body, request->body_size), strnlen(request->body, request->body_size));
+	http_reply_give(reply, 200, "text/plain", fuzz_copy(request->body, request->body_size), request->body_size);
 	http_reply_add(reply, "X-Field", "%s", http_field(request, "X-Field") == NULL ? "" : http_field(request, "X-Field"));
 }
 

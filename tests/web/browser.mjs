@@ -66,12 +66,8 @@ export class Server {
 		this.port = Number(/listening.*?127\.0\.0\.1:(\d+)/.exec(this.log)[1]);
 	}
 
-	get web() {
-		return this.bridge ?? this.port;
-	}
-
 	get origin() {
-		return `http://127.0.0.1:${this.web}`;
+		return `http://127.0.0.1:${this.port}`;
 	}
 
 	async kill() {

@@ -20,10 +20,10 @@
 #include "tcpserver/doors/websocket_frame.h"
 
 enum {
-	OBJECT_SIZE = 30,           /* about, of an object without its two texts   */
-	OBJECT_DEPTH_MAX = 8,       /* brackets in brackets that a client may send */
-	PAGE_MESSAGES = 64,         /* read at a time                              */
-	FRAGMENT_SIZE = 32 * 1024,  /* bytes of history, from which on it is sent  */
+	OBJECT_SIZE = 30,          /* about, of an object without its two texts   */
+	OBJECT_DEPTH_MAX = 8,      /* brackets in brackets that a client may send */
+	PAGE_MESSAGES = 64,        /* read at a time                              */
+	FRAGMENT_SIZE = 32 * 1024, /* bytes of history, from which on it is sent  */
 };
 
 /* ---- How messages look. ---- */
@@ -60,8 +60,8 @@ static size_t write_message(const void *message, char *out, size_t size)
 static size_t go_chat_encode(const struct message *message, char *out, size_t size)
 {
 	if (is_shown(message))
-		return websocket_write_text(
-			write_message, message, OBJECT_SIZE + message->participant_size + message->text_size, out, size);
+		return websocket_write_text(write_message, message,
+			OBJECT_SIZE + message->participant_size + message->text_size, out, size);
 	if (size >= websocket_head_size(0))
 		(void)websocket_write_head(out, WEBSOCKET_PONG, 0);
 	return websocket_head_size(0);
@@ -82,7 +82,8 @@ static void put_telling(struct json_writer *json, const struct telling *telling)
 	if (telling->kind == TELL_ERROR)
 		(void)snprintf(code, sizeof code, "%s: ", telling->code);
 	if (telling->kind == TELL_FAREWELL)
-		put_object(json, username, strlen(username), "", "the server is stopping", strlen("the server is stopping"));
+		put_object(json, username, strlen(username), "", "the server is stopping",
+			strlen("the server is stopping"));
 	else
 		put_object(json, username, strlen(username), code, telling->text, strlen(telling->text));
 }
@@ -115,10 +116,10 @@ char *go_chat_words(const struct telling *telling, size_t *size)
 struct array {
 	struct session *session;
 	struct json_writer json;
-	bool begun;     /* a fragment was sent                 */
-	bool has_more;  /* the next object needs a comma       */
+	bool begun;    /* a fragment was sent                 */
+	bool has_more; /* the next object needs a comma       */
 	bool no_memory;
-	bool stopped;   /* the client is gone, or the server stops */
+	bool stopped; /* the client is gone, or the server stops */
 };
 
 static void array_send(struct array *array, bool ends)
@@ -247,13 +248,15 @@ void go_chat_begin(struct session *session)
 
 static void refuse_object(struct session *session)
 {
-	session_error(session, "bad-request", "a message is a JSON object like {\"username\":\"ann\",\"message\":\"hello\"}");
+	session_error(
+		session, "bad-request", "a message is a JSON object like {\"username\":\"ann\",\"message\":\"hello\"}");
 }
 
 static void refuse_username(struct session *session)
 {
 	session_error(session, "bad-name",
-		"a username has 1 to 50 letters, digits, _ - . # and single spaces inside; the message was dropped, choose another");
+		"a username has 1 to 50 letters, digits, _ - . # and single spaces inside; the message was dropped, "
+		"choose another");
 }
 
 /* Gives the client the name that it calls itself. Returns whether it has it, or one like it. */
@@ -282,7 +285,8 @@ static void go_chat_say(struct session *session, const char *text, size_t size)
 	char *clean = malloc(TEXT_CLEAN_SIZE(size));
 
 	if (clean == NULL) {
-		session_error(session, "no-memory", "the server has no memory for this message now; it was dropped, send it again");
+		session_error(session, "no-memory",
+			"the server has no memory for this message now; it was dropped, send it again");
 		return;
 	}
 	size = request_clean(text, size, clean);

@@ -21,14 +21,15 @@
 
 enum {
 	EVENT_SIZE = 102, /* about, of a message's object without its texts                  */
-	PERIODS = 3,      /* in --peer-timeout; one that is silent for so many has vanished, one is asked after each of the others */
+	PERIODS = 3, /* in --peer-timeout; one that is silent for so many has vanished, one is asked after each of the
+			others */
 };
 
 /* The conversation with one client. */
 struct websocket {
 	struct session *session;
 	enum websocket_kind kind;
-	struct room *room; /* where a client wants to be that has not told its name; a reference, or NULL */
+	struct room *room;      /* where a client wants to be that has not told its name; a reference, or NULL */
 	struct reading reading; /* and from where it wants to read it */
 	struct websocket_reader reader;
 	struct go_chat chat;
@@ -231,7 +232,8 @@ static void websocket_event_text(struct websocket *websocket, const char *text, 
 		websocket_first_request(websocket, text, size);
 	} else {
 		session_error(session, "bad-request",
-			"the first message has to be the request \"session\", with a \"name\"; or give ?name= in the address");
+			"the first message has to be the request \"session\", with a \"name\"; or give ?name= in the "
+			"address");
 		session_finish(session, SESSION_REFUSED);
 	}
 }
@@ -245,8 +247,7 @@ static void websocket_pong(struct websocket *websocket, const char *payload, siz
 	outlet_tell(websocket->session->outlet, frame, head + size);
 }
 
-static void websocket_take(
-	struct websocket *websocket, enum websocket_heard heard, const char *payload, size_t size)
+static void websocket_take(struct websocket *websocket, enum websocket_heard heard, const char *payload, size_t size)
 {
 	switch (heard) {
 	case WEBSOCKET_HEARD_TEXT:
@@ -316,8 +317,8 @@ static void websocket_no_name(struct websocket *websocket)
 
 /*
  * Asks a silent client whether it is there, and gives up one from which nothing came for three periods. One that reads
- * slowly does not see the question before all that waits for it: it is asked when it has caught up, and until then TCP knows
- * whether it is there.
+ * slowly does not see the question before all that waits for it: it is asked when it has caught up, and until then TCP
+ * knows whether it is there.
  */
 static void websocket_look(struct websocket *websocket, long long now_ms)
 {
@@ -359,8 +360,7 @@ static void websocket_begin(struct websocket *websocket, const struct websocket_
 	char answer[WEBSOCKET_HANDSHAKE_SIZE_MAX];
 	struct session *session = websocket->session;
 
-	session_set_door(
-		session, start->kind == WEBSOCKET_GO_CHAT ? &websocket_go_chat_door : &websocket_event_door);
+	session_set_door(session, start->kind == WEBSOCKET_GO_CHAT ? &websocket_go_chat_door : &websocket_event_door);
 	outlet_tell(session->outlet, answer, websocket_handshake(start->key, answer));
 	if (start->kind == WEBSOCKET_GO_CHAT)
 		go_chat_begin(session);

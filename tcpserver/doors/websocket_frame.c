@@ -140,8 +140,8 @@ static bool is_control(unsigned opcode)
 	return (opcode & 8U) != 0;
 }
 
-/* What is wrong with the head of a frame, as a close code; wslay has seen to the length of a control frame, and that it is no
- * fragment. */
+/* What is wrong with the head of a frame, as a close code; wslay has seen to the length of a control frame, and that it
+ * is no fragment. */
 static unsigned websocket_reader_head_fault(const struct websocket_reader *reader, const struct wslay_frame_iocb *frame)
 {
 	bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
@@ -178,7 +178,8 @@ static void websocket_reader_begin_frame(struct websocket_reader *reader, const 
 		reader->in_message = true;
 }
 
-/* Adds to the message at hand, in a buffer that grows with it: a frame's length alone, which is only a promise, takes none. */
+/* Adds to the message at hand, in a buffer that grows with it: a frame's length alone, which is only a promise, takes
+ * none. */
 static bool websocket_reader_keep(struct websocket_reader *reader, const char *bytes, size_t size)
 {
 	size_t needed = reader->message_size + size;
@@ -219,7 +220,8 @@ static unsigned websocket_reader_take(struct websocket_reader *reader, const cha
 	if (!is_control(reader->opcode))
 		return websocket_reader_take_text(reader, bytes, size);
 	if (size > 0)
-		memcpy(reader->control + reader->control_size, bytes, size); /* wslay sees to it that there are no more */
+		memcpy(reader->control + reader->control_size, bytes,
+			size); /* wslay sees to it that there are no more */
 	reader->control_size += size;
 	return WEBSOCKET_CLOSE_NONE;
 }
@@ -246,8 +248,8 @@ static enum websocket_heard websocket_reader_close(struct websocket_reader *read
 	reader->close_code = reader->control_size == 0 ? WEBSOCKET_CLOSE_NO_CODE : 256U * bytes[0] + bytes[1];
 	if (reader->control_size > 0 && !websocket_close_code_is_valid(reader->close_code))
 		return websocket_reader_fail(reader, WEBSOCKET_CLOSE_PROTOCOL);
-	if (reader->control_size > 2 &&
-		(!utf8_check_feed(&reason, reader->control + 2, reader->control_size - 2) || !utf8_check_is_whole(&reason)))
+	if (reader->control_size > 2 && (!utf8_check_feed(&reason, reader->control + 2, reader->control_size - 2) ||
+						!utf8_check_is_whole(&reason)))
 		return websocket_reader_fail(reader, WEBSOCKET_CLOSE_INVALID_DATA);
 	reader->ended = true;
 	return WEBSOCKET_HEARD_CLOSE;
@@ -290,7 +292,8 @@ static enum websocket_heard websocket_reader_part(
 static enum websocket_heard websocket_reader_rest(struct websocket_reader *reader)
 {
 	if (!reader->in_frame && reader->held == 0)
-		websocket_reader_forget_wslay(reader); /* its buffer is large for a client that is silent for most of the time */
+		websocket_reader_forget_wslay(
+			reader); /* its buffer is large for a client that is silent for most of the time */
 	return WEBSOCKET_HEARD_NOTHING;
 }
 

@@ -7,7 +7,7 @@
 #include "tcpserver/doors/websocket.h"
 
 enum {
-	KEY_LENGTH = 24,   /* of base64, "==" included */
+	KEY_LENGTH = 24, /* of base64, "==" included */
 	SHA1_SIZE = 20,
 };
 
@@ -15,7 +15,8 @@ bool websocket_key_is_valid(const char *key)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-	return strlen(key) == KEY_LENGTH && strspn(key, digits) == KEY_LENGTH - 2 && strcmp(key + KEY_LENGTH - 2, "==") == 0;
+	return strlen(key) == KEY_LENGTH && strspn(key, digits) == KEY_LENGTH - 2 &&
+	       strcmp(key + KEY_LENGTH - 2, "==") == 0;
 }
 
 void websocket_accept(const char *key, char accept[WEBSOCKET_ACCEPT_SIZE])

@@ -372,9 +372,10 @@ static int writer_try_once(struct sqlite_journal *journal, struct batch *batch)
 {
 	int64_t now_ms = clock_wall_ns() / 1000000;
 	int result = writer_reopen(journal);
+	bool probes = journal->failure != 0;
 	int before = result == SQLITE_OK ? sqlite3_total_changes(journal->store.connection) : 0;
 
-	if (result == SQLITE_OK && journal->failure != 0)
+	if (result == SQLITE_OK && probes)
 		result = sqlite_store_write_nothing(&journal->store); /* a transaction that changes nothing would not tell */
 	if (result == SQLITE_OK)
 		result = sqlite_store_begin(&journal->store);
@@ -384,7 +385,8 @@ static int writer_try_once(struct sqlite_journal *journal, struct batch *batch)
 		result = writer_keep(journal, &batch->items[i], now_ms);
 	if (result == SQLITE_OK)
 		result = sqlite_store_commit(&journal->store);
-	batch->wrote = result == SQLITE_OK && sqlite3_total_changes(journal->store.connection) != before;
+	/* What the probe writes is no change of a row. */
+	batch->wrote = result == SQLITE_OK && (probes || sqlite3_total_changes(journal->store.connection) != before);
 	return result;
 }
 

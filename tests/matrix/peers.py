@@ -8,16 +8,20 @@ Each one uses what its way in has to be sure of its own: ids, idempotency keys, 
 
 import http.client
 import json
+import os
 import re
 import secrets
 import signal
 import subprocess
 import tempfile
 import threading
+from pathlib import Path
 
+import test_page
 from talk import _PR_SET_PDEATHSIG, _libc, clean_environment, program
 from wires import Gone, SECONDS, WebSocketWire, Wire, _context
 
+HERE = Path(__file__).resolve().parent
 SOON = 0.02  # how long one that has more to say waits for others' words
 
 
@@ -373,3 +377,37 @@ class ClientPeer(Peer):
             self.heard.append((event["seq"], event["at"], event["participant"], event.get("text") if event["kind"] == "message" else None))
         if event["participant"] == self.called and event["kind"] == "message":
             self.said += 1
+
+
+class BrowserPeer(Peer):
+    """The page, in a browser."""
+
+    def __init__(self, house, secure, count):
+        super().__init__(house, "browser", secure, count)
+
+    def line(self):
+        line = self.process.stdout.readline()
+        assert line.endswith("\n"), f"{self.called}: the browser ended: {line}"
+        return line
+
+    def converse(self, port):
+        scheme = "https" if self.secure else "http"
+        self.process = subprocess.Popen(
+            ["node", str(HERE / "page.mjs")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=dict(os.environ, TCPSERVER=program("TCPSERVER"), BROWSER=test_page.browser(), PACKAGES=str(test_page.packages()),
+                     ORIGIN=f"{scheme}://127.0.0.1:{port}", NAME=self.called, COUNT=str(self.count)),
+            preexec_fn=lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0))
+        try:
+            line = self.line()
+            assert line == "said\n", f"{self.called}: {line}"
+            self.said = self.count
+            last = self.house.wait_for_last()
+            if last is not None:
+                self.process.stdin.write(f"{last}\n")
+                self.process.stdin.flush()
+                self.heard = [tuple(entry) for entry in json.loads(self.line())]
+        finally:
+            self.process.stdin.close()
+            if self.process.wait(SECONDS) != 0:
+                raise AssertionError(f"{self.called}: {self.process.stdout.read()}")
+            self.process.stdout.close()

@@ -11,13 +11,15 @@ import re
 import shutil
 import socket
 import sys
+import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "talk"))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "proof"))
+for folder in "talk", "proof", "web":
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
 
-from peers import ClientPeer, CurlPeer, EventPeer, GoChatPeer, LinePeer, StreamPeer, WebSocketPeer
+import test_page
+from peers import BrowserPeer, ClientPeer, CurlPeer, EventPeer, GoChatPeer, LinePeer, StreamPeer, WebSocketPeer
 from phoenix import Phoenix
 from talk import BUILD_KIND, DEADLINE, Server, main, skip
 
@@ -46,7 +48,6 @@ class House:
                       environment={"STATE_DIRECTORY": self.folder})
 
     def __enter__(self):
-        import tempfile
         self.temporary = tempfile.TemporaryDirectory(prefix="tcpchat-matrix-")
         self.folder = self.temporary.name
         self.phoenix.start()
@@ -73,6 +74,14 @@ class House:
 
     def give_up(self):
         self.over = True
+
+    def wait_for_last(self):
+        """The number of the last message, when all have been said; None if that does not come to be."""
+        while len(self.watched.texts()) < self.expected:
+            if self.over:
+                return None
+            time.sleep(0.02)
+        return self.watched.texts()[-1][0]
 
     def kill(self):
         self.up.clear()
@@ -124,19 +133,18 @@ def compare(house, peers):
         assert len(heard) == len(compared), f"{peer.called} heard {len(heard)} messages of {len(compared)}"
 
 
-def talk_among(kinds, kills, extra=()):
+def talk_among(kinds, kills):
     if shutil.which("curl") is None:
         skip("there is no curl")
     with House() as house:
         peers = [kind(house, secure, COUNT) for kind in kinds for secure in (False, True)]
-        peers += [make(house, COUNT) for make in extra]
         house.expected = len(peers) * COUNT
+        house.watched = next(peer for peer in peers if isinstance(peer, EventPeer))
         for peer in peers:
             peer.start()
-        watched = next(peer for peer in peers if isinstance(peer, EventPeer))
         for number in range(kills):
             goal = house.expected * (number + 1) // (kills + 1)
-            while len(watched.texts()) < goal and not house.over:
+            while len(house.watched.texts()) < goal and not house.over:
                 time.sleep(0.005)
             house.kill()
         wait_for_all(house, peers, 6 * DEADLINE)
@@ -155,6 +163,16 @@ def test_each_way_in_hears_the_same_when_the_server_is_killed():
 
 def test_each_way_in_hears_the_same_when_the_server_is_killed_again_and_again():
     talk_among(KINDS, 5)
+
+
+def test_a_browser_hears_the_same_as_all_others():
+    test_page.browser(), test_page.packages()  # or this is skipped
+    talk_among((*KINDS, BrowserPeer), 0)
+
+
+def test_a_browser_hears_the_same_as_all_others_when_the_server_is_killed():
+    test_page.browser(), test_page.packages()
+    talk_among((*KINDS, BrowserPeer), 2)
 
 
 if __name__ == "__main__":

@@ -421,8 +421,9 @@ def test_the_examples_of_the_page_are_true():
         ann.say("hi, carl")
         converse(carl, talk[2:])
         carl.say("nonsense")
+        converse(carl, alone[:1])
         ann.say("/dm carl psst")
-        converse(carl, alone)
+        converse(carl, alone[1:])
 
 
 main()

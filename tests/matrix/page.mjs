@@ -9,29 +9,33 @@ import { DEADLINE, allSaid, context, open, run, say, until } from '../web/browse
 const { ORIGIN: origin, NAME: name } = process.env;
 const count = Number(process.env.COUNT);
 
-// The rows that are drawn: who spoke is named in the first row of a group, and told to screen readers in the others.
-const drawn = page => page.evaluate(() => [...document.querySelectorAll('.row[data-seq]:not(.aside)')].map(row => [
-	Number(row.dataset.seq),
-	row.querySelector('time').dateTime,
-	row.querySelector('.who-line .who')?.textContent ?? row.querySelector('.sr').textContent.replace(/: $/, ''),
-	row.querySelector('.text').textContent,
-]));
+// Notes each row that is drawn, whenever that is. Who spoke is named in the first row of a group, and told to screen readers in the
+// others.
+const watch = page => page.evaluate(() => {
+	const log = document.querySelector('#log');
+	const look = () => {
+		for (const row of log.querySelectorAll('.row[data-seq]:not(.aside)')) {
+			const name = row.querySelector('.who-line .who')?.textContent ?? row.querySelector('.sr').textContent.replace(/: $/, '');
+			window.shown.set(Number(row.dataset.seq), [row.querySelector('time').dateTime, name, row.querySelector('.text').textContent]);
+		}
+	};
+	window.shown = new Map();
+	new MutationObserver(look).observe(log, { attributes: true, childList: true, subtree: true });
+	look();
+});
+
+const shows = (page, seq) => page.evaluate(seq => [...window.shown.keys()].some(key => key >= seq), seq);
 
 // Everything, from the end to the beginning, by scrolling up.
 async function all(page) {
-	const found = new Map();
 	await page.locator('#log').focus();
-	await until(async () => {
-		for (const entry of await drawn(page)) found.set(entry[0], entry);
-		return page.evaluate(() => {
-			const log = document.querySelector('#log');
-			const done = log.scrollTop === 0 && /begins/.test(log.firstElementChild?.textContent);
-			log.scrollTop = 0;
-			return done;
-		});
-	}, 'the begin of the history', 4 * DEADLINE);
-	for (const entry of await drawn(page)) found.set(entry[0], entry);
-	return [...found.values()].sort(([left], [right]) => left - right);
+	await until(() => page.evaluate(() => {
+		const log = document.querySelector('#log');
+		const done = log.scrollTop === 0 && /begins/.test(log.firstElementChild?.textContent);
+		log.scrollTop = 0;
+		return done;
+	}), 'the begin of the history', 4 * DEADLINE);
+	return page.evaluate(() => [...window.shown].sort(([left], [right]) => left - right).map(([seq, rest]) => [seq, ...rest]));
 }
 
 process.argv[2] = 'talk';
@@ -39,11 +43,12 @@ await run({
 	async talk() {
 		const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 		const page = await open(await context({ ignoreHTTPSErrors: true }), { origin, name });
+		await watch(page);
 		for (let number = 0; number < count; number++) await say(page, `${name} ${number}`);
 		await allSaid(page);
 		process.stdout.write('said\n');
 		const last = Number((await lines.next()).value);
-		await until(async () => (await drawn(page)).some(([seq]) => seq >= last), `message ${last}`, 4 * DEADLINE);
+		await until(() => shows(page, last), `message ${last}`, 4 * DEADLINE);
 		process.stdout.write(JSON.stringify(await all(page)) + '\n');
 	},
 });

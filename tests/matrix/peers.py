@@ -406,6 +406,8 @@ class BrowserPeer(Peer):
                 self.process.stdin.write(f"{last}\n")
                 self.process.stdin.flush()
                 self.heard = [tuple(entry) for entry in json.loads(self.line())]
+                missing = {entry[0] for entry in self.house.watched.texts()} - {entry[0] for entry in self.heard}
+                assert not missing, f"{self.called} shows {len(self.heard)} messages, without {[e for e in self.house.watched.texts() if e[0] in missing]}"
         finally:
             self.process.stdin.close()
             if self.process.wait(SECONDS) != 0:

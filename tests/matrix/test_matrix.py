@@ -116,7 +116,9 @@ def compare(house, peers):
     kept = [event for event in house.messages() if event["kind"] == "message"]
     wanted = [(event["seq"], event["at"], event["participant"], event["text"]) for event in kept]
     said = sorted((name, int(text.rpartition(" ")[2])) for _, _, name, text in wanted)
-    assert said == sorted((peer.called, number) for peer in peers for number in range(peer.count)), "lost or doubled"
+    meant = sorted((peer.called, number) for peer in peers for number in range(peer.count))
+    lost, doubled = sorted(set(meant) - set(said)), sorted(one for one, other in zip(said, said[1:]) if one == other)
+    assert said == meant, f"lost {lost}, doubled {doubled}, by somebody else {sorted(set(said) - set(meant))}"
     for peer in peers:
         heard = peer.texts()
         if isinstance(peer, GoChatPeer):  # who is not shown what it said itself since it came

@@ -587,11 +587,13 @@ static enum tls_choice choose_tls(void)
 static const char *tls_fault_of_options(enum tls_choice choice)
 {
 	bool listens = false;
+	bool is_plain = false;
 
 	for (size_t i = 0; i < settings.listen.count; i++) {
 		const char *what = strchr(settings.listen.items[i], '=');
 
 		listens = listens || (what != NULL && strcmp(what, "=tls") == 0);
+		is_plain = is_plain || (what != NULL && strcmp(what, "=tls") != 0);
 	}
 	if (choice == TLS_FILES && settings.tls_certificate == NULL)
 		return "TLS needs a certificate: --tls-cert FILE (or SERVER_CERTIFICATE); --tls self makes one";
@@ -601,6 +603,9 @@ static const char *tls_fault_of_options(enum tls_choice choice)
 		return "--tls self makes a certificate of its own; leave --tls-cert and --tls-key out, or --tls self";
 	if (choice == TLS_OFF && settings.require_tls)
 		return "--require-tls needs TLS: --tls-cert FILE with --tls-key FILE, or --tls self";
+	if (settings.require_tls && is_plain)
+		return "--require-tls and a port that is for plain text alone, as in --listen ADDR:PORT=http, exclude each other;"
+		       " leave out one of them, or listen with =tls";
 	if (choice == TLS_OFF && listens)
 		return "--listen ...=tls needs TLS: --tls-cert FILE with --tls-key FILE, or --tls self";
 	return NULL;

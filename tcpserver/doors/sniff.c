@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,10 @@
 
 enum {
 	SILENCE_MS = 300, /* after which a client counts as a person                                        */
-	NAP_MS = 20,      /* between two looks at a beginning that is too short; poll() would return at once */
+	NAP_MS = 20,      /* at first, between two looks at a beginning that is too short; poll() would return at once */
+	NAP_MOST_MS = 500, /* at last; each nap is twice as long as the one before                          */
+	BROWSERS_MAX = 256, /* hosts that are remembered; two in one place only means one greeting less      */
+	BROWSER_MS = 2 * 60 * 1000, /* for which a host that spoke HTTP is taken for a browser               */
 	ANSWER_SIZE = 600,
 };
 
@@ -65,6 +69,37 @@ enum protocol sniff_protocol(const char *bytes, size_t size)
 	return found;
 }
 
+/* ---- Browsers. ---- */
+
+/*
+ * A browser opens a connection or two more than it needs, and uses them later. A greeting on such a one would be taken for
+ * the answer to what it asks there. So nobody is greeted who comes from where HTTP was spoken just now.
+ */
+static _Atomic long long browsers_ms[BROWSERS_MAX]; /* when; by a hash of the host */
+
+static _Atomic long long *browser_place(const struct session *session)
+{
+	const char *port = strrchr(session->address, ':');
+	size_t size = port == NULL ? strlen(session->address) : (size_t)(port - session->address);
+	unsigned hash = 2166136261U; /* FNV-1a */
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ (unsigned char)session->address[i]) * 16777619U;
+	return &browsers_ms[hash % BROWSERS_MAX];
+}
+
+static void note_browser(const struct session *session)
+{
+	atomic_store_explicit(browser_place(session), clock_ms(), memory_order_relaxed);
+}
+
+static bool may_be_browser(const struct session *session)
+{
+	long long spoke_ms = atomic_load_explicit(browser_place(session), memory_order_relaxed);
+
+	return spoke_ms != 0 && clock_ms() - spoke_ms < BROWSER_MS;
+}
+
 /* ---- The wait. ---- */
 
 /* What has come so far; PROTOCOL_LINES at the end of it, too. '*size' is how many bytes there are, SNIFF_SIZE at most. */
@@ -86,30 +121,44 @@ static bool is_stopping(const struct session *session)
 }
 
 /* Waits a moment for more than there is. Returns false when no more comes: a look does not show the end behind it. */
-static bool sniff_nap(const struct session *session)
+static bool sniff_nap(const struct session *session, int *nap_ms)
 {
 	struct pollfd poll = {.fd = session->socket, .events = POLLRDHUP};
+	int found = outlet_poll(&poll, 1, *nap_ms);
 
-	return outlet_poll(&poll, 1, NAP_MS) <= 0;
+	*nap_ms = 2 * *nap_ms < NAP_MOST_MS ? 2 * *nap_ms : NAP_MOST_MS;
+	return found <= 0;
+}
+
+/* Waits for the first byte, as long as a person is given to be one, and a browser to ask. Returns false when it was that long. */
+static bool sniff_wait_for_any(const struct session *session, long long begun_ms)
+{
+	long long end_ms = may_be_browser(session) ? session->name_deadline_ms : begun_ms + SILENCE_MS;
+	long long left_ms = end_ms - clock_ms();
+
+	if (left_ms > 0)
+		(void)outlet_wait(session->outlet, POLLIN, (int)left_ms); /* the caller looks what there is */
+	return left_ms > 0;
 }
 
 static enum protocol sniff_wait(struct session *session)
 {
 	long long begun_ms = clock_ms();
+	int nap_ms = NAP_MS;
 
 	for (;;) {
 		size_t size;
 		enum protocol found = sniff_look(session, &size);
-		long long passed_ms = clock_ms() - begun_ms;
 
 		if (found != PROTOCOL_OPEN)
 			return found;
-		session->was_silent = size == 0 && passed_ms >= SILENCE_MS;
-		if (session->was_silent || clock_ms() >= session->name_deadline_ms || is_stopping(session))
+		if (clock_ms() >= session->name_deadline_ms || is_stopping(session))
 			return PROTOCOL_LINES;
-		if (size == 0)
-			(void)outlet_wait(session->outlet, POLLIN, SILENCE_MS - (int)passed_ms); /* the loop looks what there is */
-		else if (!sniff_nap(session))
+		if (size == 0 && !sniff_wait_for_any(session, begun_ms)) {
+			session->was_silent = true;
+			return PROTOCOL_LINES;
+		}
+		if (size > 0 && !sniff_nap(session, &nap_ms))
 			return PROTOCOL_LINES;
 	}
 }
@@ -174,6 +223,8 @@ static void sniff_serve(struct session *session)
 	enum protocol protocol = sniff_wait(session);
 	const struct door *next = sniff_next(session, protocol);
 
+	if (protocol == PROTOCOL_HTTP)
+		note_browser(session);
 	if (session->talk->require_tls && !session->is_secure && protocol != PROTOCOL_TLS) {
 		refuse_plain(session, protocol);
 	} else if (next == NULL) {

@@ -1,7 +1,8 @@
 /*
  * The door that looks first: every port speaks every protocol, and the first bytes tell which.
  *
- * A client that is silent for 300 ms is a person at a terminal, and speaks lines. One that has begun something which may still
+ * A client that is silent for 300 ms is a person at a terminal, and speaks lines; but not where HTTP was spoken within the last two
+ * minutes: that may be a browser, which opens connections before it needs them. One that has begun something which may still
  * become one thing or another is waited for, no longer than for a name (--name-timeout). Nothing is read, only looked at, so that
  * the next door gets all of it.
  */

@@ -13,7 +13,7 @@
 
 /* What a browser is told to let the page do. The sockets have to be named: 'self' does not mean them everywhere. */
 #define WEB_CONTENT_SECURITY_POLICY \
-	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; " \
+	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " \
 	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 struct web_file {

@@ -2,6 +2,7 @@
 
 import random
 import ssl
+import time
 
 from talk import Server, main, scaled, wait_for
 
@@ -23,6 +24,34 @@ def test_a_person_is_greeted_once():
         person.expect("* Welcome to tcpchat. Please type your name and press Enter.")
         person.say("ann")
         person.expect_welcome("ann")
+
+
+def test_nobody_is_greeted_who_comes_from_where_http_was_spoken():
+    """Story: Chrome took the greeting on a spare connection for the answer to what it asked there later."""
+    with Server("--name-timeout", "30") as server:
+        browser = server.connect()
+        browser.raw(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert browser.rest()[-1] == "pong"
+        spare, marker = server.connect(), server.connect()
+        marker.say("marker")
+        marker.expect_welcome("marker")
+        quiet = time.monotonic() + 1  # three times as long as a person has; nothing tells that nothing comes
+        wait_for(lambda: time.monotonic() > quiet, "a second")
+        spare.raw(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert spare.line() == "HTTP/1.1 200 OK\r"
+
+
+def test_a_beginning_costs_next_to_nothing():
+    with Server("--name-timeout", "30") as server:
+        clients = [server.connect() for _ in range(scaled(300))]
+        for client in clients:
+            client.raw(b"G")
+        server.join("ann")
+        before = server.cpu_seconds()
+        later = time.monotonic() + 3
+        wait_for(lambda: time.monotonic() > later, "three seconds")
+        used = server.cpu_seconds() - before
+        assert used < 0.5, f"{len(clients)} beginnings cost {used} s of CPU in three seconds"
 
 
 def test_a_half_request_or_name_ends_at_the_time_for_a_name():

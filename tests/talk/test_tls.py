@@ -466,6 +466,8 @@ def test_options_that_lack_something_are_explained():
             (["--tls-key", key], "TLS needs a certificate: --tls-cert"),
             (["--tls", "self", "--tls-key", key], "--tls self makes a certificate of its own"),
             (["--require-tls"], "--require-tls needs TLS"),
+            (["--tls", "self", "--require-tls", "--listen", "127.0.0.1:0=http"], "exclude each other"),
+            (["--tls", "self", "--require-tls", "--listen", "127.0.0.1:0=lines"], "exclude each other"),
             (["--listen", "127.0.0.1:0=tls"], "--listen ...=tls needs TLS"),
         ):
             code, errors = refused_start(*arguments)

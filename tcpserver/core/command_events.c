@@ -8,7 +8,7 @@ void command_events(struct session *session, const char *arguments)
 	if (!command_ends(session, "events", arguments))
 		return;
 	if (session_begin_events(session))
-		session_tell_welcome(session, session->place->room);
+		session_tell_welcome(session, session->place);
 	else
 		session_notice(session, "you get events already");
 }

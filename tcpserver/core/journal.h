@@ -26,6 +26,7 @@ struct journal_room; /* what a journal keeps of one room; each journal has its o
 struct member;
 struct message;
 struct outlet;
+struct telling;
 
 /* A message on its way to its place. */
 struct draft {
@@ -37,6 +38,7 @@ struct draft {
 	unsigned char client[CLIENT_ID_SIZE]; /* with 'number': kept once for each pair of the two                   */
 	uint64_t number;         /* of the client's message; 0: it has none                                         */
 	int64_t given_ns;        /* when it, or the first of those that came with it, was handed over (clock_ns())    */
+	const struct telling *welcome; /* for the asker; or NULL                                                    */
 	struct receipt *receipt; /* the asker's; or NULL                                                            */
 };
 

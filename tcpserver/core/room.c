@@ -203,6 +203,18 @@ static void room_note_unflushed(struct room *room, int64_t given_ns)
 		atomic_store_explicit(&room->unflushed_ns, given_ns, memory_order_release);
 }
 
+/* Who comes is told up to where it had been said before, before anybody can say something to it. */
+static void room_welcome(const struct draft *draft, uint64_t seq)
+{
+	struct telling welcome;
+
+	if (draft->welcome == NULL)
+		return;
+	welcome = *draft->welcome;
+	welcome.last = seq - 1;
+	outlet_answer(draft->asker, &welcome);
+}
+
 static void room_publish(void *context, const struct draft *draft) REQUIRES(JOURNAL_LOCK);
 static void room_publish(void *context, const struct draft *draft)
 {
@@ -216,9 +228,10 @@ static void room_publish(void *context, const struct draft *draft)
 		member_hide(author, message->seq); /* before anybody can read it */
 	room_append(room, message);
 	room_heed(room, message);
-	if (author != NULL && message->kind == MESSAGE_JOINED)
+	if (author != NULL && message->kind == MESSAGE_JOINED) {
 		room_admit(room, author, message->seq);
-	else if (author != NULL)
+		room_welcome(draft, message->seq);
+	} else if (author != NULL)
 		member_said(author, room_format(room, member_format(author))->log.end, message->seq);
 	room_note_unflushed(room, draft->given_ns);
 	room_unlock(room);
@@ -625,6 +638,7 @@ static struct draft room_draft(
 		.quiet = saying->quiet,
 		.request_id = saying->request_id,
 		.number = saying->number,
+		.welcome = saying->welcome,
 		.receipt = saying->receipt,
 	};
 

@@ -30,6 +30,7 @@ struct journal;
 struct member;
 struct outlet;
 struct room;
+struct telling;
 
 enum {
 	ROOM_ID_SIZE = 21,     /* 20 lower-case hex digits and a NUL */
@@ -109,6 +110,8 @@ struct saying {
 	const char *request_id;       /* JSON; how it went is told with it; NULL: only what goes wrong is  */
 	const unsigned char *client;  /* CLIENT_ID_SIZE bytes, if 'number' is not 0                        */
 	uint64_t number;              /* of the client's message: the same one is kept once                */
+	const struct telling *welcome; /* with MESSAGE_JOINED: the asker is told this, but for 'last', before anybody knows that the
+	                               * member is there; stays until then; or NULL                            */
 	struct receipt *receipt;      /* is filled in before the asker is told; stays until then; or NULL   */
 };
 

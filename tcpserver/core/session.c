@@ -140,7 +140,7 @@ static struct telling session_about_room(const struct session *session, struct r
 	};
 }
 
-void session_tell_welcome(struct session *session, struct room *room)
+static struct telling session_about_coming(const struct session *session, struct room *room)
 {
 	struct telling welcome = session_about_room(session, room);
 
@@ -148,6 +148,14 @@ void session_tell_welcome(struct session *session, struct room *room)
 	welcome.code = NULL;
 	welcome.participant = session->client.name;
 	welcome.request_id = session->request_id;
+	return welcome;
+}
+
+void session_tell_welcome(struct session *session, struct member *place)
+{
+	struct telling welcome = session_about_coming(session, place->room);
+
+	welcome.last = member_last_seq(place, welcome.last);
 	session_tell(session, &welcome);
 }
 
@@ -515,7 +523,7 @@ static void session_not_stored(struct session *session, int error)
 static bool session_join(struct session *session, struct member *member)
 {
 	struct saying joined = {
-		.kind = MESSAGE_JOINED, .name = session->client.name, .quiet = true};
+		.kind = MESSAGE_JOINED, .name = session->client.name, .quiet = true, .welcome = session->welcome};
 	int error;
 
 	(void)session_settle(session);
@@ -709,11 +717,14 @@ static void session_log_joined(const struct session *session)
 /* Lets a client whose name is registered into the room, whose reference it takes. */
 static void session_welcome(struct session *session, struct room *room, const struct reading *reading)
 {
+	struct telling welcome = session_about_coming(session, room);
 	enum session_step step;
 
-	session_tell_welcome(session, room);
+	session->welcome = &welcome;
 	step = session_go(session, room, reading);
+	session->welcome = NULL;
 	if (step == SESSION_WENT) {
+		session->request_answered = true;
 		session_log_joined(session);
 		return;
 	}

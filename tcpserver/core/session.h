@@ -68,6 +68,7 @@ struct session {
 	struct room *unflushed; /* the room that something was said in last; its flush is to come        */
 	unsigned char client_id[CLIENT_ID_SIZE]; /* by which the client knows itself again       */
 	bool has_client_id;
+	const struct telling *welcome; /* of a client that is coming; else NULL                  */
 	const char *request_id; /* of the request in hand: JSON, or NULL                                 */
 	bool request_answered;  /* something was told to the client since it came, or will be            */
 	int socket;
@@ -170,8 +171,8 @@ struct reading session_reading(const struct session *session);
 enum session_step session_go(struct session *session, struct room *room, const struct reading *reading);
 /* Reads the room of 'place', where the client is already, from there. */
 void session_reread(struct session *session, struct member *place, const struct reading *reading);
-/* The client has its name, and what it says goes to 'room'. */
-void session_tell_welcome(struct session *session, struct room *room);
+/* The client has its name, and what it says goes to the room of 'place'. */
+void session_tell_welcome(struct session *session, struct member *place);
 /* Tells what a client has to know of the room of 'place'; 'format' says it in words. */
 void session_tell_room(struct session *session, struct member *place, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Leaves the room of 'place'; the others are told 'how'. */

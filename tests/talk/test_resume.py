@@ -108,6 +108,18 @@ class Talkers:
 
 
 @on_each_journal
+def test_the_welcome_tells_the_number_just_before_ones_own_coming(journal):
+    """Story: it told the last number of a moment before; what others said in between was neither history nor news."""
+    with Server(journal="memory:1000000" if journal == "memory" else journal) as server:
+        with Talkers(server):
+            for _ in range(VISITS):
+                bob = come_back(server, "bob", SESSION, history="none")
+                (first,) = numbered(bob, 1)
+                assert first["seq"] == bob.welcome["last"] + 2, (bob.welcome, first)  # one's own coming is not shown
+                bob.client.close()
+
+
+@on_each_journal
 def test_there_is_no_hole_and_no_double_at_the_seam_while_others_talk(journal):
     chance = random.Random(20261121)
     with Server("--lag-memory", "64K", journal="memory:1000000" if journal == "memory" else journal) as server:

@@ -29,5 +29,5 @@ void command_delete_room(struct session *session, const char *arguments)
 			creator);
 	else
 		session_close_room(session, room);
-	room_release(room);
+	rooms_give_back(&session->talk->rooms, room);
 }

@@ -79,5 +79,5 @@ void command_who(struct session *session, const char *arguments)
 		return;
 	}
 	who_in(session, room, false);
-	room_release(room);
+	rooms_give_back(&session->talk->rooms, room);
 }

@@ -193,6 +193,22 @@ def test_a_kept_room_that_cannot_be_opened_is_neither_missing_nor_made_anew():
         ask(bob, "/search first", re.compile(r"\* .*"))
 
 
+def test_a_kept_room_that_was_only_asked_about_does_not_stay_open():
+    with tempfile.TemporaryDirectory() as folder, \
+            Server("--max-rooms", "2", journal=f"sqlite:{folder}/chat.db") as server:
+        ann = server.join("ann")
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        ask(ann, "first", "ann: first")
+        ask(ann, "/leave", HOME)
+        ask(ann, "/who tea", re.compile(r"\* 0 in tea: ?"))
+        assert rooms_of(ann)["lobby"] == 1
+        ask(ann, "/join milk", "* You are in milk, 1 here.")
+        ask(ann, "/leave", HOME)
+        ask(ann, "/delete-room tea", "! not-allowed: only an administrator may close tea, because it was empty, or the server was"
+            " restarted, since it was made")
+        ask(ann, "/join milk", "* You are in milk, 1 here.")
+
+
 def test_a_topic_is_told_to_those_who_are_there_and_those_who_come():
     with Server() as server:
         ann = server.join("ann")

@@ -31,7 +31,8 @@ def rooms_of(client):
 
 
 def test_a_room_is_made_by_going_there_and_goes_with_the_last_who_leaves():
-    with Server() as server:
+    """With the memory journal, which keeps nothing of a room that is closed; another one would go on listing it."""
+    with Server(journal="memory") as server:
         ann = server.join("ann")
         bob = server.join("bob")
         ann.expect(came("bob"))

@@ -3,11 +3,15 @@
  */
 #include <ctype.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "common/completions.h"
@@ -21,7 +25,7 @@
 #include "tcpclient/talk.h"
 
 enum { FAULT_SIZE = 600 };
-enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000, HISTORY_DIGITS_MAX = 9 };
+enum { EXIT_USAGE = 2, WANTED_NAME_SIZE_MAX = 1000, HISTORY_DIGITS_MAX = 9, ANSWER_SIZE = 100 };
 
 enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 static const char *const color_names[] = {"auto", "always", "never", NULL};
@@ -351,15 +355,94 @@ static int run(const struct net_place *place, const struct secure *secure)
 	return run_filter(place, secure);
 }
 
-static int run_secure(const struct net_place *place)
+/* Where a person can be asked, or -1. */
+static int open_terminal(void)
+{
+	return isatty(STDIN_FILENO) ? open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY) : -1;
+}
+
+static bool ask(int terminal, const char *question)
+{
+	char answer[ANSWER_SIZE];
+	ssize_t size;
+
+	(void)tcflush(terminal, TCIFLUSH); /* what was typed before is no answer */
+	do {
+		(void)dprintf(terminal, "%s (yes/no) ", question); /* a terminal that is gone gives no answer, either */
+		size = read(terminal, answer, sizeof answer - 1);
+		if (size <= 0)
+			return false;
+		answer[size] = '\0';
+		answer[strcspn(answer, "\r\n")] = '\0';
+	} while (strcasecmp(answer, "yes") != 0 && strcasecmp(answer, "no") != 0);
+	return strcasecmp(answer, "yes") == 0;
+}
+
+/* Begins anew, as nothing was sent: of the first attempt nothing stays. 'fingerprint' is of a server that could not be
+ * remembered; else NULL. Returns only when it cannot. */
+static void start_again(char **argv, char *fingerprint)
+{
+	char option[] = "--fingerprint";
+	size_t count = 0;
+	char **arguments;
+
+	while (argv[count] != NULL)
+		count++;
+	arguments = memory_get((count + 3) * sizeof *arguments);
+	count = 0;
+	arguments[count++] = *argv++;
+	if (fingerprint != NULL) {
+		arguments[count++] = option;
+		arguments[count++] = fingerprint;
+	}
+	while (*argv != NULL)
+		arguments[count++] = *argv++;
+	arguments[count] = NULL;
+	(void)execv("/proc/self/exe", arguments);
+	free(arguments);
+}
+
+/* Asks whether a stranger is the right server, as ssh does, and begins anew if it is. Returns when it is not. */
+static void meet_stranger(int terminal, char **argv, const struct secure *secure, const struct secure_stranger *stranger)
+{
+	char fingerprint[TLS_FINGERPRINT_SIZE];
+	int error;
+
+	if (!ask(terminal, "Does whoever runs the server name this fingerprint?"))
+		return;
+	tls_fingerprint_write(stranger->hash, fingerprint);
+	error = secure_befriend(secure, stranger);
+	if (error == 0)
+		(void)dprintf(terminal, "It is remembered, and has to be the same from now on.\n");
+	else
+		(void)dprintf(terminal, "It could not be remembered (%s).\n", strerrordesc_np(-error));
+	start_again(argv, error == 0 ? NULL : fingerprint);
+	(void)dprintf(terminal, "Connect again.\n");
+}
+
+static int run_secure(const struct net_place *place, char **argv)
 {
 	char *pins_path = state_pins_path();
-	struct secure_settings wanted = {
-		.place = *place, .authorities = settings.authorities, .fingerprint = settings.fingerprint, .pins_path = pins_path};
+	int terminal = open_terminal();
+	struct secure_stranger stranger = {.was_met = false};
+	struct secure_settings wanted = {.place = *place,
+		.authorities = settings.authorities,
+		.fingerprint = settings.fingerprint,
+		.pins_path = pins_path,
+		.asks = terminal >= 0,
+		.stranger = &stranger};
 	char fault[FAULT_SIZE];
 	struct secure *secure = secure_create(&wanted, fault, sizeof fault);
-	int exit_code = secure == NULL ? usage_error(fault) : run(place, secure);
+	sigset_t before;
+	int exit_code;
 
+	(void)pthread_sigmask(SIG_SETMASK, NULL, &before);
+	exit_code = secure == NULL ? usage_error(fault) : run(place, secure);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* Ctrl-C ends a question */
+	if (stranger.was_met && terminal >= 0)
+		meet_stranger(terminal, argv, secure, &stranger);
+	if (terminal >= 0)
+		(void)close(terminal);
 	secure_destroy(secure);
 	free(pins_path);
 	return exit_code;
@@ -419,5 +502,5 @@ int main(int argc, char **argv)
 	fault = tls_option_fault();
 	if (fault != NULL)
 		return usage_error(fault);
-	return settings.tls ? run_secure(&place) : run(&place, NULL);
+	return settings.tls ? run_secure(&place, argv) : run(&place, NULL);
 }

@@ -15,6 +15,8 @@
 enum { FILE_SIZE_MAX = 1024 * 1024, WORD_SIZE = 512 };
 _Static_assert((int)WORD_SIZE > (int)PINS_SERVER_SIZE && (int)WORD_SIZE > (int)TLS_FINGERPRINT_SIZE, "whole words fit");
 
+static const char authority[] = "authority"; /* in place of a fingerprint */
+
 void pins_server(const struct net_place *place, char server[PINS_SERVER_SIZE])
 {
 	(void)snprintf(server, PINS_SERVER_SIZE, strchr(place->host, ':') == NULL ? "%s:%s" : "[%s]:%s", place->host, place->port);
@@ -44,13 +46,18 @@ static size_t take_word(const char **line, const char *end, char word[WORD_SIZE]
 
 static enum pin read_line(const char *line, const char *end, const char *server, unsigned char hash[TLS_HASH_SIZE])
 {
+	enum pin result = PIN_DAMAGED;
 	char word[WORD_SIZE];
 
 	if (take_word(&line, end, word) == 0 || word[0] == '#' || strcasecmp(word, server) != 0)
 		return PIN_NONE;
-	if (take_word(&line, end, word) == 0 || !tls_fingerprint_read(word, hash) || take_word(&line, end, word) != 0)
+	if (take_word(&line, end, word) == 0)
 		return PIN_DAMAGED;
-	return PIN_FOUND;
+	if (strcmp(word, authority) == 0)
+		result = PIN_AUTHORITY;
+	else if (tls_fingerprint_read(word, hash))
+		result = PIN_FOUND;
+	return take_word(&line, end, word) == 0 ? result : PIN_DAMAGED;
 }
 
 enum pin pins_look_up(const char *text, size_t size, const char *server, unsigned char hash[TLS_HASH_SIZE])
@@ -99,9 +106,9 @@ static bool is_torn(int file)
 	return size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n';
 }
 
-int pins_add(const char *path, const char *server, const unsigned char hash[TLS_HASH_SIZE])
+int pins_add(const char *path, const char *server, const unsigned char *hash)
 {
-	char fingerprint[TLS_FINGERPRINT_SIZE];
+	char fingerprint[TLS_FINGERPRINT_SIZE] = "";
 	char line[PINS_SERVER_SIZE + TLS_FINGERPRINT_SIZE + 8];
 	int file = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
 	ssize_t size;
@@ -109,8 +116,10 @@ int pins_add(const char *path, const char *server, const unsigned char hash[TLS_
 
 	if (file < 0)
 		return -errno;
-	tls_fingerprint_write(hash, fingerprint);
-	size = snprintf(line, sizeof line, "%s%s %s\n", is_torn(file) ? "\n" : "", server, fingerprint);
+	if (hash != NULL)
+		tls_fingerprint_write(hash, fingerprint);
+	size = snprintf(line, sizeof line, "%s%s %s\n", is_torn(file) ? "\n" : "", server,
+		hash == NULL ? authority : fingerprint);
 	errno = ENOSPC; /* for a write that is too short */
 	if (write(file, line, (size_t)size) != size || fsync(file) != 0)
 		error = -errno;

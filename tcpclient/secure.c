@@ -206,16 +206,22 @@ static void explain_refusal(const struct secure *secure, const X509 *certificate
 	buffer_add_text(words, "; if whoever runs the server names the same one, connect with --fingerprint.");
 }
 
-static void explain_change(const struct secure *secure, const unsigned char old[TLS_HASH_SIZE],
-	const unsigned char hash[TLS_HASH_SIZE], struct buffer *words)
+/* 'old' is NULL when an authority vouched for the server before. */
+static void explain_change(
+	const struct secure *secure, const unsigned char *old, const unsigned char hash[TLS_HASH_SIZE], struct buffer *words)
 {
 	buffer_add_format(words, "The certificate of %s is not the one it was; nothing was sent.\nbefore: ", secure->server);
-	add_fingerprint(words, old);
+	if (old == NULL)
+		buffer_add_text(words, "an authority vouched for it");
+	else
+		add_fingerprint(words, old);
 	buffer_add_text(words, "\nnow:    ");
 	add_fingerprint(words, hash);
+	if (old == NULL)
+		buffer_add_text(words, ", for which only it itself vouches");
 	buffer_add_format(words,
 		"\nThe server may have been set up anew, or somebody else may answer in its place. Ask whoever runs it for the "
-		"fingerprint. If it is the new one, remove the line of %s from %s, and connect again.",
+		"fingerprint. If it is the new one, remove each line of %s from %s, and connect again.",
 		secure->server, secure->settings.pins_path);
 }
 
@@ -223,7 +229,7 @@ static void explain_damage(const struct secure *secure, struct buffer *words)
 {
 	buffer_add_format(words,
 		"What is remembered of the certificate of %s cannot be read; nothing was sent.\nLook at its line in %s: after the "
-		"server stands SHA256: and 64 hex digits. Mend or remove it, and connect again.",
+		"server stands SHA256: and 64 hex digits, or the word authority. Mend or remove it, and connect again.",
 		secure->server, secure->settings.pins_path);
 }
 
@@ -238,21 +244,44 @@ static void explain_other(const struct secure *secure, const unsigned char hash[
 
 /* ---- Whom to trust. ---- */
 
-/* A certificate that vouches for itself, and which is not known. */
-static bool remember(const struct secure *secure, const unsigned char hash[TLS_HASH_SIZE], struct buffer *words)
+/* A certificate that vouches for itself, and which is not known: without a person who has compared it, it is anybody's. */
+static void refuse_stranger(const struct secure *secure, const unsigned char hash[TLS_HASH_SIZE], struct buffer *words)
 {
-	const char *path = secure->settings.pins_path;
-	int error = path == NULL ? -ENOENT : pins_add(path, secure->server, hash);
+	struct secure_stranger *stranger = secure->settings.stranger;
 
-	buffer_add_format(words, "Nobody but %s itself vouches for its certificate, which is seen here for the first time:\n",
+	memcpy(stranger->hash, hash, TLS_HASH_SIZE);
+	stranger->was_met = true;
+	buffer_add_format(words,
+		"Nobody but %s itself vouches for its certificate, which is seen here for the first time; nothing was sent.\n"
+		"Its fingerprint is ",
 		secure->server);
 	add_fingerprint(words, hash);
-	buffer_add_text(words, "\nCompare it with what whoever runs the server says. ");
-	if (error == 0)
-		buffer_add_text(words, "It is remembered, and has to be the same from now on.");
-	else
-		buffer_add_format(words, "It could not be remembered (%s).", strerrordesc_np(-error));
-	return true;
+	if (secure->settings.asks)
+		return;
+	buffer_add_text(words, ".\nIf whoever runs the server names the same one, connect with --fingerprint and it; or connect once at a "
+		"terminal, where you are asked, and it is remembered.");
+}
+
+int secure_befriend(const struct secure *secure, const struct secure_stranger *stranger)
+{
+	if (secure->settings.pins_path == NULL)
+		return -ENOENT;
+	return pins_add(secure->settings.pins_path, secure->server, stranger->hash);
+}
+
+/* Remembers that an authority vouches for the server, so that nobody takes its place without one. */
+static void remember_authority(const struct secure *secure, struct buffer *words)
+{
+	const char *path = secure->settings.pins_path;
+	unsigned char known[TLS_HASH_SIZE];
+	enum pin pin = pins_find(path, secure->server, known);
+	int error;
+
+	if (path == NULL || pin == PIN_AUTHORITY || pin == PIN_DAMAGED)
+		return;
+	error = pins_add(path, secure->server, NULL);
+	if (error != 0)
+		buffer_add_format(words, " That could not be remembered (%s).", strerrordesc_np(-error));
 }
 
 static bool judge_own(const struct secure *secure, const X509 *certificate, const struct doubts *doubts,
@@ -272,12 +301,19 @@ static bool judge_own(const struct secure *secure, const X509 *certificate, cons
 		else
 			explain_change(secure, known, hash, words);
 		return is_known;
+	case PIN_AUTHORITY:
+		if (doubts->vouches_for_itself)
+			explain_change(secure, NULL, hash, words);
+		else
+			explain_refusal(secure, certificate, doubts, hash, words);
+		return false;
 	case PIN_NONE:
 		break;
 	}
 	if (doubts->vouches_for_itself && !doubts->is_old && !doubts->is_early && doubts->other == 0)
-		return remember(secure, hash, words);
-	explain_refusal(secure, certificate, doubts, hash, words);
+		refuse_stranger(secure, hash, words);
+	else
+		explain_refusal(secure, certificate, doubts, hash, words);
 	return false;
 }
 
@@ -306,6 +342,7 @@ static bool judge(const struct secure *secure, const X509 *certificate, const st
 		buffer_add_text(words, "Its certificate is vouched for by ");
 		add_name(words, X509_get_issuer_name(certificate));
 		buffer_add_text(words, ".");
+		remember_authority(secure, words);
 		return true;
 	}
 	if (secure->settings.authorities == NULL)

@@ -4,7 +4,9 @@
  *
  * Who is trusted: a certificate with the fingerprint that was given, whatever else is in it; else one that an authority
  * vouches for and that is for the host's name; else, unless authorities were given, one that vouches for itself, if it is the
- * one that was seen the first time (pins.h).
+ * one that is known (pins.h). One of a server that is not known is refused, and kept as a 'struct secure_stranger': a person
+ * may be asked, and secure_befriend() makes it known. A server that an authority vouched for once cannot come back with a
+ * certificate that vouches for itself.
  *
  * Threads: a 'struct secure' is constant, and used by any; a connection belongs to one.
  */
@@ -16,13 +18,22 @@
 
 #include "common/net.h"
 #include "common/sync.h"
+#include "common/tls.h"
 #include "tcpclient/buffer.h"
+
+/* A server that is not known; written by the connection's thread, and to be read when that has ended. */
+struct secure_stranger {
+	bool was_met;
+	unsigned char hash[TLS_HASH_SIZE]; /* of its certificate */
+};
 
 struct secure_settings {
 	struct net_place place;
 	const char *authorities; /* a file of certificates, or NULL: those that the system trusts */
 	const char *fingerprint; /* or NULL                                                        */
 	const char *pins_path;   /* or NULL: nothing is remembered                                  */
+	bool asks;               /* a person will be asked about a stranger                         */
+	struct secure_stranger *stranger; /* who was refused as one; stays                          */
 };
 
 struct secure;
@@ -31,6 +42,9 @@ struct secure;
 struct secure *secure_create(const struct secure_settings *settings, char *fault, size_t size) MUST_CHECK;
 /* Accepts NULL. */
 void secure_destroy(struct secure *secure);
+
+/* Remembers a stranger's certificate as the server's. Returns 0, or -errno. */
+int secure_befriend(const struct secure *secure, const struct secure_stranger *stranger) MUST_CHECK;
 
 /* How secure_call() went. */
 enum secure_result {

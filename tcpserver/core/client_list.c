@@ -1,5 +1,6 @@
 #include "tcpserver/core/client_list.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <search.h>
@@ -57,12 +58,20 @@ static int compare_origins(const void *left, const void *right)
 	return strcmp(((const struct origin *)left)->host, ((const struct origin *)right)->host);
 }
 
-/* The address without its port. */
+/* Who counts as one: an IPv4 address; of IPv6 the first 64 bits, since whoever has one address there has the other 2^64, too. */
 static void origin_host(const char *address, char host[NET_ADDRESS_SIZE])
 {
 	const char *port = strrchr(address, ':');
+	struct in6_addr network;
 
 	(void)snprintf(host, NET_ADDRESS_SIZE, "%.*s", port == NULL ? (int)strlen(address) : (int)(port - address), address);
+	if (host[0] != '[')
+		return;
+	host[strcspn(host, "%]")] = '\0';
+	if (inet_pton(AF_INET6, host + 1, &network) != 1)
+		return;
+	memset(&network.s6_addr[8], 0, 8);
+	(void)inet_ntop(AF_INET6, &network, host, NET_ADDRESS_SIZE); /* cannot fail: it fits */
 }
 
 /* The origin in the tree, or a new one, which is put there. NULL without memory. */

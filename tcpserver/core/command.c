@@ -8,6 +8,7 @@
 #include "common/verbs.h"
 #include "tcpserver/core/member.h"
 #include "tcpserver/core/session.h"
+#include "tcpserver/core/talk.h"
 
 #define COMMAND_OF(function, name, arguments, help) {name, arguments, help, command_##function},
 
@@ -263,9 +264,15 @@ struct typed_name command_type_name(const char *name)
 	return typed;
 }
 
-void command_no_such_room(struct session *session, const char *name)
+void command_no_such_room(struct session *session, const char *name, enum rooms_result result)
 {
-	session_error(session, "no-such-room", "there is no room %s; /rooms lists those there are", name);
+	if (result == ROOMS_TOO_MANY)
+		session_error(session, "too-many-rooms", "there are %zu rooms open, which is the most, so %s cannot be opened; try again"
+			" later", session->talk->rooms.most, name);
+	else if (result == ROOMS_NO_MEMORY)
+		session_error(session, "no-memory", "the server has no memory to open %s now; try again later", name);
+	else
+		session_error(session, "no-such-room", "there is no room %s; /rooms lists those there are", name);
 }
 
 void command_no_such_user(struct session *session, const char *name)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/text.h"
+#include "tcpserver/core/rooms.h"
 
 struct member;
 struct message;
@@ -71,8 +72,8 @@ struct typed_name command_type_name(const char *name);
 /* Shows a message of before to the client, and adds its size to '*bytes'. */
 void session_show_message(struct session *session, const struct message *message, size_t *bytes);
 
-/* The client asks for something about a room or a person that is not there. */
-void command_no_such_room(struct session *session, const char *name);
+/* The client asks for something about a room that rooms_find() did not give, or about a person that is not there. */
+void command_no_such_room(struct session *session, const char *name, enum rooms_result result);
 void command_no_such_user(struct session *session, const char *name);
 
 void command_admin(struct session *session, const char *arguments);

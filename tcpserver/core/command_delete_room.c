@@ -9,12 +9,13 @@ void command_delete_room(struct session *session, const char *arguments)
 	char name[NAME_SIZE];
 	char creator[NAME_SIZE];
 	struct room *room;
+	enum rooms_result result;
 
 	if (!command_take_name(session, "delete-room", &arguments, name) || !command_ends(session, "delete-room", arguments))
 		return;
-	room = rooms_find(&session->talk->rooms, name);
-	if (room == NULL) {
-		command_no_such_room(session, name);
+	result = rooms_find(&session->talk->rooms, name, &room);
+	if (result != ROOMS_DONE) {
+		command_no_such_room(session, name, result);
 		return;
 	}
 	session_find_creator(session, room, creator);
@@ -28,5 +29,5 @@ void command_delete_room(struct session *session, const char *arguments)
 			creator);
 	else
 		session_close_room(session, room);
-	room_release(room);
+	rooms_give_back(&session->talk->rooms, room);
 }

@@ -44,8 +44,9 @@ static bool take_page(struct query *query, const char *text)
 static bool take_room(struct session *session, struct query *query, const char *name)
 {
 	struct member *place = session_place(session, name);
-	struct room *room = place != NULL ? room_acquire(place->room) : rooms_find(&session->talk->rooms, name);
-	bool seen = room != NULL && (place != NULL || room_attributes(room)->listed);
+	struct room *room = place != NULL ? room_acquire(place->room) : NULL;
+	enum rooms_result result = place != NULL ? ROOMS_DONE : rooms_find(&session->talk->rooms, name, &room);
+	bool seen = result == ROOMS_DONE && (place != NULL || room_attributes(room)->listed);
 
 	if (seen) {
 		(void)snprintf(query->room, sizeof query->room, "%s", room_id(room));
@@ -53,12 +54,10 @@ static bool take_room(struct session *session, struct query *query, const char *
 		query->search.room_count = 1;
 		query->search.listed = false;
 	} else {
-		command_no_such_room(session, name);
+		command_no_such_room(session, name, result);
 	}
-	if (room != NULL) {
-		rooms_forget_empty(&session->talk->rooms, room);
-		room_release(room);
-	}
+	if (result == ROOMS_DONE)
+		rooms_give_back(&session->talk->rooms, room);
 	return seen;
 }
 
@@ -148,14 +147,17 @@ static void tell_found(struct session *session, const struct room *room, uint64_
 /* Shows what was found, between what was said just before and after it. */
 static void show_found(struct session *session, const struct found *found)
 {
-	struct room *room = rooms_find(&session->talk->rooms, found->room);
+	struct room *room;
+	enum rooms_result result = rooms_find(&session->talk->rooms, found->room, &room);
 	uint64_t seq = found->message->seq;
 	struct message *messages[3];
 	ssize_t count;
 	size_t bytes = 0;
 
-	if (room == NULL)
-		return; /* deleted a moment ago */
+	if (result == ROOMS_TOO_MANY || result == ROOMS_NO_MEMORY)
+		command_no_such_room(session, found->room, result);
+	if (result != ROOMS_DONE)
+		return; /* or deleted a moment ago */
 	tell_found(session, room, seq);
 	count = room_read(room, seq > 1 ? seq - 1 : seq, messages, seq > 1 ? 3 : 2);
 	for (ssize_t i = 0; i < count; i++) {
@@ -163,8 +165,7 @@ static void show_found(struct session *session, const struct found *found)
 			session_show_message(session, messages[i], &bytes);
 		message_release(messages[i]);
 	}
-	rooms_forget_empty(&session->talk->rooms, room);
-	room_release(room);
+	rooms_give_back(&session->talk->rooms, room);
 }
 
 static void tell_result(struct session *session, const struct query *query, ssize_t count, uint64_t behind)

@@ -65,6 +65,7 @@ void command_who(struct session *session, const char *arguments)
 {
 	char name[NAME_SIZE];
 	struct room *room;
+	enum rooms_result result;
 
 	if (arguments[0] == '\0') {
 		who_in(session, session->place->room, true);
@@ -72,11 +73,11 @@ void command_who(struct session *session, const char *arguments)
 	}
 	if (!command_take_name(session, "who", &arguments, name) || !command_ends(session, "who", arguments))
 		return;
-	room = rooms_find(&session->talk->rooms, name);
-	if (room == NULL) {
-		command_no_such_room(session, name);
+	result = rooms_find(&session->talk->rooms, name, &room);
+	if (result != ROOMS_DONE) {
+		command_no_such_room(session, name, result);
 		return;
 	}
 	who_in(session, room, false);
-	room_release(room);
+	rooms_give_back(&session->talk->rooms, room);
 }

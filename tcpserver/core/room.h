@@ -58,7 +58,10 @@ struct room_people {
 	struct member *first GUARDED_BY(ROOMS_LOCK);
 	size_t count GUARDED_BY(ROOMS_LOCK);
 	size_t observers GUARDED_BY(ROOMS_LOCK); /* who only read; not in the list */
-	bool was_entered GUARDED_BY(ROOMS_LOCK); /* somebody has been among them   */
+	/* Since when the room waits for its first guest (clock_ms()), and those that wait before and after it; 0: it does not. */
+	long long waits_since_ms GUARDED_BY(ROOMS_LOCK);
+	struct room *waits_before GUARDED_BY(ROOMS_LOCK);
+	struct room *waits_after GUARDED_BY(ROOMS_LOCK);
 	bool known GUARDED_BY(ROOMS_LOCK); /* rooms_find() finds it; so the table has a reference */
 };
 

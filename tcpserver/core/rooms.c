@@ -1,6 +1,7 @@
 #include "tcpserver/core/rooms.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,12 +60,50 @@ void rooms_init(struct rooms *rooms, struct journal *journal, size_t most)
 	condition_init(&rooms->opened);
 }
 
+/* ---- Rooms that wait for their first guest: a list, the one that waits longest first. ---- */
+
+static void rooms_begin_waiting(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
+static void rooms_begin_waiting(struct rooms *rooms, struct room *room)
+{
+	struct room_people *people = room_people(room);
+
+	people->waits_since_ms = clock_ms();
+	people->waits_before = rooms->waiting_last;
+	if (rooms->waiting_last == NULL)
+		rooms->waiting_first = room;
+	else
+		room_people(rooms->waiting_last)->waits_after = room;
+	rooms->waiting_last = room;
+}
+
+static void rooms_end_waiting(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
+static void rooms_end_waiting(struct rooms *rooms, struct room *room)
+{
+	struct room_people *people = room_people(room);
+
+	if (people->waits_since_ms == 0)
+		return;
+	if (people->waits_before == NULL)
+		rooms->waiting_first = people->waits_after;
+	else
+		room_people(people->waits_before)->waits_after = people->waits_after;
+	if (people->waits_after == NULL)
+		rooms->waiting_last = people->waits_before;
+	else
+		room_people(people->waits_after)->waits_before = people->waits_before;
+	people->waits_since_ms = 0;
+	people->waits_before = people->waits_after = NULL;
+}
+
+/* ---- Coming and going. ---- */
+
 static void rooms_unlink(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
 static void rooms_unlink(struct rooms *rooms, struct room *room)
 {
 	(void)tdelete(room, &rooms->by_id, compare_ids);
 	if (room_key(room) != NULL)
 		(void)tdelete(room, &rooms->by_key, compare_keys);
+	rooms_end_waiting(rooms, room);
 	room_people(room)->known = false;
 	rooms->count--;
 }
@@ -81,16 +120,47 @@ void rooms_fini(struct rooms *rooms)
 	mutex_fini(&rooms->mutex);
 }
 
-/* Takes the reference. */
-static enum rooms_result rooms_link(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
-static enum rooms_result rooms_link(struct rooms *rooms, struct room *room)
+/* Unlinks a room that is to go. Returns whether the table's reference is now the caller's. */
+static bool rooms_let_go(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
+static bool rooms_let_go(struct rooms *rooms, struct room *room)
 {
-	if (rooms->count >= rooms->most)
-		return ROOMS_TOO_MANY;
+	struct room_people *people = room_people(room);
+
+	if (!people->known || people->count + people->observers > 0 || room_attributes(room)->persistent)
+		return false;
+	rooms_unlink(rooms, room);
+	room_forget_unless_worth_keeping(room); /* or a list of what is kept would have it until the journal lets go of it */
+	return true;
+}
+
+/* The room that gave way to a new one, with the table's reference; NULL: none did. */
+static struct room *rooms_make_place(struct rooms *rooms) REQUIRES(ROOMS_LOCK);
+static struct room *rooms_make_place(struct rooms *rooms)
+{
+	long long until_ms = clock_ms() - ROOMS_WAIT_LEAST_MS;
+	struct room *room = rooms->waiting_first;
+
+	while (room != NULL && room_people(room)->waits_since_ms <= until_ms) {
+		struct room *next = room_people(room)->waits_after;
+
+		if (rooms_let_go(rooms, room))
+			return room;
+		room = next; /* somebody reads it */
+	}
+	return NULL;
+}
+
+/* Takes the reference. '*gone' is a room that gave way, which the caller releases; or NULL. */
+static enum rooms_result rooms_link(struct rooms *rooms, struct room *room, struct room **gone) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_link(struct rooms *rooms, struct room *room, struct room **gone)
+{
+	*gone = NULL;
 	if (tfind(room, &rooms->by_id, compare_ids) != NULL)
 		return ROOMS_EXISTS;
 	if (room_key(room) != NULL && tfind(room, &rooms->by_key, compare_keys) != NULL)
 		return ROOMS_EXISTS;
+	if (rooms->count >= rooms->most && (*gone = rooms_make_place(rooms)) == NULL)
+		return ROOMS_TOO_MANY;
 	if (tsearch(room, &rooms->by_id, compare_ids) == NULL)
 		return ROOMS_NO_MEMORY;
 	if (room_key(room) != NULL && tsearch(room, &rooms->by_key, compare_keys) == NULL) {
@@ -98,6 +168,8 @@ static enum rooms_result rooms_link(struct rooms *rooms, struct room *room)
 		return ROOMS_NO_MEMORY;
 	}
 	room_people(room)->known = true;
+	if (room_attributes(room)->creator_number != 0)
+		rooms_begin_waiting(rooms, room);
 	rooms->count++;
 	return ROOMS_DONE;
 }
@@ -105,14 +177,17 @@ static enum rooms_result rooms_link(struct rooms *rooms, struct room *room)
 enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes *attributes, struct room **room)
 {
 	struct room *created = room_open(attributes, rooms->journal);
+	struct room *gone;
 	enum rooms_result result;
 
 	if (created == NULL)
 		return ROOMS_NO_MEMORY;
 	(void)room_acquire(created);
 	rooms_lock(rooms);
-	result = rooms_link(rooms, created);
+	result = rooms_link(rooms, created, &gone);
 	rooms_unlock(rooms);
+	if (gone != NULL)
+		room_release(gone);
 	if (result != ROOMS_DONE) {
 		room_release(created);
 		room_release(created);
@@ -204,17 +279,21 @@ static enum rooms_result rooms_reopen(struct rooms *rooms, const char *key, cons
 {
 	struct room_record *record = malloc(sizeof *record);
 	enum rooms_result result = ROOMS_GONE;
+	int error;
 
 	*room = NULL;
 	if (record == NULL)
 		return ROOMS_NO_MEMORY;
-	if (rooms->journal->ops->find_room(rooms->journal, key, id, record) == 0)
+	error = rooms->journal->ops->find_room(rooms->journal, key, id, record);
+	if (error == 0)
 		result = rooms_open_kept(rooms, record, room);
+	else if (error != -ENOENT)
+		result = ROOMS_NO_MEMORY; /* it may be there */
 	free(record);
 	return result;
 }
 
-struct room *rooms_find(struct rooms *rooms, const char *name)
+enum rooms_result rooms_find(struct rooms *rooms, const char *name, struct room **found)
 {
 	enum rooms_result result = ROOMS_EXISTS;
 	char key[NAME_KEY_SIZE];
@@ -227,7 +306,27 @@ struct room *rooms_find(struct rooms *rooms, const char *name)
 		if (room == NULL)
 			result = rooms_reopen(rooms, key, key, &room);
 	}
-	return room;
+	if (room == NULL)
+		return result == ROOMS_EXISTS ? ROOMS_GONE : result;
+	*found = room;
+	return ROOMS_DONE;
+}
+
+enum rooms_result rooms_make(struct rooms *rooms, const struct room_attributes *attributes, struct room **room)
+{
+	struct room *found;
+
+	switch (rooms_find(rooms, attributes->name, &found)) {
+	case ROOMS_DONE:
+		rooms_give_back(rooms, found);
+		return ROOMS_EXISTS;
+	case ROOMS_TOO_MANY: /* only the journal knows it */
+		return ROOMS_EXISTS;
+	case ROOMS_GONE:
+		return rooms_create(rooms, attributes, room);
+	default:
+		return ROOMS_NO_MEMORY;
+	}
 }
 
 bool rooms_is_open(struct rooms *rooms, const char *id)
@@ -240,19 +339,6 @@ bool rooms_is_open(struct rooms *rooms, const char *id)
 	return open;
 }
 
-/* Unlinks a room that is to go. Returns whether the table's reference is now the caller's. */
-static bool rooms_let_go(struct rooms *rooms, struct room *room) REQUIRES(ROOMS_LOCK);
-static bool rooms_let_go(struct rooms *rooms, struct room *room)
-{
-	struct room_people *people = room_people(room);
-
-	if (!people->known || people->count + people->observers > 0 || room_attributes(room)->persistent)
-		return false;
-	rooms_unlink(rooms, room);
-	room_forget_unless_worth_keeping(room); /* or a list of what is kept would have it until the journal lets go of it */
-	return true;
-}
-
 void rooms_forget_empty(struct rooms *rooms, struct room *room)
 {
 	bool let_go;
@@ -262,6 +348,18 @@ void rooms_forget_empty(struct rooms *rooms, struct room *room)
 	rooms_unlock(rooms);
 	if (let_go)
 		room_release(room);
+}
+
+void rooms_give_back(struct rooms *rooms, struct room *room)
+{
+	bool let_go;
+
+	rooms_lock(rooms);
+	let_go = room_people(room)->waits_since_ms == 0 && rooms_let_go(rooms, room);
+	rooms_unlock(rooms);
+	if (let_go)
+		room_release(room);
+	room_release(room);
 }
 
 void rooms_remove(struct rooms *rooms, struct room *room)
@@ -279,8 +377,8 @@ void rooms_remove(struct rooms *rooms, struct room *room)
 
 /* ---- People. ---- */
 
-static enum rooms_result rooms_add_person(struct member *member) REQUIRES(ROOMS_LOCK);
-static enum rooms_result rooms_add_person(struct member *member)
+static enum rooms_result rooms_add_person(struct rooms *rooms, struct member *member) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_add_person(struct rooms *rooms, struct member *member)
 {
 	struct room_people *people = room_people(member->room);
 	size_t capacity = room_attributes(member->room)->capacity;
@@ -291,8 +389,8 @@ static enum rooms_result rooms_add_person(struct member *member)
 	if (people->first != NULL)
 		people->first->previous_person = member;
 	people->first = member;
-	people->was_entered = true;
 	people->count++;
+	rooms_end_waiting(rooms, member->room);
 	return ROOMS_DONE;
 }
 
@@ -310,15 +408,15 @@ static void rooms_remove_person(struct member *member)
 	people->count--;
 }
 
-static enum rooms_result rooms_admit(struct member *member) REQUIRES(ROOMS_LOCK);
-static enum rooms_result rooms_admit(struct member *member)
+static enum rooms_result rooms_admit(struct rooms *rooms, struct member *member) REQUIRES(ROOMS_LOCK);
+static enum rooms_result rooms_admit(struct rooms *rooms, struct member *member)
 {
 	struct room_people *people = room_people(member->room);
 
 	if (!people->known || room_is_shut(member->room))
 		return ROOMS_GONE;
 	if (!member->observes)
-		return rooms_add_person(member);
+		return rooms_add_person(rooms, member);
 	people->observers++;
 	return ROOMS_DONE;
 }
@@ -328,7 +426,7 @@ enum rooms_result rooms_show(struct rooms *rooms, struct member *member)
 	enum rooms_result result;
 
 	rooms_lock(rooms);
-	result = rooms_add_person(member);
+	result = rooms_add_person(rooms, member);
 	if (result == ROOMS_DONE) {
 		member->observes = false;
 		room_people(member->room)->observers--;
@@ -342,7 +440,7 @@ enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
 	enum rooms_result result;
 
 	rooms_lock(rooms);
-	result = rooms_admit(member);
+	result = rooms_admit(rooms, member);
 	rooms_unlock(rooms);
 	if (result == ROOMS_DONE)
 		(void)room_acquire(member->room);
@@ -351,7 +449,6 @@ enum rooms_result rooms_enter(struct rooms *rooms, struct member *member)
 
 void rooms_exit(struct rooms *rooms, struct member *member)
 {
-	const struct room_people *people = room_people(member->room);
 	bool let_go;
 
 	rooms_lock(rooms);
@@ -360,7 +457,7 @@ void rooms_exit(struct rooms *rooms, struct member *member)
 	else
 		rooms_remove_person(member);
 	/* A room that was made, and still waits for the first to come, does not go because somebody has looked into it. */
-	let_go = (people->was_entered || room_attributes(member->room)->creator_number == 0) && rooms_let_go(rooms, member->room);
+	let_go = room_people(member->room)->waits_since_ms == 0 && rooms_let_go(rooms, member->room);
 	rooms_unlock(rooms);
 	if (let_go)
 		room_release(member->room);

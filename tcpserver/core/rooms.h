@@ -2,8 +2,9 @@
  * The rooms there are, by name and by id, and who is in each.
  *
  * A room that is not persistent is closed with its last member; the journal may keep it, and it is opened again when
- * somebody wants it. The table has a reference to each room, and each member
- * has one.
+ * somebody wants it. One that was made and that nobody has entered yet waits for its first guest; when there are as many rooms
+ * as allowed, the one of these that waits longest gives way, but none within its first minute. The table has a reference to
+ * each room, and each member has one.
  *
  * Threads: any.
  */
@@ -26,17 +27,23 @@ struct rooms {
 	void *by_id GUARDED_BY(ROOMS_LOCK);  /* trees of rooms (tsearch) */
 	void *by_key GUARDED_BY(ROOMS_LOCK); /* those with a name        */
 	size_t count GUARDED_BY(ROOMS_LOCK);
+	struct room *waiting_first GUARDED_BY(ROOMS_LOCK); /* for its first guest: the one that waits longest */
+	struct room *waiting_last GUARDED_BY(ROOMS_LOCK);
 	struct rooms_opening *opening GUARDED_BY(ROOMS_LOCK); /* rooms that the journal is asked for at the moment */
 	pthread_cond_t opened;                                /* one of these is done */
 };
+
+enum { ROOMS_WAIT_LEAST_MS = 60000 }; /* for a first guest */
 
 enum rooms_result {
 	ROOMS_DONE,
 	ROOMS_EXISTS,    /* there is a room of that name      */
 	ROOMS_TOO_MANY,  /* there are as many as allowed      */
 	ROOMS_FULL,      /* the room takes no more members    */
-	ROOMS_GONE,      /* the room is over                  */
-	ROOMS_NO_MEMORY,
+	ROOMS_GONE,      /* the room is over, or there is none */
+	ROOMS_CLOSED,    /* nobody may make rooms             */
+	ROOMS_BAD_NAME,  /* a room cannot be called so        */
+	ROOMS_NO_MEMORY, /* or the journal cannot be read     */
 };
 
 void rooms_init(struct rooms *rooms, struct journal *journal, size_t most) UNCHECKED;
@@ -44,12 +51,17 @@ void rooms_init(struct rooms *rooms, struct journal *journal, size_t most) UNCHE
 void rooms_fini(struct rooms *rooms) UNCHECKED;
 
 /* Makes a room, and gives a reference to it. It goes away with its last member, or, if nobody enters it, with
- * rooms_forget_empty(). */
+ * rooms_forget_empty(). Does not ask the journal for one of that name: see rooms_make(). */
 enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes *attributes, struct room **room)
 	MUST_CHECK;
+/* As rooms_create(), unless there is a room of that name, open or kept by the journal: ROOMS_EXISTS. */
+enum rooms_result rooms_make(struct rooms *rooms, const struct room_attributes *attributes, struct room **room) MUST_CHECK;
 /* The room of that name, or else of that id, in whatever case, with a reference; it is opened if only the journal has it, and
- * may block then. NULL if there is none, or there are too many to open one more. */
-struct room *rooms_find(struct rooms *rooms, const char *name) MUST_CHECK;
+ * may block then. ROOMS_GONE: there is none; ROOMS_TOO_MANY: the journal keeps it, but it cannot be opened now. */
+enum rooms_result rooms_find(struct rooms *rooms, const char *name, struct room **room) MUST_CHECK;
+/* Gives a reference of rooms_find() back: a room that was opened only to be looked at is closed again. One that waits for its
+ * first guest waits on. */
+void rooms_give_back(struct rooms *rooms, struct room *room);
 /* Removes a room that is not persistent and that nobody is in. */
 void rooms_forget_empty(struct rooms *rooms, struct room *room);
 

@@ -1,6 +1,11 @@
 #include "tcpserver/core/talk.h"
 
+#include <string.h>
+
+#include "common/text.h"
 #include "tcpserver/core/room.h"
+
+enum { FIND_TRIES = 100 };
 
 static bool may_meet(const void *one, const void *other, void *context)
 {
@@ -18,8 +23,47 @@ bool talk_init(struct talk *talk, struct journal *journal, size_t max_rooms)
 	client_list_init(&talk->clients);
 	rooms_init(&talk->rooms, journal, max_rooms);
 	strangers_init(&talk->strangers, may_meet, talk);
-	talk->lobby = rooms_find(&talk->rooms, "lobby"); /* from an earlier life */
-	return talk->lobby != NULL || rooms_create(&talk->rooms, &lobby, &talk->lobby) == ROOMS_DONE;
+	return rooms_find(&talk->rooms, "lobby", &talk->lobby) == ROOMS_DONE || /* from an earlier life */
+	       rooms_create(&talk->rooms, &lobby, &talk->lobby) == ROOMS_DONE;
+}
+
+static bool is_id(const char *text)
+{
+	char key[NAME_KEY_SIZE];
+
+	(void)name_key(text, key);
+	return room_is_id(key);
+}
+
+enum rooms_result talk_make_room(struct talk *talk, const char *text, const struct room_attributes *made, struct room **room)
+{
+	struct room_attributes attributes = *made;
+	char name[NAME_SIZE];
+
+	if (!talk->rooms_are_open)
+		return ROOMS_CLOSED;
+	if (!name_make(text, strlen(text), name) || is_id(name))
+		return ROOMS_BAD_NAME;
+	attributes.name = name;
+	return rooms_make(&talk->rooms, &attributes, room);
+}
+
+enum rooms_result talk_find_room(struct talk *talk, const char *text, const struct room_attributes *made, struct room **room)
+{
+	enum rooms_result result = ROOMS_GONE;
+	char name[NAME_SIZE];
+
+	if (name_make(text, strlen(text), name)) /* the form in which it would be made, or rooms_find() might never find it */
+		text = name;
+	for (int tries = 0; tries < FIND_TRIES; tries++) { /* a room may come or go between the look and the step */
+		result = rooms_find(&talk->rooms, text, room);
+		if (result != ROOMS_GONE || is_id(text))
+			return result;
+		result = talk_make_room(talk, text, made, room);
+		if (result != ROOMS_EXISTS)
+			return result;
+	}
+	return result;
 }
 
 void talk_fini(struct talk *talk)

@@ -51,6 +51,17 @@ struct talk {
 
 /* Fills in lists and rooms, and opens the lobby of 'journal'. Returns whether there was memory. */
 bool talk_init(struct talk *talk, struct journal *journal, size_t max_rooms) MUST_CHECK;
+/*
+ * The room of that name or id, with a reference that rooms_give_back() takes; it is made if there is none and anybody may.
+ * 'made' is what it is like then, but for its name. ROOMS_GONE: there is no room of that id. Other answers are those of
+ * rooms_find() and talk_make_room(). Doors and commands have no other way to a room that may have to be made.
+ */
+enum rooms_result talk_find_room(struct talk *talk, const char *text, const struct room_attributes *made, struct room **room)
+	MUST_CHECK;
+/* Makes a room of that name, which must be new. ROOMS_CLOSED, ROOMS_BAD_NAME, ROOMS_EXISTS, ROOMS_TOO_MANY, ROOMS_NO_MEMORY:
+ * why not. */
+enum rooms_result talk_make_room(struct talk *talk, const char *text, const struct room_attributes *made, struct room **room)
+	MUST_CHECK;
 /* Nobody may be connected any more. */
 void talk_fini(struct talk *talk);
 

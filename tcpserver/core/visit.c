@@ -65,94 +65,64 @@ static bool visit_enter(struct session *session, struct room *room, const struct
 	return step != SESSION_GONE;
 }
 
-/* Tells why no room of that name could be made; NULL: none for strangers. */
-static void visit_refuse(struct session *session, enum rooms_result result, const char *name)
+/* Tells why there is no way to the room of that name, or none can be made; NULL: none for strangers. */
+static void visit_refuse(struct session *session, enum rooms_result result, const char *text)
 {
-	if (result == ROOMS_TOO_MANY && name == NULL)
-		session_error(session, "too-many-rooms", "there are %zu rooms, which is the most, so you have none to wait for a"
-			" stranger in; try again later", session->talk->rooms.most);
-	else if (result == ROOMS_TOO_MANY)
-		session_error(session, "too-many-rooms", "there are %zu rooms, which is the most; join one of them, see /rooms",
-			session->talk->rooms.most);
-	else if (result == ROOMS_EXISTS)
-		session_error(session, "room-exists", "there is a room %s already; /join %s goes there", name,
-			command_type_name(name).text);
-	else
-		session_error(session, "no-memory", "the server has no memory for one more room now; try again later");
-}
+	char name[NAME_SIZE];
 
-static bool is_id(const char *text)
-{
-	char key[NAME_KEY_SIZE];
-
-	(void)name_key(text, key);
-	return room_is_id(key);
-}
-
-/* Whether a room of that name may be made, which is 'name' then; if not, the client is told. */
-static bool visit_may_make(struct session *session, const char *text, char name[NAME_SIZE])
-{
-	if (!session->talk->rooms_are_open) {
+	if (text != NULL && name_make(text, strlen(text), name))
+		text = name;
+	switch (result) {
+	case ROOMS_TOO_MANY:
+		if (text == NULL)
+			session_error(session, "too-many-rooms", "there are %zu rooms, which is the most, so you have none to wait for a"
+				" stranger in; try again later", session->talk->rooms.most);
+		else
+			session_error(session, "too-many-rooms", "there are %zu rooms, which is the most; join one of them, see /rooms",
+				session->talk->rooms.most);
+		break;
+	case ROOMS_EXISTS:
+		session_error(session, "room-exists", "there is a room %s already; /join %s goes there", text,
+			command_type_name(text).text);
+		break;
+	case ROOMS_GONE:
+		session_error(session, "no-such-room", "there is no room %s any more; ask for another invitation, or see /rooms", text);
+		break;
+	case ROOMS_CLOSED:
 		session_error(session, "no-such-room", "there is no room %s, and nobody may make one here; /rooms lists those"
 			" there are", text);
-		return false;
+		break;
+	case ROOMS_BAD_NAME:
+		session_error(session, "bad-room-name", "a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside,"
+			" and is not like an id; choose another");
+		break;
+	default:
+		session_error(session, "no-memory", "the server has no memory for one more room now; try again later");
 	}
-	if (name_make(text, strlen(text), name) && !is_id(name))
-		return true;
-	session_error(session, "bad-room-name", "a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside,"
-		" and is not like an id; choose another");
-	return false;
 }
 
-static enum rooms_result visit_make(struct session *session, const char *name, struct room **room)
+/* What a room is like that the client makes. */
+static struct room_attributes visit_attributes(const struct session *session)
 {
 	struct room_attributes attributes = {
-		.name = name,
 		.creator = session->client.name,
 		.creator_number = session->client.number,
 		.listed = true,
 	};
 
 	memcpy(attributes.creator_id, session->client_id, CLIENT_ID_SIZE);
-	return rooms_create(&session->talk->rooms, &attributes, room);
-}
-
-/* Makes it. NULL: the client was told; or ('*again') somebody was faster, and it has to be looked for. */
-static struct room *visit_make_or_refuse(struct session *session, const char *text, bool *again)
-{
-	char name[NAME_SIZE];
-	struct room *room = NULL;
-	enum rooms_result result;
-
-	if (!visit_may_make(session, text, name))
-		return NULL;
-	result = visit_make(session, name, &room);
-	*again = result == ROOMS_EXISTS;
-	if (result != ROOMS_DONE && !*again)
-		visit_refuse(session, result, name);
-	return result == ROOMS_DONE ? room : NULL;
+	return attributes;
 }
 
 struct room *visit_find(struct session *session, const char *text)
 {
-	char name[NAME_SIZE];
-	struct room *room;
-	bool again;
+	struct room_attributes attributes = visit_attributes(session);
+	struct room *room = NULL;
+	enum rooms_result result = talk_find_room(session->talk, text, &attributes, &room);
 
-	if (name_make(text, strlen(text), name)) /* the form in which it would be made, or rooms_find() might never find it */
-		text = name;
-	do { /* a room may come or go between the look and the step */
-		again = false;
-		room = rooms_find(&session->talk->rooms, text);
-		if (room == NULL && is_id(text)) {
-			session_error(session, "no-such-room", "there is no room %s any more; ask for another invitation, or see /rooms",
-				text);
-			return NULL;
-		}
-		if (room == NULL)
-			room = visit_make_or_refuse(session, text, &again);
-	} while (again);
-	return room;
+	if (result != ROOMS_DONE)
+		visit_refuse(session, result, text);
+	return result == ROOMS_DONE ? room : NULL;
 }
 
 void visit_room(struct session *session, const char *text, const struct reading *reading)
@@ -166,17 +136,14 @@ void visit_room(struct session *session, const char *text, const struct reading 
 
 void visit_new_room(struct session *session, const char *text)
 {
-	char name[NAME_SIZE];
+	struct room_attributes attributes = visit_attributes(session);
 	struct room *room;
-	enum rooms_result result;
+	enum rooms_result result = talk_make_room(session->talk, text, &attributes, &room);
 
-	if (!visit_may_make(session, text, name))
-		return;
-	result = visit_make(session, name, &room);
 	if (result != ROOMS_DONE)
-		visit_refuse(session, result, name);
+		visit_refuse(session, result, text);
 	else if (!visit_enter(session, room, NULL)) /* somebody went in and out before us */
-		visit_room(session, name, NULL);
+		visit_room(session, text, NULL);
 }
 
 /* ---- Strangers. ---- */

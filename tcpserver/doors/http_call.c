@@ -7,8 +7,6 @@
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 
-enum { SWEEP_MOST = 100 }; /* rooms that make place at a time */
-
 bool http_call_number(struct http_call *call, const char *name, uint64_t other, uint64_t *number)
 {
 	const char *value = http_query(call->request, name);
@@ -22,126 +20,122 @@ bool http_call_number(struct http_call *call, const char *name, uint64_t other, 
 
 /* ---- Rooms. ---- */
 
-struct room *http_call_room(struct http_call *call, const char *name)
+/* There are too many rooms, or there is no memory; both may pass. */
+static void refuse_for_now(struct http_call *call, enum rooms_result result)
 {
-	struct room *room = rooms_find(&call->session->talk->rooms, name);
+	if (result != ROOMS_TOO_MANY) {
+		http_reply_give(call->reply, 503, NULL, NULL, 0);
+		return;
+	}
+	http_reply_error(call->reply, 503, "too-many-rooms", "there are %zu rooms, which is the most; see /rooms",
+		call->session->talk->rooms.most);
+	http_reply_add(call->reply, "Retry-After", "60");
+}
+
+static void refuse_missing(struct http_call *call, const char *name)
+{
 	char clean[NAME_SIZE];
 
-	if (room != NULL && !room_attributes(room)->ends_with_member)
-		return room;
-	if (room != NULL)
-		http_call_leave_room(call, room); /* two strangers are nobody else's business */
 	if (name_make(name, strlen(name), clean))
 		http_reply_error(call->reply, 404, "no-such-room", "there is no room %s; see /rooms", clean);
 	else /* what is no name is not sent back */
 		http_reply_error(call->reply, 404, "no-such-room", "there is no such room; see /rooms");
+}
+
+/* The room, unless it is one of two strangers, which is nobody else's business. */
+static struct room *unless_pair(struct http_call *call, const char *name, struct room *room)
+{
+	if (!room_attributes(room)->ends_with_member)
+		return room;
+	http_call_leave_room(call, room);
+	refuse_missing(call, name);
 	return NULL;
 }
 
-/* One that was opened for this request alone, because the journal keeps it, is closed again; one that was made in this life of
- * the server waits for those who will come. */
+struct room *http_call_room(struct http_call *call, const char *name)
+{
+	struct room *room;
+	enum rooms_result result = rooms_find(&call->session->talk->rooms, name, &room);
+
+	if (result == ROOMS_DONE)
+		return unless_pair(call, name, room);
+	if (result == ROOMS_GONE)
+		refuse_missing(call, name);
+	else
+		refuse_for_now(call, result);
+	return NULL;
+}
+
 void http_call_leave_room(struct http_call *call, struct room *room)
 {
-	if (room_attributes(room)->creator_number == 0)
-		rooms_forget_empty(&call->session->talk->rooms, room);
-	room_release(room);
+	rooms_give_back(&call->session->talk->rooms, room);
 }
 
-/* Rooms that nobody is in. */
-struct sweep {
-	struct room *rooms[SWEEP_MOST];
-	size_t count;
-};
-
-static void sweep_take(struct room *room, size_t people, void *context)
+static void refuse_making(struct http_call *call, const char *text, enum rooms_result result)
 {
-	struct sweep *sweep = context;
+	struct http_reply *reply = call->reply;
+	char name[NAME_SIZE];
 
-	if (people == 0 && sweep->count < SWEEP_MOST && !room_attributes(room)->persistent)
-		sweep->rooms[sweep->count++] = room_acquire(room);
-}
-
-/* There are too many rooms: some of those that nobody is in make place. What the journal keeps of them stays. Returns how
- * many. */
-static size_t sweep_rooms(struct rooms *rooms)
-{
-	struct sweep sweep = {.count = 0};
-
-	(void)rooms_visit(rooms, SIZE_MAX, sweep_take, &sweep);
-	for (size_t i = 0; i < sweep.count; i++) {
-		rooms_forget_empty(rooms, sweep.rooms[i]);
-		room_release(sweep.rooms[i]);
+	switch (result) {
+	case ROOMS_BAD_NAME:
+		http_reply_error(reply, 400, "bad-room-name", "a room's name has 1 to 50 letters, digits, _ - . # and single spaces"
+			" inside, and is not like an id; choose another");
+		break;
+	case ROOMS_CLOSED:
+		http_reply_error(reply, 403, "not-allowed", "nobody may make rooms here; /rooms lists those there are");
+		break;
+	case ROOMS_EXISTS:
+		http_reply_error(reply, 409, "room-exists", "there is a room %s already; see /rooms",
+			name_make(text, strlen(text), name) ? name : "of that name");
+		break;
+	default:
+		refuse_for_now(call, result);
 	}
-	return sweep.count;
 }
 
-static enum rooms_result create_room(struct http_call *call, const char *name, struct room **room)
+/* What a room is like that the client makes; 'creator' is where its name stays. */
+static struct room_attributes attributes_of(struct http_call *call, char creator[NAME_SIZE])
 {
-	struct rooms *rooms = &call->session->talk->rooms;
-	char user[HTTP_SECRET_SIZE];
-	char password[HTTP_SECRET_SIZE];
-	char creator[NAME_SIZE] = "";
 	struct room_attributes attributes = {
-		.name = name,
 		.creator = creator,
 		.creator_number = call->session->client.number,
 		.listed = true,
 	};
-	enum rooms_result result;
+	char user[HTTP_SECRET_SIZE];
+	char password[HTTP_SECRET_SIZE];
 
+	creator[0] = '\0';
 	if (http_basic_read(call->request, user, password))
 		(void)name_make(user, strlen(user), creator); /* or it stays "" */
 	(void)!http_session_id(call->request, attributes.creator_id); /* zero without one */
-	result = rooms_create(rooms, &attributes, room);
-	if (result == ROOMS_TOO_MANY && sweep_rooms(rooms) > 0)
-		result = rooms_create(rooms, &attributes, room);
-	return result;
-}
-
-static bool is_id(const char *text)
-{
-	char key[NAME_KEY_SIZE];
-
-	(void)name_key(text, key);
-	return room_is_id(key);
-}
-
-/* The room of that name is there, or kept by the journal. */
-static bool is_taken(struct http_call *call, const char *name)
-{
-	struct room *room = rooms_find(&call->session->talk->rooms, name);
-
-	if (room != NULL)
-		http_call_leave_room(call, room);
-	return room != NULL;
+	return attributes;
 }
 
 struct room *http_call_make_room(struct http_call *call, const char *text)
 {
-	const struct talk *talk = call->session->talk;
-	struct http_reply *reply = call->reply;
-	char name[NAME_SIZE];
-	struct room *room = NULL;
-	enum rooms_result result = ROOMS_EXISTS;
+	char creator[NAME_SIZE];
+	struct room_attributes attributes = attributes_of(call, creator);
+	struct room *room;
+	enum rooms_result result = talk_make_room(call->session->talk, text, &attributes, &room);
 
-	if (!name_make(text, strlen(text), name) || is_id(name)) {
-		http_reply_error(reply, 400, "bad-room-name", "a room's name has 1 to 50 letters, digits, _ - . # and single spaces"
-			" inside, and is not like an id; choose another");
-		return NULL;
-	}
-	if (!talk->rooms_are_open) {
-		http_reply_error(reply, 403, "not-allowed", "nobody may make rooms here; /rooms lists those there are");
-		return NULL;
-	}
-	if (!is_taken(call, name))
-		result = create_room(call, name, &room);
-	if (result == ROOMS_EXISTS) {
-		http_reply_error(reply, 409, "room-exists", "there is a room %s already; see /rooms", name);
-	} else if (result == ROOMS_TOO_MANY) {
-		http_reply_error(reply, 503, "too-many-rooms", "there are %zu rooms, which is the most; see /rooms", talk->rooms.most);
-		http_reply_add(reply, "Retry-After", "60");
-	} else if (result != ROOMS_DONE) {
-		http_reply_give(reply, 503, NULL, NULL, 0);
-	}
-	return room;
+	if (result == ROOMS_DONE)
+		return room;
+	refuse_making(call, text, result);
+	return NULL;
+}
+
+struct room *http_call_find_or_make_room(struct http_call *call, const char *text)
+{
+	char creator[NAME_SIZE];
+	struct room_attributes attributes = attributes_of(call, creator);
+	struct room *room;
+	enum rooms_result result = talk_find_room(call->session->talk, text, &attributes, &room);
+
+	if (result == ROOMS_DONE)
+		return unless_pair(call, text, room);
+	if (result == ROOMS_GONE || result == ROOMS_CLOSED)
+		refuse_missing(call, text);
+	else
+		refuse_making(call, text, result);
+	return NULL;
 }

@@ -65,7 +65,9 @@ const struct http_route *http_route_find(
 bool http_call_number(struct http_call *call, const char *name, uint64_t other, uint64_t *number) MUST_CHECK;
 /* The room of that name or id, with a reference that http_call_leave_room() gives back; NULL: the reply says why. */
 struct room *http_call_room(struct http_call *call, const char *name) MUST_CHECK;
-/* Gives the reference back; a room that nobody is in, and that the journal keeps, is closed again. */
+/* As above; it is made if there is none and anybody may. */
+struct room *http_call_find_or_make_room(struct http_call *call, const char *name) MUST_CHECK;
+/* Gives the reference back: rooms_give_back(). */
 void http_call_leave_room(struct http_call *call, struct room *room);
 /* Makes a room of that name. NULL: the reply says why. */
 struct room *http_call_make_room(struct http_call *call, const char *name) MUST_CHECK;

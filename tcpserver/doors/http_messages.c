@@ -385,21 +385,6 @@ static bool take_key(struct http_call *call, struct post *post)
 	return false;
 }
 
-/* The room, which is made if there is none and anybody may; NULL: the reply says why. */
-static struct room *find_or_make(struct http_call *call, const char *name)
-{
-	struct room *room = http_call_room(call, name);
-	char key[NAME_KEY_SIZE];
-
-	(void)name_key(name, key);
-	if (room != NULL || !call->session->talk->rooms_are_open || room_is_id(key))
-		return room;
-	room = http_call_make_room(call, name);
-	if (room == NULL && call->reply->status == 409) /* somebody was faster */
-		room = http_call_room(call, name);
-	return room;
-}
-
 /* The message that was kept under that number; NULL when it is not kept any more. */
 static struct message *read_back(struct room *room, uint64_t seq)
 {
@@ -491,7 +476,7 @@ void http_messages_post(struct http_call *call)
 	struct room *room = NULL;
 
 	if (take_key(call, &post) && take_body(call, &post) && take_author(call, &post))
-		room = find_or_make(call, call->captures[0]);
+		room = http_call_find_or_make_room(call, call->captures[0]);
 	if (room != NULL) {
 		say(call, &post, room);
 		http_call_leave_room(call, room);

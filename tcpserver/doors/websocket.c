@@ -201,8 +201,7 @@ static void websocket_end_wait(struct websocket *websocket)
 {
 	if (websocket->room == NULL)
 		return;
-	rooms_forget_empty(&websocket->session->talk->rooms, websocket->room);
-	room_release(websocket->room);
+	rooms_give_back(&websocket->session->talk->rooms, websocket->room);
 	websocket->room = NULL;
 }
 

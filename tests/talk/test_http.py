@@ -18,6 +18,7 @@ from web import Stream, ask, connect, keep, parse, raw, receive_all
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ID = re.compile("[0-9a-f]{20}")
+HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
 SESSION = "00112233445566778899aabbccddeeff"
 PASSWORD = "open sesame"
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",
@@ -146,7 +147,7 @@ def test_rooms_that_the_journal_keeps_are_listed_with_their_last_number():
         bob.say("black")
         bob.expect("bob: black")
         bob.say("/leave")
-        bob.expect("* You are in lobby. /join finds a stranger, /rooms lists the rooms.")
+        bob.expect(HOME)
         def tea_in_list():
             return next(room for room in ask(server, "GET", "/rooms").json["rooms"] if room["name"] == "tea")
         wait_for(lambda: tea_in_list()["last"] == 3, "it is kept that bob left")
@@ -176,20 +177,43 @@ def test_where_rooms_are_closed_nobody_makes_one():
         ask(server, "POST", "/rooms/lobby/messages", "hi").expect(201)
 
 
-def test_rooms_that_nobody_is_in_make_place_for_new_ones():
-    with Server("--max-rooms", "5") as server:
+def test_a_room_that_waits_for_its_first_guest_has_a_minute():
+    """Later it gives way to a new one: tests/tcpserver/core/rooms.c, which need not wait."""
+    with Server("--max-rooms", "3") as server:
+        ask(server, "POST", "/chat?name=one").expect(201)
+        ask(server, "POST", "/rooms", '{"name":"two"}').expect(201)
+        for path, body in (("/chat?name=three", ""), ("/rooms", '{"name":"three"}'), ("/rooms/three/messages", "hi")):
+            assert "retry-after" in ask(server, "POST", path, body).expect(503, "too-many-rooms").headers
+        names = {room["name"] for room in ask(server, "GET", "/rooms").json["rooms"]}
+        assert names == {"lobby", "one", "two"}, names
+
+
+def test_a_kept_room_is_never_missing_nor_made_twice_when_there_are_too_many():
+    """The doors took "cannot be opened now" for "there is none", and made a second room of the name."""
+    with tempfile.TemporaryDirectory() as folder, \
+            Server("--max-rooms", "2", journal=f"sqlite:{folder}/chat.db") as server:
         bob = server.join("bob")
-        bob.say("/join stays")
-        bob.expect("* You are in stays, 1 here.")
-        for i in range(20):
-            ask(server, "POST", f"/chat?name=room{i}").expect(201)
-        names = [room["name"] for room in ask(server, "GET", "/rooms").json["rooms"]]
-        assert "stays" in names and "room19" in names and len(names) <= 5
-    with Server("--max-rooms", "2") as server:
-        bob = server.join("bob")
-        bob.say("/join stays")
-        bob.expect("* You are in stays, 1 here.")
-        assert "retry-after" in ask(server, "POST", "/chat?name=more").expect(503, "too-many-rooms").headers
+        bob.say("/join tea")
+        bob.expect("* You are in tea, 1 here.")
+        bob.say("first")
+        bob.expect("bob: first")
+        room = ask(server, "GET", "/rooms/tea").expect(200).json["id"]
+        bob.say("/leave")
+        bob.expect(HOME)
+        bob.say("/join full")
+        bob.expect("* You are in full, 1 here.")
+        for method, path, body in (("GET", "/rooms/tea", None), ("GET", f"/rooms/{room}", None), ("GET", "/rooms/TEA/messages", None),
+                                   ("POST", "/rooms/tea/messages", "second")):
+            assert "retry-after" in ask(server, method, path, body).expect(503, "too-many-rooms").headers
+        ask(server, "POST", "/rooms", '{"name":"tea"}').expect(409, "room-exists")
+        ask(server, "POST", "/chat?name=Tea").expect(409, "room-exists")
+        ask(server, "GET", "/rooms/milk").expect(404, "no-such-room")
+        bob.say("/leave")
+        bob.expect(HOME)
+        ask(server, "POST", "/rooms/tea/messages", "second").expect(201)
+        assert ask(server, "GET", "/rooms/tea").json["id"] == room
+        assert [message["text"] for message in ask(server, "GET", f"/rooms/{room}/messages").json["messages"]
+                if message["kind"] == "message"] == ["first", "second"]
 
 
 def test_who_made_a_room_may_close_it():

@@ -1,6 +1,7 @@
 """Rooms: made, entered, left, closed; topics, invitations, direct words, people who are ignored."""
 
 import re
+import tempfile
 
 from events import join_events
 from talk import Server, main, on_each_journal, wait_for
@@ -30,7 +31,8 @@ def rooms_of(client):
 
 
 def test_a_room_is_made_by_going_there_and_goes_with_the_last_who_leaves():
-    with Server() as server:
+    """With the memory journal, which keeps nothing of a room that is closed; another one would go on listing it."""
+    with Server(journal="memory") as server:
         ann = server.join("ann")
         bob = server.join("bob")
         ann.expect(came("bob"))
@@ -168,6 +170,44 @@ def test_there_are_no_more_rooms_than_allowed():
         ann.expect(came("carl"))
         ask(bob, "/leave", HOME)  # a place is free again
         ask(bob, "/join three", "* You are in three, 1 here.")
+
+
+def test_a_kept_room_that_cannot_be_opened_is_neither_missing_nor_made_anew():
+    with tempfile.TemporaryDirectory() as folder, \
+            Server("--max-rooms", "2", journal=f"sqlite:{folder}/chat.db") as server:
+        ann = server.join("ann")
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        ask(ann, "first", "ann: first")
+        ask(ann, "/leave", HOME)
+        ask(ann, "/join full", "* You are in full, 1 here.")
+        bob = server.join("bob")
+        ask(bob, "/join tea", "! too-many-rooms: there are 2 rooms, which is the most; join one of them, see /rooms")
+        ask(bob, "/new-room TEA", "! room-exists: there is a room TEA already; /join TEA goes there")
+        for command in ("/who tea", "/delete-room tea"):
+            ask(bob, command, "! too-many-rooms: there are 2 rooms open, which is the most, so tea cannot be opened; try again later")
+        ask(bob, "/join", "! too-many-rooms: there are 2 rooms, which is the most, so you have none to wait for a stranger"
+            " in; try again later")
+        ask(ann, "/leave", HOME)
+        bob.expect(came("ann"))
+        ask(bob, "/new-room tea", "! room-exists: there is a room tea already; /join tea goes there")
+        ask(bob, "/join tea", "* You are in tea, 1 here.")
+        ask(bob, "/search first", re.compile(r"\* .*"))
+
+
+def test_a_kept_room_that_was_only_asked_about_does_not_stay_open():
+    with tempfile.TemporaryDirectory() as folder, \
+            Server("--max-rooms", "2", journal=f"sqlite:{folder}/chat.db") as server:
+        ann = server.join("ann")
+        ask(ann, "/join tea", "* You are in tea, 1 here.")
+        ask(ann, "first", "ann: first")
+        ask(ann, "/leave", HOME)
+        ask(ann, "/who tea", re.compile(r"\* 0 in tea: ?"))
+        assert rooms_of(ann)["lobby"] == 1
+        ask(ann, "/join milk", "* You are in milk, 1 here.")
+        ask(ann, "/leave", HOME)
+        ask(ann, "/delete-room tea", "! not-allowed: only an administrator may close tea, because it was empty, or the server was"
+            " restarted, since it was made")
+        ask(ann, "/join milk", "* You are in milk, 1 here.")
 
 
 def test_a_topic_is_told_to_those_who_are_there_and_those_who_come():

@@ -42,6 +42,16 @@ TEST(the_last_line_about_a_server_counts)
 	CHECK_EQUAL(first, 0x22);
 }
 
+TEST(an_authority_is_remembered_like_a_fingerprint)
+{
+	CHECK_EQUAL(look_up("chat:7777 authority\n", "chat:7777"), PIN_AUTHORITY);
+	CHECK_EQUAL(look_up("chat:7777 SHA256:" ONES "\nchat:7777 authority", "chat:7777"), PIN_AUTHORITY);
+	CHECK_EQUAL(look_up("chat:7777 authority\nchat:7777 SHA256:" ONES "\n", "chat:7777"), PIN_FOUND);
+	CHECK_EQUAL(look_up("chat:7777 authority more\n", "chat:7777"), PIN_DAMAGED);
+	CHECK_EQUAL(look_up("chat:7777 authorit\n", "chat:7777"), PIN_DAMAGED);
+	CHECK_EQUAL(look_up("other:7777 authority\n", "chat:7777"), PIN_NONE);
+}
+
 TEST(a_line_that_cannot_be_read_is_not_taken_for_none)
 {
 	CHECK_EQUAL(look_up("chat:7777", "chat:7777"), PIN_DAMAGED);
@@ -87,6 +97,8 @@ TEST(what_is_added_is_found_and_nobody_else_reads_it)
 	CHECK_EQUAL(hash[31], 0x11);
 	CHECK_EQUAL(pins_find(path, "[::1]:80", hash), PIN_FOUND);
 	CHECK_EQUAL(hash[31], 0x22);
+	CHECK_EQUAL(pins_add(path, "chat:7777", NULL), 0);
+	CHECK_EQUAL(pins_find(path, "chat:7777", hash), PIN_AUTHORITY);
 	CHECK_EQUAL(unlink(path), 0);
 	CHECK_EQUAL(pins_find(NULL, "chat:7777", hash), PIN_NONE);
 	CHECK_EQUAL(pins_find("/", "chat:7777", hash), PIN_DAMAGED);

@@ -13,6 +13,7 @@ from support import BUILD_KIND, HOST, Fake, Filter, Terminal, main
 from certificates import Certificates, options
 from talk import Server
 
+ASKED = r"Does whoever runs the server name this fingerprint\? \(yes/no\) ?"
 FINGERPRINT = r"SHA256:(?:[0-9A-F]{2}:){31}[0-9A-F]{2}"
 
 
@@ -47,6 +48,14 @@ class Scene:
         return pathlib.Path(self.folder.name, "tcpclient", "known-servers")
 
 
+    def trust(self, server, pair):
+        """As if a person had said yes to the server's own certificate."""
+        self.known().parent.mkdir(parents=True, exist_ok=True)
+        with self.known().open("a") as file:
+            file.write(f"{address(server)} {self.certificates.fingerprint(pair[0])}\n")
+        self.known().chmod(0o600)
+
+
 def address(server, host=HOST):
     return f"{host}:{server.port}"
 
@@ -61,7 +70,33 @@ def test_an_authority_that_was_given_is_trusted():
             code, output, errors = scene.say("--ca", authority, "--plain", "--tls", address(server))
             assert any(re.fullmatch(r"The connection is encrypted \(TLSv1\.3, TLS_\w+\)\. Its certificate is vouched for by CN = authority\.", line)
                        for line in output), output
-        assert not scene.known().exists()
+            assert scene.known().read_text() == f"{address(server)} authority\nlocalhost:{server.port} authority\n"
+
+
+def test_no_certificate_of_its_own_takes_the_place_of_one_that_an_authority_vouched_for():
+    """It counted as one that is seen for the first time, and was trusted."""
+    with Scene() as scene:
+        scene.environment["SSL_CERT_FILE"] = scene.certificates.authority()
+        with scene.server(scene.certificates.vouched("server")) as server:
+            port = server.port
+            code, output, errors = scene.say("--tls", address(server))
+            assert code == 0 and output[-1] == "ann: hello" and errors == "", (output, errors)
+        impostor = scene.certificates.own("impostor")
+        new = scene.certificates.fingerprint(impostor[0])
+        with scene.server(impostor, port=port) as server:
+            errors = scene.refused("--tls", address(server))
+            assert f"The certificate of {HOST}:{port} is not the one it was; nothing was sent.\nbefore: an authority vouched for it\n" \
+                f"now:    {new}, for which only it itself vouches\n" in errors, errors
+            with Terminal("-username", "ann", "--tls", address(server), environment=scene.environment, width=120) as terminal:
+                terminal.wait("before: an authority vouched for it")
+                assert terminal.ended() == 1  # nobody is asked
+            scene.known().write_text("")
+            assert "first time" in scene.refused("--tls", address(server))
+        scene.known().write_text(f"{HOST}:{port} {new}\n")  # a server that gets a better certificate
+        with scene.server(scene.certificates.vouched("server"), port=port) as server:
+            assert scene.say("--tls", address(server))[0] == 0
+        with scene.server(impostor, port=port) as server:
+            assert "before: an authority vouched for it" in scene.refused("--tls", address(server))
 
 
 def test_the_systems_authorities_are_trusted():
@@ -124,9 +159,23 @@ def test_what_is_seen_first_is_remembered_and_a_change_is_told():
         old, new = (scene.certificates.fingerprint(pair[0]) for pair in (first, second))
         with scene.server(first) as server:
             port = server.port
-            code, output, errors = scene.say("--tls", address(server))
-            assert code == 0 and output[-1] == "ann: hello"
-            assert f"seen here for the first time:\n{old}\nCompare it" in errors and "It is remembered" in errors, errors
+            with Terminal("-username", "ann", "--tls", address(server), environment=scene.environment, width=150) as terminal:
+                terminal.wait(rf"seen here for the first time; nothing was sent\.\n.*Its fingerprint is {old}$")
+                terminal.wait(ASKED + r"\Z")
+                terminal.type("perhaps")
+                terminal.keys("Enter")
+                terminal.wait(ASKED + r"perhaps\n" + ASKED + r"\Z")
+                assert server.log.find("joined") is None
+                terminal.type("yes")
+                terminal.keys("Enter")
+                terminal.wait("It is remembered, and has to be the same from now on")
+                terminal.wait(r"is the one that was seen before\.")
+                terminal.type("hello")
+                terminal.keys("Enter")
+                terminal.wait("ann: hello$")
+                terminal.type("!exit")
+                terminal.keys("Enter")
+                assert terminal.ended() == 0
             assert scene.known().read_text() == f"{HOST}:{port} {old}\n"
             assert stat.S_IMODE(scene.known().stat().st_mode) == 0o600
             code, output, errors = scene.say("--tls", address(server))
@@ -134,20 +183,57 @@ def test_what_is_seen_first_is_remembered_and_a_change_is_told():
         with scene.server(second, port=port) as server:
             errors = scene.refused("--tls", address(server))
             assert f"The certificate of {HOST}:{port} is not the one it was; nothing was sent.\nbefore: {old}\nnow:    {new}\n" in errors, errors
-            assert f"remove the line of {HOST}:{port} from {scene.known()}, and connect again" in errors, errors
+            assert f"remove each line of {HOST}:{port} from {scene.known()}, and connect again" in errors, errors
             scene.known().write_text("")
-            code, output, errors = scene.say("--tls", address(server))
-            assert code == 0 and new in errors and output[-1] == "ann: hello"
+            errors = scene.refused("--tls", address(server))
+            assert "seen here for the first time" in errors and new in errors, errors
             scene.known().write_text(f"{HOST}:{port} SHA256:rubbish\n")
             errors = scene.refused("--tls", address(server))
             assert "cannot be read; nothing was sent" in errors, errors
 
 
+def test_a_stranger_is_refused_in_a_pipe():
+    with Scene() as scene:
+        pair = scene.certificates.own("server")
+        with scene.server(pair) as server:
+            fingerprint = scene.certificates.fingerprint(pair[0])
+            for form in ((), ("--plain",), ("--json",), ("-c", "hello")):
+                errors = scene.refused("--tls", *form, address(server))
+                assert f"seen here for the first time; nothing was sent.\nIts fingerprint is {fingerprint}.\n" in errors, errors
+                assert "connect with --fingerprint and it; or connect once at a terminal, where you are asked, and it is remembered." in errors
+            assert server.log.find("joined") is None and not scene.known().exists()
+            code, output, errors = scene.say("--tls", "--fingerprint", fingerprint, address(server))
+            assert code == 0 and output[-1] == "ann: hello", errors
+            scene.trust(server, pair)
+            code, output, errors = scene.say("--tls", address(server))
+            assert code == 0 and output[-1] == "ann: hello" and errors == "", errors
+
+
+def test_who_says_no_goes_nowhere():
+    with Scene() as scene, scene.server(scene.certificates.own("server")) as server:
+        for form in ((), ("--plain",), ("-c", "hello")):
+            with Terminal("-username", "ann", *form, "--tls", address(server), environment=scene.environment, width=150) as terminal:
+                terminal.wait(ASKED + r"\Z")
+                terminal.type("no")
+                terminal.keys("Enter")
+                assert terminal.ended() == 1
+        with Terminal("-username", "ann", "--tls", address(server), environment=scene.environment, width=150) as terminal:
+            terminal.wait(ASKED + r"\Z")
+            terminal.keys("C-d")
+            assert terminal.ended() == 1
+        assert server.log.find("joined") is None and not scene.known().exists()
+
+
 def test_where_nothing_can_be_remembered_it_is_said():
     with Scene() as scene, scene.server(scene.certificates.own("server")) as server:
         scene.environment["XDG_STATE_HOME"] = "/proc/nowhere"
-        code, output, errors = scene.say("--tls", address(server))
-        assert code == 0 and output[-1] == "ann: hello" and "It could not be remembered (No such file or directory)." in errors, errors
+        with Terminal("-username", "ann", "--plain", "--tls", address(server), environment=scene.environment, width=150) as terminal:
+            terminal.wait(ASKED + r"\Z")
+            terminal.type("yes")
+            terminal.keys("Enter")
+            terminal.wait(r"It could not be remembered \(No such file or directory\)\.")
+            terminal.wait("The server's certificate has the fingerprint that was asked for")  # for this time
+            server.log.wait("joined name=\"ann\"")
 
 
 def test_a_server_without_tls_is_explained():
@@ -187,7 +273,8 @@ def test_wrong_options_are_explained():
 
 
 def test_the_servers_variable_does_not_disturb():
-    with Scene() as scene, scene.server(scene.certificates.own("server")) as server:
+    with Scene() as scene, scene.server(pair := scene.certificates.own("server")) as server:
+        scene.trust(server, pair)
         for value, encrypted in (("self", True), ("files", True), ("off", False), ("1", True)):
             scene.environment["CHAT_TLS"] = value
             code, output, _ = scene.say("--plain", address(server))
@@ -197,8 +284,12 @@ def test_the_servers_variable_does_not_disturb():
 def test_a_person_sees_that_it_is_encrypted():
     with Scene() as scene, scene.server(scene.certificates.own("server")) as server:
         with Terminal("-username", "ann", f"tls://{address(server)}", environment=scene.environment, width=120) as terminal:
-            terminal.wait(r"The connection is encrypted \(TLSv1\.3, TLS_\w+\)\. Nobody but")
+            terminal.wait("Nobody but .* itself vouches for its certificate")
             terminal.wait(FINGERPRINT)
+            terminal.wait(ASKED + r"\Z")
+            terminal.type("yes")
+            terminal.keys("Enter")
+            terminal.wait(r"The connection is encrypted \(TLSv1\.3, TLS_\w+\)\. The server's certificate")
             terminal.type("hello")
             terminal.keys("Enter")
             terminal.wait("ann: hello$")
@@ -214,7 +305,7 @@ def test_a_person_is_told_of_a_changed_certificate_and_goes_nowhere():
         first, second = scene.certificates.own("first"), scene.certificates.own("second")
         with scene.server(first) as server:
             port = server.port
-            scene.say("--tls", address(server))
+            scene.trust(server, first)
         with scene.server(second, port=port) as server:
             with Terminal("-username", "ann", f"tls://{address(server)}", environment=scene.environment, width=120) as terminal:
                 terminal.wait("is not the one it was; nothing was sent")
@@ -225,6 +316,7 @@ def test_a_server_that_comes_back_with_another_certificate_is_not_talked_to():
     with Scene() as scene:
         first, second = scene.certificates.own("first"), scene.certificates.own("second")
         server = scene.server(first)
+        scene.trust(server, first)
         try:
             with Filter("-username", "ann", "--json", "--tls", address(server), environment=scene.environment) as client:
                 client.give(b"hello\n")
@@ -247,6 +339,7 @@ def test_what_is_said_while_the_server_is_killed_is_said_once():
         pair = scene.certificates.own("server")
         journal = f"sqlite:{folder}/chat.db"
         server = scene.server(pair, journal=journal)
+        scene.trust(server, pair)
         try:
             with Filter("-username", "ann", "--json", "--tls", address(server), environment=scene.environment) as client:
                 for life in range(3):
@@ -273,8 +366,10 @@ def test_what_is_said_while_the_server_is_killed_is_said_once():
 
 def test_a_torn_connection_is_made_anew_and_a_half_said_line_is_said():
     """A reset in the midst, by a proxy that knows nothing of TLS."""
-    with Scene() as scene, scene.server(scene.certificates.own("server")) as server:
+    with Scene() as scene, scene.server(pair := scene.certificates.own("server")) as server:
         listener = socket.create_server((HOST, 0))
+        scene.known().parent.mkdir()
+        scene.known().write_text("%s:%d %s\n" % (*listener.getsockname(), scene.certificates.fingerprint(pair[0])))
         links = []
 
         def carry(source, target):

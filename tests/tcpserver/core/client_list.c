@@ -176,6 +176,31 @@ TEST(an_address_has_only_so_many_clients_whatever_their_ports)
 	client_list_fini(&list);
 }
 
+TEST(an_ipv6_network_of_64_bits_counts_as_one_address)
+{
+	static const char *const same[] = {"[2001:db8:1:2::1]:1", "[2001:db8:1:2:ffff:ffff:ffff:ffff]:2"};
+	static const char *const others[] = {"[2001:db8:1:3::1]:1", "[2001:db8:2:2::1]:1", "[::1]:1", "10.0.0.1:1", "10.0.0.2:1"};
+	enum { OTHERS = sizeof others / sizeof *others };
+	struct client_limits limits = {.most_per_address = 2};
+	struct client clients[OTHERS + 3];
+
+	memset(clients, 0, sizeof clients);
+	client_list_init(&list);
+	for (int i = 0; i < 2; i++)
+		CHECK(client_list_add(&list, &clients[i], same[i], &limits) == CLIENT_ADMITTED);
+	CHECK(client_list_add(&list, &clients[2], "[2001:db8:1:2:3:4:5:6]:3", &limits) == CLIENT_ADDRESS_FULL);
+	limits.most_per_address = 1;
+	for (int i = 0; i < OTHERS; i++)
+		CHECK(client_list_add(&list, &clients[2 + i], others[i], &limits) == CLIENT_ADMITTED);
+	client_list_remove(&list, &clients[0]);
+	client_list_remove(&list, &clients[1]);
+	CHECK(client_list_add(&list, &clients[0], "[2001:db8:1:2::9%eth0]:9", &limits) == CLIENT_ADMITTED);
+	client_list_remove(&list, &clients[0]);
+	for (int i = 0; i < OTHERS; i++)
+		client_list_remove(&list, &clients[2 + i]);
+	client_list_fini(&list);
+}
+
 TEST(who_carries_another_client_does_not_count_with_it)
 {
 	struct client outer = {.name = ""};

@@ -421,6 +421,8 @@ TEST(names_and_rooms_change_behind_what_was_said)
 
 static void walk_while_the_disk_is_full(struct session *session)
 {
+	struct room *tea;
+
 	come_as_bob(session);
 	line(session, "kept");
 	CHECK_EQUAL(session_settle(session), 0);
@@ -435,7 +437,7 @@ static void walk_while_the_disk_is_full(struct session *session)
 	CHECK_TEXT(room_label(session->place->room), "lobby");
 	(void)session_settle(session);
 	delayed_journal_refuse(journal, 0);
-	CHECK(rooms_find(&talk.rooms, "tea") == NULL);
+	CHECK_EQUAL(rooms_find(&talk.rooms, "tea", &tea), ROOMS_GONE);
 	line(session, "kept again");
 }
 

@@ -75,11 +75,12 @@ static void go(struct member *member)
 
 static bool is_found(const char *name)
 {
-	struct room *room = rooms_find(&rooms, name);
+	struct room *room;
+	enum rooms_result result = rooms_find(&rooms, name, &room);
 
-	if (room != NULL)
+	if (result == ROOMS_DONE)
 		room_release(room);
-	return room != NULL;
+	return result == ROOMS_DONE;
 }
 
 TEST(a_room_is_found_by_name_in_any_case_and_by_id)
@@ -170,6 +171,73 @@ TEST(there_are_no_more_rooms_than_allowed)
 	made[3] = make(unnamed);
 	for (int i = 0; i < MOST; i++)
 		room_release(made[i]);
+	stop();
+}
+
+/* As if it had waited for its first guest for a minute. */
+static void let_wait(struct room *room) UNCHECKED;
+static void let_wait(struct room *room)
+{
+	CHECK(room_people(room)->waits_since_ms > 0);
+	room_people(room)->waits_since_ms -= ROOMS_WAIT_LEAST_MS;
+}
+
+static void try_to_make(enum rooms_result wanted)
+{
+	const struct room_attributes unnamed = {.creator = ""};
+	struct room *room;
+
+	CHECK_EQUAL(rooms_create(&rooms, &unnamed, &room), wanted);
+	if (wanted == ROOMS_DONE)
+		room_release(room);
+}
+
+TEST(rooms_that_wait_for_their_first_guest_give_way_the_oldest_first)
+{
+	struct room_attributes made = listed("room");
+	struct client ann = {.name = "ann"};
+	struct room *waiting[MOST];
+	struct member *guest;
+	struct member *observer;
+
+	start();
+	made.creator_number = 1;
+	for (int i = 0; i < MOST; i++) {
+		const char name[] = {(char)('a' + i), '\0'};
+
+		made.name = name;
+		waiting[i] = make(made);
+	}
+	try_to_make(ROOMS_TOO_MANY); /* all of them are new */
+	for (int i = 0; i < 5; i++)
+		let_wait(waiting[i]);
+	guest = come(waiting[0], &ann);
+	observer = member_create(outlet, &ann, waiting[1], &no_format);
+	CHECK(observer != NULL);
+	observer->observes = true;
+	CHECK_EQUAL(rooms_enter(&rooms, observer), ROOMS_DONE);
+	rooms_give_back(&rooms, waiting[2]); /* somebody has looked at it; it waits on */
+	CHECK(is_found("a") && is_found("b") && is_found("c") && is_found("d"));
+	try_to_make(ROOMS_DONE);
+	CHECK(is_found("a") && is_found("b") && !is_found("c") && is_found("d") && is_found("e"));
+	try_to_make(ROOMS_DONE);
+	CHECK(!is_found("d") && is_found("e"));
+	made.name = "e"; /* nothing gives way to a room that cannot be made */
+	CHECK_EQUAL(rooms_create(&rooms, &made, &waiting[2]), ROOMS_EXISTS);
+	CHECK(is_found("e"));
+	try_to_make(ROOMS_DONE);
+	CHECK(!is_found("e"));
+	try_to_make(ROOMS_TOO_MANY);
+	go(observer); /* who looks is no guest: it goes on waiting */
+	CHECK(is_found("b"));
+	try_to_make(ROOMS_DONE);
+	CHECK(!is_found("b") && is_found("a") && is_found("f"));
+	go(guest);
+	CHECK(!is_found("a"));
+	for (int i = 0; i < MOST; i++) {
+		if (i != 2)
+			room_release(waiting[i]);
+	}
 	stop();
 }
 
@@ -362,11 +430,11 @@ static void *visit(void *argument)
 	for (int i = 0; i < TURNS; i++) {
 		const char *name = names[atomic_fetch_add(&turns_of_all, 1) % 3];
 		const struct room_attributes attributes = listed(name);
-		struct room *room = rooms_find(&rooms, name);
+		struct room *room;
+		enum rooms_result result = rooms_find(&rooms, name, &room);
 		struct member *member;
-		enum rooms_result result;
 
-		if (room == NULL && rooms_create(&rooms, &attributes, &room) != ROOMS_DONE)
+		if (result != ROOMS_DONE && rooms_create(&rooms, &attributes, &room) != ROOMS_DONE)
 			continue;
 		member = member_create(outlet, &client, room, &no_format);
 		CHECK(member != NULL);

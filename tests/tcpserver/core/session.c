@@ -613,6 +613,7 @@ TEST(too_many_rooms_are_an_error_and_nobody_is_lost)
 
 static void be_in_many(struct session *session)
 {
+	struct room *room;
 	char command[40];
 
 	name_is(session, "bob");
@@ -630,7 +631,7 @@ static void be_in_many(struct session *session)
 	CHECK_EQUAL(session->place_count, SESSION_PLACES_MAX);
 	line(session, "/join onemore");
 	check_told("! too-many-rooms: you are in 32 rooms, which is the most; /leave one first\n");
-	CHECK(rooms_find(&talk.rooms, "onemore") == NULL); /* it was not left behind */
+	CHECK_EQUAL(rooms_find(&talk.rooms, "onemore", &room), ROOMS_GONE); /* it was not left behind */
 	line(session, "/join");
 	check_told_start("! too-many-rooms: ");
 	line(session, "/switch room3");

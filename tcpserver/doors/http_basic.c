@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "tcpserver/core/client_list.h"
 #include "tcpserver/core/session.h"
@@ -99,40 +100,14 @@ bool http_is_administrator(struct http_call *call)
 	return false;
 }
 
-static int hex_value(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
-		return (byte | 0x20) - 'a' + 10;
-	return -1;
-}
-
-/* Reads 32 hex digits. Returns whether there are, and not all zero, which stands for none. */
-static bool read_id(const char *text, unsigned char id[CLIENT_ID_SIZE])
-{
-	unsigned char any = 0;
-
-	if (strlen(text) != 2 * CLIENT_ID_SIZE)
-		return false;
-	for (size_t i = 0; i < CLIENT_ID_SIZE; i++) {
-		int high = hex_value(text[2 * i]);
-		int low = hex_value(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		id[i] = (unsigned char)(high << 4 | low);
-		any |= id[i];
-	}
-	return any != 0;
-}
-
+/* All zero stands for no id. */
 bool http_session_id(const struct http_request *request, unsigned char *id)
 {
+	static const unsigned char none[CLIENT_ID_SIZE];
 	const char *field = http_field(request, "Chat-Session");
 
-	if (field != NULL && read_id(field, id))
-		return true;
+	if (field != NULL && hex_read(field, id, CLIENT_ID_SIZE))
+		return memcmp(id, none, CLIENT_ID_SIZE) != 0;
 	memset(id, 0, CLIENT_ID_SIZE);
 	return false;
 }

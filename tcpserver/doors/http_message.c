@@ -7,19 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/hex.h"
 #include "common/text.h"
 #include "tcpserver/doors/json_writer.h"
 
 /* ---- The target. ---- */
-
-static int hex_value(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
-		return (byte | 0x20) - 'a' + 10;
-	return -1;
-}
 
 /* Decodes '%hh', and '+' as a space if 'plus' says so, in place. Returns whether the result is clean text. */
 static bool decode(char *text, bool plus)
@@ -27,8 +19,8 @@ static bool decode(char *text, bool plus)
 	char *out = text;
 
 	for (const char *in = text; *in != '\0'; in++) {
-		int high = *in == '%' ? hex_value(in[1]) : -1;
-		int low = high < 0 ? -1 : hex_value(in[2]);
+		int high = *in == '%' ? hex_digit(in[1]) : -1;
+		int low = high < 0 ? -1 : hex_digit(in[2]);
 
 		if (*in == '%' && low < 0)
 			return false;

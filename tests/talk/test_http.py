@@ -1,6 +1,7 @@
 """The HTTP door: rooms as resources, posting, streams; and what is wrong, refused in words that help."""
 
 import base64
+import hashlib
 import http.client
 import json
 import os
@@ -12,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from events import join_events
+from events import come_back, join_events
 from talk import BUILD_KIND, DEADLINE, Server, main, on_each_journal, scaled, skip, wait_for
 from web import Stream, ask, connect, keep, parse, raw, receive_all
 
@@ -322,11 +323,48 @@ def test_a_key_makes_a_message_said_once(journal):
         again = ask(server, "POST", "/rooms/lobby/messages?name=ci", "hi", Idempotency_Key="a").expect(200)
         assert again.json == first.json and again.headers["idempotency-replayed"] == "true"
         assert "idempotency-replayed" not in first.headers
-        ask(server, "POST", "/rooms/lobby/messages?name=ci", "other", Idempotency_Key="a").expect(422, "key-reused")
+        reused = ask(server, "POST", "/rooms/lobby/messages?name=ci", "other", Idempotency_Key="a").expect(422, "key-reused")
+        assert "idempotency-replayed" not in reused.headers and "location" not in reused.headers
         other_room = ask(server, "POST", "/rooms/tea/messages?name=ci", "other", Idempotency_Key="a").expect(201)
         assert other_room.json["seq"] == 1
         ask(server, "POST", "/rooms/lobby/messages?name=ci", "end", Idempotency_Key="b").expect(201)
         bob.expect("ci: hi", "ci: end")
+
+
+@on_each_journal
+def test_a_key_is_that_of_its_author(journal):
+    with Server(journal=journal) as server:
+        def post(name, text, **headers):
+            query = f"?name={name}" if name else ""
+            return ask(server, "POST", "/rooms/lobby/messages" + query, text, Idempotency_Key="1", **headers)
+
+        first = post("ann", "hi").expect(201)
+        assert post("bob", "hi").expect(201).json["participant"] == "bob"
+        post("bob", "other").expect(422, "key-reused")
+        post("ann", "mine", Chat_Session=SESSION).expect(201)
+        assert post("ann", "hi").expect(200).json == first.json
+        guest = post("", "hi").expect(201)
+        assert post("", "hi").expect(200).json == guest.json  # whatever it is called this time
+        taken = server.join("dan")
+        renamed = post("dan", "hi").expect(201)
+        taken.say("/quit")
+        taken.rest()
+        assert renamed.json["participant"].startswith("dan#")
+        assert post("dan", "hi").expect(200).json == renamed.json
+
+
+@on_each_journal
+def test_nobody_takes_the_place_of_a_key_with_a_session_made_for_it(journal):
+    with Server(journal=journal) as server:
+        room = ask(server, "GET", "/rooms/lobby").json["id"].encode()
+        for hashed in (room + b"k", room + b"\0ci\0" + bytes(16) + b"k"):
+            session = hashlib.sha256(hashed).hexdigest()[:32]
+            eve = come_back(server, f"eve{len(hashed)}", session)
+            for number in (1, 2**63 - 1):
+                eve.ask("send", text="eve was here", id=number)
+                eve.until(kind="notice", code="said", id=number)
+        said = ask(server, "POST", "/rooms/lobby/messages?name=ci", "hi", Idempotency_Key="k").expect(201)
+        assert said.json["text"] == "hi"
 
 
 def test_a_key_counts_after_the_server_was_killed():

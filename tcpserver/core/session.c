@@ -421,20 +421,31 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 	}
 }
 
-bool session_send_rest(struct session *session)
+int session_send_rest(struct session *session, int stall_ms)
 {
+	size_t least = SIZE_MAX;
+	long long deadline_ms = -1;
+
 	for (;;) {
 		enum outlet_state state = outlet_send(session->outlet);
+		size_t unsent = outlet_unsent(session->outlet);
 		int found;
 
 		if (outlet_is_sent(session->outlet))
-			return true;
-		if (state == OUTLET_FAILED || session_is_stopping(session))
-			return false;
-		found = outlet_wait(session->outlet, 0, session_wait_ms(session, -1));
+			return 0;
+		if (session_is_stopping(session))
+			return -ECANCELED;
+		if (state == OUTLET_FAILED)
+			return (int)session_broken_by(outlet_error(session->outlet));
+		if (unsent < least && stall_ms >= 0)
+			deadline_ms = clock_ms() + stall_ms;
+		least = unsent < least ? unsent : least;
+		found = outlet_wait(session->outlet, 0, session_wait_ms(session, deadline_ms));
 		session_do_duty(session);
-		if (found == -ETIMEDOUT && session_check_time(session, -1) != 0)
-			return false;
+		if (found == -ETIMEDOUT)
+			found = session_check_time(session, deadline_ms);
+		if (found < 0)
+			return found;
 	}
 }
 

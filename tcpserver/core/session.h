@@ -109,8 +109,10 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 /* The conversation goes on through 'door', which the one before has found to be the right one; messages look as that has
  * them. Only for who is in no room yet. */
 void session_set_door(struct session *session, const struct door *door);
-/* Waits until the client was sent all that it was told. Returns false when the connection broke, or the server stops. */
-bool session_send_rest(struct session *session) MUST_CHECK;
+/* Waits until the client was sent all that it was told, as long as it takes some of it within each 'stall_ms' (-1: as long as
+ * it is there). Returns 0; -ETIMEDOUT when it took nothing; -ECANCELED when the server stops; or another -errno when the
+ * connection broke. */
+int session_send_rest(struct session *session, int stall_ms) MUST_CHECK;
 
 /* Gives the client its name, or one like it, and lets it into the lobby. Returns false when 'text' is no name. */
 bool session_register(struct session *session, const char *text, size_t size) MUST_CHECK;

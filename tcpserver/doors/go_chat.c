@@ -164,7 +164,7 @@ static void array_add(struct array *array, const struct message *message)
 	if (array->json.used < FRAGMENT_SIZE)
 		return;
 	array_send(array, false);
-	array->stopped = !session_send_rest(array->session);
+	array->stopped = session_send_rest(array->session, -1) != 0;
 }
 
 static bool array_goes_on(const struct array *array)

@@ -191,18 +191,15 @@ static void visitor_tell(struct visitor *visitor, const char *bytes, size_t size
 	visitor->unsent += size;
 }
 
-/* Waits until the client has read. */
+/* Waits until the client has read. One that reads nothing for a while has a thread and descriptors for nothing. */
 static void visitor_wait(struct visitor *visitor)
 {
 	struct session *session = visitor->session;
-	bool stopping = atomic_load_explicit(&session->talk->stopping, memory_order_relaxed); /* looked at again later */
-	int error;
+	int error = session_send_rest(session, session->talk->peer_timeout_s * 1000);
 
 	visitor->unsent = 0;
-	if (session_send_rest(session))
-		return;
-	error = outlet_error(session->outlet);
-	session_break(session, stopping ? ECANCELED : error != 0 ? error : ECONNABORTED);
+	if (error != 0)
+		session_break(session, -error);
 }
 
 /* Passes on what the engine has to say. */

@@ -445,7 +445,44 @@ def test_a_large_reading_is_streamed_to_a_slow_reader():
         reader.close()
 
 
-def test_a_room_is_readable_as_text():
+def post_much(server, count):
+    connection = keep(server)
+    for _ in range(count):
+        ask(server, "POST", "/rooms/lobby/messages?name=ci", "x" * 60000, connection=connection).expect(201)
+    connection.close()
+
+
+def ask_and_do_not_read(server):
+    client = server.connect(receive_buffer=4096)
+    client.raw(b"GET /rooms/lobby/messages?limit=1000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    return client
+
+
+def test_who_asks_for_much_and_reads_nothing_is_let_go():
+    with Server("--peer-timeout", "3") as server:
+        post_much(server, 100)
+        wait_for(lambda: server.threads() <= 3, "the connection that posted is over")
+        before = server.descriptors(), server.threads()
+        stalled = [ask_and_do_not_read(server) for _ in range(5)]
+        wait_for(lambda: server.descriptors() >= before[0] + 5, "they are asking")
+        wait_for(lambda: (server.descriptors(), server.threads()) <= before, "they are gone")
+        for client in stalled:
+            client.close()
+
+
+def test_who_reads_slowly_but_reads_gets_all():
+    with Server("--peer-timeout", "3") as server:
+        post_much(server, 10)
+        client = ask_and_do_not_read(server)
+        began, size = time.monotonic(), 0
+        client.socket.settimeout(DEADLINE)
+        while time.monotonic() - began < 5:
+            size += len(client.socket.recv(2000))
+            time.sleep(0.05)
+        while not client.socket.recv(1 << 16).endswith(b"\r\n0\r\n\r\n"):
+            pass
+
+
     with Server(journal="sqlite:chat.db") as server:
         bob = server.join("bob")
         for i in range(3):

@@ -234,30 +234,60 @@ static const char *refusal_code(int status)
 }
 
 /* A request that the engine was not given is answered by hand, and ends the conversation. */
+static void visitor_answer(struct visitor *visitor, struct http_reply *reply, bool with_body)
+{
+	char *bytes;
+	size_t size;
+
+	metrics_answered_http(reply->status);
+	http_reply_add(reply, "Cache-Control", "no-store");
+	http_reply_add(reply, "X-Content-Type-Options", "nosniff");
+	bytes = http_reply_print(reply, with_body, &size);
+	if (bytes != NULL)
+		visitor_tell(visitor, bytes, size);
+	free(bytes);
+	http_reply_fini(reply);
+	session_finish(visitor->session, SESSION_REFUSED);
+}
+
 static void visitor_refuse(struct visitor *visitor, int status, const char *why)
 {
 	struct http_reply reply = {.status = 0};
-	char *bytes;
-	size_t size;
 
 	if (status == 413)
 		http_reply_error(&reply, 413, "line-too-long", "a body may have %zu bytes", visitor->session->talk->max_line);
 	else
 		http_reply_error(&reply, (unsigned)status, refusal_code(status), "%s", why);
-	metrics_answered_http(reply.status);
-	http_reply_add(&reply, "Cache-Control", "no-store");
-	http_reply_add(&reply, "X-Content-Type-Options", "nosniff");
-	bytes = http_reply_print(&reply, true, &size);
-	if (bytes != NULL)
-		visitor_tell(visitor, bytes, size);
-	free(bytes);
-	http_reply_fini(&reply);
-	session_finish(visitor->session, SESSION_REFUSED);
+	visitor_answer(visitor, &reply, true);
+}
+
+/* Whoever watches over the server shall not take it for dead because it is busy. Returns whether it is one of those who asks. */
+static bool visitor_answer_probe(struct visitor *visitor)
+{
+	static const struct {
+		const char *line;
+		void (*handle)(struct http_call *call);
+	} probes[] = {{"GET /livez ", http_livez}, {"HEAD /livez ", http_livez}, {"GET /readyz ", http_readyz},
+		{"HEAD /readyz ", http_readyz}};
+	const struct http_frame *frame = &visitor->engine->frame;
+	struct http_reply reply = {.status = 0};
+	struct http_call call = {.session = visitor->session, .reply = &reply};
+
+	for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
+		size_t size = strlen(probes[i].line);
+
+		if (frame->header_size <= size || memcmp(frame->header, probes[i].line, size) != 0)
+			continue;
+		probes[i].handle(&call);
+		visitor_answer(visitor, &reply, probes[i].line[0] == 'G');
+		return true;
+	}
+	return false;
 }
 
 static void visitor_fail(struct visitor *visitor)
 {
-	if (visitor->engine->drained == 0)
+	if (visitor->engine->drained == 0 && !visitor_answer_probe(visitor))
 		visitor_refuse(visitor, 500, "the server has no memory or descriptor for the request now; try again later");
 	session_finish(visitor->session, SESSION_REFUSED);
 }

@@ -470,6 +470,24 @@ def test_who_asks_for_much_and_reads_nothing_is_let_go():
             client.close()
 
 
+def test_the_server_is_alive_when_others_hold_the_descriptors():
+    with Server(descriptors=100) as server:
+        post_much(server, 100)
+        for _ in range(30):
+            ask_and_do_not_read(server)
+        wait_for(lambda: server.descriptors() > 60, "they are asking")
+        for path in ("/livez", "/readyz"):
+            for _ in range(3):
+                assert ask(server, "GET", path).expect(200).body == b"ok\n"
+                assert ask(server, "HEAD", path).expect(200).body == b""
+        parse(raw(server, b"GET /livezz HTTP/1.1\r\nHost: a\r\n\r\n"))[0].expect(500, "no-memory")
+        ask(server, "GET", "/rooms").expect(500, "no-memory")
+        bob, ann = server.join("bob"), server.join("ann")
+        bob.say("hi")
+        ann.expect("bob: hi")
+        assert server.log.find("accepting paused") is None
+
+
 def test_who_reads_slowly_but_reads_gets_all():
     with Server("--peer-timeout", "3") as server:
         post_much(server, 10)

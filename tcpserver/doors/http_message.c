@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "common/hex.h"
 #include "common/text.h"
@@ -384,9 +385,24 @@ const char *http_reason(unsigned status)
 	return MHD_get_reason_phrase_for(status);
 }
 
+/* Source: RFC 9110, 5.6.7. */
+static void write_date(FILE *file)
+{
+	static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+	static const char *const months[] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (gmtime_r(&now, &tm) != NULL) /* the names are English, whatever the locale is */
+		(void)fprintf(file, "Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday], tm.tm_mday,
+			months[tm.tm_mon], 1900 + tm.tm_year, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
 static void reply_write(const struct http_reply *reply, FILE *file, bool with_body)
 {
 	(void)fprintf(file, "HTTP/1.1 %u %s\r\n", reply->status, http_reason(reply->status));
+	write_date(file);
 	for (size_t i = 0; i < reply->field_count; i++)
 		(void)fprintf(file, "%s: %s\r\n", reply->fields[i].name, reply->fields[i].value);
 	if (with_body)

@@ -1,6 +1,7 @@
 """The HTTP door: rooms as resources, posting, streams; and what is wrong, refused in words that help."""
 
 import base64
+import email.utils
 import hashlib
 import http.client
 import json
@@ -94,6 +95,7 @@ def test_a_websocket_that_cannot_be_is_refused_before_it_begins():
                         {"Sec_WebSocket_Version": None}):
             refused = join(**changes).expect(426, "upgrade-required")
             assert refused.headers["sec-websocket-version"] == "13" and refused.headers["upgrade"] == "websocket"
+            assert "upgrade" in refused.headers["connection"].lower()
         refused = ask(server, "POST", "/chat/join", **UPGRADE).expect(405, "method-not-allowed")
         data = raw(server, b"GET /chat/join?name=bob HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
@@ -824,6 +826,35 @@ def test_the_state_of_the_server_is_told():
         assert ask(server, "GET", "/openapi.yaml").text == open(f"{ROOT}/docs/openapi.yaml", encoding="utf-8").read()
         metrics = ask(server, "GET", "/metrics").expect(200)
         assert "chat_connections" in metrics.text and metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_answers_tell_when_they_were_given():
+    with Server("--max-line", "64") as server:
+        answers = {
+            "a whole answer": b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "a request that is wrong": b"GET / HTTP/1.1\r\n\r\n",
+            "too much": b"POST /rooms/lobby/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n",
+        }
+        for what, request in answers.items():
+            reply = parse(raw(server, request))[0]
+            told = email.utils.parsedate_to_datetime(reply.headers["date"])
+            assert reply.headers["date"] == email.utils.format_datetime(told, usegmt=True), (what, reply)
+            assert abs(time.time() - told.timestamp()) < DEADLINE, (what, reply)
+        stream = Stream(server, "/rooms/lobby/stream?format=text")
+        assert email.utils.parsedate_to_datetime(stream.headers["date"])
+
+
+def test_what_a_browser_has_is_not_sent_and_no_other_size_told():
+    with Server() as server:
+        connection = keep(server)
+        page = ask(server, "GET", "/", connection=connection).expect(200)
+        for _ in range(2):
+            same = ask(server, "GET", "/", connection=connection, If_None_Match=page.headers["etag"]).expect(304)
+            assert same.body == b"" and same.headers.get("content-length", page.headers["content-length"]) == page.headers["content-length"]
+        ask(server, "GET", "/livez", connection=connection).expect(200)
+        connection.close()
+        answer = raw(server, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nIf-None-Match: *\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 304 ") and answer.endswith(b"\r\n\r\n")
 
 
 def test_who_does_not_fit_in_is_told_in_http():

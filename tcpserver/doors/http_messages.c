@@ -250,7 +250,17 @@ static void show_as_text(struct http_call *call, struct room *room)
 	reply_listing(call, &listing, "text/plain; charset=utf-8");
 }
 
-/* /r/NAME is the page, /r/NAME.txt what was said, for readers without JavaScript. */
+static bool is_room(struct http_call *call, const char *name)
+{
+	struct room *room = rooms_find(&call->session->talk->rooms, name);
+	bool found = room != NULL && !room_attributes(room)->ends_with_member;
+
+	if (room != NULL)
+		http_call_leave_room(call, room);
+	return found;
+}
+
+/* /r/NAME is the page, /r/NAME.txt what was said, for readers without JavaScript; a room may be called x.txt, too. */
 void http_room_page(struct http_call *call)
 {
 	const char *name = call->captures[0];
@@ -258,7 +268,7 @@ void http_room_page(struct http_call *call)
 	char bare[NAME_KEY_SIZE];
 	struct room *room;
 
-	if (size <= 4 || size >= sizeof bare || strcmp(name + size - 4, ".txt") != 0) {
+	if (size <= 4 || size >= sizeof bare || strcmp(name + size - 4, ".txt") != 0 || is_room(call, name)) {
 		http_page(call);
 		return;
 	}

@@ -527,6 +527,16 @@ def test_who_reads_slowly_but_reads_gets_all():
 # ---- Streams. ----
 
 
+def test_a_room_that_is_called_like_a_file_has_its_page():
+    with Server() as server:
+        ask(server, "POST", "/rooms/x/messages?name=ci", "in x").expect(201)
+        assert ask(server, "GET", "/r/x.txt").expect(200).text.endswith("ci: in x\n")
+        ask(server, "POST", "/rooms/x.txt/messages?name=ci", "in x.txt").expect(201)
+        assert ask(server, "GET", "/r/x.txt").expect(200).headers["content-type"].startswith("text/html")
+        assert ask(server, "GET", "/r/x.txt.txt").expect(200).text.endswith("ci: in x.txt\n")
+        assert ask(server, "GET", "/r/x").expect(200).headers["content-type"].startswith("text/html")
+
+
 def test_a_stream_of_events_has_numbers_and_goes_on_after_them():
     with Server() as server:
         bob = server.join("bob")

@@ -842,8 +842,20 @@ static void session_say_here(struct session *session, const char *text, size_t s
 	session_say(session, session->place, MESSAGE_TEXT, text, size, 0);
 }
 
+/* Cleaning makes three bytes of one that is no UTF-8: what was short enough may not be any more. */
+bool session_takes(struct session *session, size_t size)
+{
+	if (size <= session->talk->max_line)
+		return true;
+	session_error(session, "line-too-long",
+		"a line may have %zu bytes when it is clean UTF-8; this one was dropped, send it in parts", session->talk->max_line);
+	return false;
+}
+
 static void session_clean_line(struct session *session, const char *line, size_t size)
 {
+	if (!session_takes(session, size))
+		return;
 	if (size == 5 && strncasecmp(line, "!exit", 5) == 0)
 		command_quit(session, "");
 	else if (size >= 2 && line[0] == '/' && line[1] == '/')

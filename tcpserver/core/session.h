@@ -135,6 +135,8 @@ bool session_post(struct session *session, struct room *room, const char *name, 
 void session_register_guest(struct session *session);
 bool session_has_name(const struct session *session);
 
+/* Whether a text of so many bytes is one that the server takes, after it was made clean; if not, the client is told. */
+bool session_takes(struct session *session, size_t size) MUST_CHECK;
 /* The client wrote a line: a message, or a command. 'line' may hold any bytes but LF. */
 void session_line(struct session *session, const char *line, size_t size);
 

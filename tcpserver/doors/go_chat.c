@@ -290,7 +290,7 @@ static void go_chat_say(struct session *session, const char *text, size_t size)
 		return;
 	}
 	size = request_clean(text, size, clean);
-	if (size > 0)
+	if (size > 0 && session_takes(session, size))
 		session_say(session, session_place(session, ""), MESSAGE_TEXT, clean, size, 0);
 	free(clean);
 }

@@ -307,9 +307,13 @@ static bool take_text(struct http_call *call, struct post *post, const char *tex
 		return false;
 	}
 	post->text_size = request_clean(text, size, post->text);
-	if (post->text_size > 0)
+	if (post->text_size > call->session->talk->max_line)
+		http_reply_error(call->reply, 413, "line-too-long", "a text may have %zu bytes when it is clean UTF-8 in one line; send it in"
+			" parts", call->session->talk->max_line);
+	else if (post->text_size == 0)
+		http_reply_error(call->reply, 400, "bad-request", "there is nothing to be said in the body");
+	else
 		return true;
-	http_reply_error(call->reply, 400, "bad-request", "there is nothing to be said in the body");
 	return false;
 }
 

@@ -288,6 +288,9 @@ def test_messages_that_cannot_be_are_refused():
         post("hi", "/rooms/a%2Fb/messages").expect(400, "bad-room-name")
         post("x" * 1000).expect(201)
         post("x" * 1001).expect(413, "line-too-long")
+        post(b"\xff" * 334).expect(413, "line-too-long")
+        post("x" + "\n" * 400 + "x").expect(413, "line-too-long")
+        post(json.dumps({"text": "x" + "\n" * 400 + "x"}), Content_Type="application/json").expect(413, "line-too-long")
         post("hi", Idempotency_Key="k" * 201).expect(400, "bad-request")
         post("hi", Origin="http://elsewhere.example").expect(403, "foreign-origin")
         assert [message["text"] for message in ask(server, "GET", "/rooms/lobby/messages").json["messages"]] == ["x" * 1000]

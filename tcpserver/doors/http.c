@@ -45,17 +45,39 @@ static bool is_allowed(const struct talk *talk, const char *origin)
 	return false;
 }
 
-static enum http_origin find_origin(const struct talk *talk, const struct http_request *request)
+/* The bytes of a host without its port, if that is the one that the scheme has anyway. */
+static size_t host_size(const char *host, const char *port)
+{
+	size_t size = strlen(host);
+	size_t port_size = strlen(port);
+
+	return size >= port_size && strcmp(host + size - port_size, port) == 0 ? size - port_size : size;
+}
+
+/* Whether the page comes from where the request went to: same scheme, same host, same port. */
+static bool is_own(const struct session *session, const char *origin, const char *host)
+{
+	const char *scheme = session->is_secure ? "https://" : "http://";
+	const char *port = session->is_secure ? ":443" : ":80";
+	size_t size = host == NULL ? 0 : host_size(host, port);
+
+	if (size == 0 || strncasecmp(origin, scheme, strlen(scheme)) != 0)
+		return false;
+	origin += strlen(scheme);
+	return host_size(origin, port) == size && strncasecmp(origin, host, size) == 0;
+}
+
+/* Behind a proxy that ends TLS the origin is https, and this connection is not: that is for --allow-origin to say. */
+static enum http_origin find_origin(const struct session *session, const struct http_request *request)
 {
 	const char *origin = http_field(request, "Origin");
 	const char *host = request->authority != NULL ? request->authority : http_field(request, "Host");
-	const char *authority = origin == NULL ? NULL : strstr(origin, "://");
 
 	if (origin == NULL)
 		return HTTP_ORIGIN_NONE;
-	if (authority != NULL && host != NULL && host[0] != '\0' && strcasecmp(authority + 3, host) == 0)
+	if (is_own(session, origin, host))
 		return HTTP_ORIGIN_SAME;
-	return is_allowed(talk, origin) ? HTTP_ORIGIN_ALLOWED : HTTP_ORIGIN_FOREIGN;
+	return is_allowed(session->talk, origin) ? HTTP_ORIGIN_ALLOWED : HTTP_ORIGIN_FOREIGN;
 }
 
 /* Lets pages of allowed origins read the reply. What is sent back of the origin is from the option, not from the client. */
@@ -172,7 +194,7 @@ static void visitor_handle(void *context, struct http_request *request, struct h
 	struct http_call call = {.session = visitor->session, .request = request, .reply = reply};
 	const char *wrong = http_request_split(request);
 
-	call.origin = find_origin(visitor->session->talk, request);
+	call.origin = find_origin(visitor->session, request);
 	if (wrong != NULL)
 		http_reply_error(reply, 400, "bad-request", "%s", wrong);
 	else

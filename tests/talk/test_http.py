@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -812,6 +813,30 @@ def test_pages_elsewhere_are_kept_out_unless_they_are_allowed():
                 assert connection.recv(100).split()[1] == status, origin
     with Server("--allow-origin", "*") as server:
         assert ask(server, "GET", "/rooms", Origin=stranger).headers["access-control-allow-origin"] == "*"
+
+
+def test_a_page_is_that_of_the_server_if_scheme_host_and_port_are_the_same():
+    def post(port, origin, host, context=None):
+        body = b"POST /rooms/lobby/messages HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+        connection = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        if context is not None:
+            connection = context.wrap_socket(connection)
+        with connection:
+            connection.sendall(body % (host.encode(), origin.encode()))
+            return parse(receive_all(connection))[0].status
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with Server("--tls", "self", journal="sqlite:chat.db") as server:
+        for origin, host, plain, secure in (
+                ("http://a.example", "a.example", 201, 403), ("https://a.example", "a.example", 403, 201),
+                ("http://a.example", "A.Example:80", 201, 403), ("http://a.example:80", "a.example", 201, 403),
+                ("https://a.example", "a.example:443", 403, 201), ("https://a.example:443", "a.example", 403, 201),
+                ("http://a.example", "a.example:443", 403, 403), ("http://a.example", "a.example:8080", 403, 403),
+                ("http://a.example:8080", "a.example:8080", 201, 403), ("http://[::1]", "[::1]:80", 201, 403),
+                ("http://", "a.example", 403, 403), ("a.example", "a.example", 403, 403), ("http://:80", ":80", 403, 403)):
+            assert post(server.port, origin, host) == plain, (origin, host)
+            assert post(server.port, origin, host, context) == secure, (origin, host)
 
 
 def test_nothing_of_a_request_comes_back_as_markup_or_as_a_header():

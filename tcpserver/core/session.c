@@ -901,6 +901,23 @@ static bool session_let_know(struct session *session, struct room *room, struct 
 	return error == 0;
 }
 
+void session_pause(struct session *session, int pause_ms)
+{
+	long long deadline_ms = clock_ms() + pause_ms;
+
+	while (clock_ms() < deadline_ms && !session_is_stopping(session) && !client_is_replaced(&session->client))
+		(void)outlet_poll(NULL, 0, left_ms(deadline_ms)); /* the loop looks at the time */
+}
+
+bool session_is_same_secret(const unsigned char *left, const unsigned char *right, size_t size)
+{
+	unsigned char difference = 0;
+
+	for (size_t i = 0; i < size; i++)
+		difference |= (unsigned char)(left[i] ^ right[i]);
+	return difference == 0;
+}
+
 bool session_is_creator(const struct session *session, const struct room *room)
 {
 	static const unsigned char no_id[CLIENT_ID_SIZE];
@@ -909,7 +926,7 @@ bool session_is_creator(const struct session *session, const struct room *room)
 	if (attributes->creator_number == session->client.number)
 		return true;
 	return session->has_client_id && memcmp(attributes->creator_id, no_id, CLIENT_ID_SIZE) != 0 &&
-	       memcmp(attributes->creator_id, session->client_id, CLIENT_ID_SIZE) == 0;
+	       session_is_same_secret(attributes->creator_id, session->client_id, CLIENT_ID_SIZE);
 }
 
 void session_find_creator(const struct session *session, const struct room *room, char name[NAME_SIZE])

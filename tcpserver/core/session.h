@@ -187,6 +187,10 @@ void session_go_home(struct session *session);
 bool session_move_on(struct session *session, struct member *place, const char *how);
 /* Tells where plain text goes. */
 void session_tell_here(struct session *session);
+/* Waits so long, or until the server stops; nobody else waits for it. */
+void session_pause(struct session *session, int pause_ms);
+/* Whether two ids, or other secrets, are the same; takes as long whatever they have in common. */
+bool session_is_same_secret(const unsigned char *left, const unsigned char *right, size_t size) MUST_CHECK;
 /* Whether it made the room, over this connection or, with the same client id, over another one. */
 bool session_is_creator(const struct session *session, const struct room *room);
 /* How the one is called who made the room: now, if it is here. */

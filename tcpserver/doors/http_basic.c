@@ -11,7 +11,10 @@
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 
-enum { PASSWORD_TRIES_MAX = 3 }; /* wrong ones, after which a client has to connect again */
+enum {
+	PASSWORD_TRIES_MAX = 3, /* wrong ones, after which a client has to connect again */
+	PAUSE_FIRST_MS = 250,   /* before the first is refused; twice as long each time  */
+};
 
 static int base64_value(char byte)
 {
@@ -94,7 +97,13 @@ bool http_is_administrator(struct http_call *call)
 		log_event(LOG_WARNING, "administrator", "from", call->session->address, NULL);
 		return true;
 	}
+	if (call->session->password_tries >= PASSWORD_TRIES_MAX) { /* it did not wait for the answer that closes */
+		call->reply->closes = true;
+		return false;
+	}
 	log_event(LOG_WARNING, "wrong password", "from", call->session->address, NULL);
+	/* Who guesses waits longer each time, and nobody else does. */
+	session_pause(call->session, PAUSE_FIRST_MS << call->session->password_tries);
 	if (++call->session->password_tries >= PASSWORD_TRIES_MAX)
 		call->reply->closes = true;
 	return false;

@@ -1,6 +1,7 @@
 #include "tcpserver/doors/http_call.h"
 
 #include <jansson.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,8 +203,7 @@ static bool is_creator(const struct http_call *call, const struct room *room)
 {
 	unsigned char id[CLIENT_ID_SIZE];
 
-	/* The id is a secret of 128 random bits; how much of a wrong one is right takes no measurable time to find out. */
-	return http_session_id(call->request, id) && memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
+	return http_session_id(call->request, id) && CRYPTO_memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
 }
 
 static bool may_delete(struct http_call *call, const struct room *room)

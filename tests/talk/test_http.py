@@ -243,6 +243,32 @@ def test_an_administrator_may_close_any_room():
         server.log.wait("wrong password", 5)
 
 
+def test_who_guesses_passwords_waits_and_nobody_else_does():
+    with password_file() as password, Server("--admin-password-file", password.name) as server:
+        ask(server, "POST", "/chat?name=c").expect(201)
+        guesser = keep(server)
+        took = []
+        for i in range(3):
+            began = time.monotonic()
+            ask(server, "DELETE", "/rooms/c", connection=guesser, Authorization=f"Bearer {i}").expect(401)
+            took.append(time.monotonic() - began)
+        guesser.close()
+        assert took[0] >= 0.25 and took[1] >= 0.5 and took[2] >= 1, took
+        with connect(server) as patient:
+            patient.sendall(b"DELETE /rooms/c HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n" * 4)
+            server.log.wait("wrong password", 4)
+            ask(server, "GET", "/livez").expect(200)
+            assert receive_all(patient).count(b"HTTP/1.1 401 ") == 3
+        began = time.monotonic()
+        ask(server, "DELETE", "/rooms/c", Authorization=f"Bearer {PASSWORD}").expect(204)
+        assert BUILD_KIND != "plain" or time.monotonic() - began < 0.25
+        with connect(server) as stopped:
+            ask(server, "POST", "/chat?name=d").expect(201)
+            stopped.sendall(b"DELETE /rooms/d HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n")
+            server.log.wait("wrong password", 7)
+            server.stop()
+
+
 # ---- Messages. ----
 
 

@@ -232,7 +232,7 @@ void http_messages_list(struct http_call *call)
 	if (http_query(call->request, "after") == NULL)
 		after = listing.end > limit ? listing.end - limit - 1 : 0;
 	listing.next = after + 1;
-	listing.given = after;
+	listing.given = after > listing.last ? listing.last : after;
 	listing.left = (size_t)limit;
 	reply_listing(call, &listing, "application/json");
 }

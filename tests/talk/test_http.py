@@ -440,7 +440,8 @@ def test_messages_are_read_in_pages(journal):
         assert seqs(read("?after=0&limit=1000")) == list(range(1, 251))
         nothing = read("?after=250").json
         assert nothing["messages"] == [] and nothing["next"] == 250 and nothing["last"] == 250
-        assert read("?after=1000").json["messages"] == []
+        beyond = read("?after=1000").json
+        assert beyond["messages"] == [] and beyond["next"] == 250 and beyond["last"] == 250
         got, after = [], 0
         while True:
             page = read(f"?after={after}&limit=33").json
@@ -591,6 +592,36 @@ def test_a_stream_of_events_has_numbers_and_goes_on_after_them():
         assert number is None and farewell["event_type"] == "server_shutting_down"
         again.client.expect_end()
         assert server.ended() == 0
+
+
+def test_the_number_of_a_room_that_was_made_anew_is_another_ones():
+    with Server() as server:
+        def stream(place, query=""):
+            return Stream(server, "/rooms/tea/stream?history=all&format=sse" + query, [f"Last-Event-ID: {place}"] if place else [])
+
+        def post(text):
+            ask(server, "POST", "/rooms/tea/messages?name=ci", text).expect(201)
+
+        room = ask(server, "POST", "/rooms", '{"name":"tea"}', Chat_Session=SESSION).expect(201).json["id"]
+        for i in range(5):
+            post(f"old {i}")
+        first = stream("")
+        for i in range(5):
+            first.event()
+            assert first.place == f"{i + 1}:{room}"
+        post("old 5")
+        first.event()
+        assert first.place == f"6:{room}"  # also of one that comes while it reads
+        for again in (stream(f"5:{room}"), stream("", f"&after=5:{room}"), stream("5"), stream("", "&after=5")):
+            assert again.event()[0] == 6
+        ask(server, "DELETE", "/rooms/tea", Chat_Session=SESSION).expect(204)
+        anew = ask(server, "POST", "/rooms", '{"name":"tea"}').expect(201).json["id"]
+        post("new")
+        for again in (stream(f"6:{room}"), stream("", f"&after=6:{room}")):
+            number, event = again.event()
+            assert number == 1 and event["text"] == "new" and again.place == f"1:{anew}"
+        for wrong in ("x", "1:", ":" + room, "1:" + room[1:], "1:" + room + "0", "1 :" + room, "1:x" + room[1:]):
+            ask(server, "GET", "/rooms/tea/stream", Last_Event_ID=wrong).expect(400, "usage")
 
 
 def stream_object(server, seq):

@@ -9,6 +9,8 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "common/hex.h"
+
 /* Of TLS 1.2; those of TLS 1.3 are all good. */
 static const char suites[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
 			     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -49,14 +51,6 @@ void tls_fingerprint_write(const unsigned char hash[TLS_HASH_SIZE], char text[TL
 		end += sprintf(end, i == 0 ? "%02X" : ":%02X", hash[i]);
 }
 
-static int digit(char letter)
-{
-	if (letter >= '0' && letter <= '9')
-		return letter - '0';
-	letter |= 0x20;
-	return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
 bool tls_fingerprint_read(const char *text, unsigned char hash[TLS_HASH_SIZE])
 {
 	unsigned char result[TLS_HASH_SIZE];
@@ -69,8 +63,8 @@ bool tls_fingerprint_read(const char *text, unsigned char hash[TLS_HASH_SIZE])
 
 		if (i > 0 && *text == ':')
 			text++;
-		high = digit(text[0]);
-		low = high < 0 ? -1 : digit(text[1]);
+		high = hex_digit(text[0]);
+		low = high < 0 ? -1 : hex_digit(text[1]);
 		if (low < 0)
 			return false;
 		result[i] = (unsigned char)(high << 4 | low);

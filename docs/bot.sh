@@ -1,7 +1,7 @@
 #!/bin/sh
 # bot.sh URL ROOM [NAME [FILE]]: says each line of its input in the room, once; writes each event of the room to its output, once.
 # It may be stopped, and the server too: a message has a key, by which it is said once however often it is sent, and FILE has the
-# number of the event that was written last.
+# id of the event that was written last.
 room=$1/rooms/$2 name=${3:-bot} file=${4:-bot.last}
 follow() {
 	curl -sSfN -H 'Accept: text/event-stream' -H "Last-Event-ID: $(cat "$file" 2>/dev/null || echo 0)" "$room/stream" |

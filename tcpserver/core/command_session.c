@@ -3,33 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "tcpserver/core/room.h"
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/visit.h"
-
-static int hex_digit(char digit)
-{
-	static const char digits[] = "0123456789abcdefABCDEF";
-	const char *place = digit == '\0' ? NULL : strchr(digits, digit);
-	int value = place == NULL ? -1 : (int)(place - digits);
-
-	return value < 16 ? value : value - 6;
-}
-
-static bool read_id(const char *text, unsigned char id[CLIENT_ID_SIZE])
-{
-	if (strlen(text) != (size_t)2 * CLIENT_ID_SIZE)
-		return false;
-	for (size_t i = 0; i < CLIENT_ID_SIZE; i++) {
-		int high = hex_digit(text[2 * i]);
-		int low = hex_digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		id[i] = (unsigned char)(16 * high + low);
-	}
-	return true;
-}
 
 static void refuse_name(struct session *session)
 {
@@ -64,7 +41,7 @@ void command_session(struct session *session, const char *arguments)
 	char room[NAME_SIZE] = "";
 	bool asked;
 
-	if (!command_take_word(&arguments, word) || !read_id(word, id)) {
+	if (!command_take_word(&arguments, word) || !hex_read(word, id, sizeof id)) {
 		session_error(session, "usage", "/session takes 32 hex digits that your client made by chance, and kept");
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
+#include "tcpserver/core/room.h"
 
 enum { LAG_TOLD = 1000 }; /* messages behind, from which on the client is told */
 
@@ -345,18 +346,18 @@ bool member_page_add(struct member *member, const struct message *message)
 {
 	const struct format *format = member_format(member);
 	bool history = member_is_at_history(member);
-	size_t (*encode)(const struct message *, char *, size_t) = history ? format->recall : format->encode;
+	const char *id = room_id(member->room);
 	size_t size;
 	char *record;
 	bool added;
 
 	if (member_page_hides(member, message->seq) || (history && !message_is_said(message)))
 		return member_page_put(member, NULL, 0);
-	size = encode(message, NULL, 0);
+	size = format_write(format, id, message, history, NULL, 0);
 	record = malloc(size);
 	if (record == NULL)
 		return false;
-	(void)encode(message, record, size);
+	(void)format_write(format, id, message, history, record, size);
 	added = member_page_put(member, record, size);
 	free(record);
 	return added;

@@ -391,6 +391,16 @@ bool outlet_is_sent(struct outlet *outlet)
 	return sent;
 }
 
+size_t outlet_unsent(struct outlet *outlet)
+{
+	size_t size;
+
+	outlet_lock(outlet);
+	size = outbox_size(&outlet->outbox);
+	outlet_unlock(outlet);
+	return size;
+}
+
 bool outlet_is_behind(struct outlet *outlet)
 {
 	bool behind;

@@ -105,6 +105,8 @@ void outlet_tell(struct outlet *outlet, const char *bytes, size_t size) EXCLUDES
 bool outlet_is_answered(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* Whether the outbox is empty, and no record is begun. */
 bool outlet_is_sent(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
+/* Bytes in the outbox that the socket did not take yet. */
+size_t outlet_unsent(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* Whether something waits for the client to read, or for its own thread to read it from the journal. */
 bool outlet_is_behind(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* 'size' bytes of lines were taken from the client. */

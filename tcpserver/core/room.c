@@ -106,6 +106,7 @@ static struct room_log *room_add_reader(struct room *room, const struct format *
 			continue;
 		found = &room->formats[i];
 		room_log_init(&found->log, format, seq + 1);
+		found->log.room_id = room_id(room);
 	}
 	found->readers++;
 	return &found->log;

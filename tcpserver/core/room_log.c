@@ -141,17 +141,25 @@ static void room_log_grow(struct room_log *log, const struct message *message, s
 	segment_release(full);
 }
 
+size_t format_write(const struct format *format, const char *room_id, const struct message *message, bool history, char *out,
+	size_t size)
+{
+	if (format->encode_in != NULL && room_id != NULL)
+		return format->encode_in(room_id, message, history, out, size);
+	return history ? format->recall(message, out, size) : format->encode(message, out, size);
+}
+
 void room_log_append(struct room_log *log, const struct message *message)
 {
 	struct segment *open = log->open;
 	size_t space = segment_space(open);
 	size_t offset = atomic_load_explicit(&open->length, memory_order_relaxed);
-	size_t size = log->format->encode(message, open->bytes + offset, space);
+	size_t size = format_write(log->format, log->room_id, message, false, open->bytes + offset, space);
 
 	if (size > space) {
 		room_log_grow(log, message, size);
 		open = log->open;
-		size = log->format->encode(message, open->bytes, segment_space(open));
+		size = format_write(log->format, log->room_id, message, false, open->bytes, segment_space(open));
 	}
 	assert(message->seq == open->first_seq + atomic_load_explicit(&open->count, memory_order_relaxed));
 	segment_finish_record(open, size);

@@ -37,12 +37,15 @@ struct format {
 	size_t (*encode)(const struct message *message, char *out, size_t size);
 	/* The same for a message from before the reader's time: it is marked as such, and has its time. */
 	size_t (*recall)(const struct message *message, char *out, size_t size);
+	/* In place of both, where a room is known, if records have its id; or NULL. */
+	size_t (*encode_in)(const char *room_id, const struct message *message, bool history, char *out, size_t size);
 	/* A member is not sent what it said itself. */
 	bool hides_own;
 };
 
 struct room_log {
 	const struct format *format;
+	const char *room_id; /* of the room that the log belongs to, as long as that; or NULL */
 	struct segment *open GUARDED_BY(ROOM_LOCK);
 	int64_t opened_ns GUARDED_BY(ROOM_LOCK); /* when the open segment was begun */
 	_Atomic uint64_t end;                    /* bytes ever appended; read by anybody */
@@ -53,6 +56,10 @@ struct cursor {
 	struct segment *segment;
 	size_t offset;
 };
+
+/* As the format's encode() or recall(), of a message of the room with that id. */
+size_t format_write(const struct format *format, const char *room_id, const struct message *message, bool history, char *out,
+	size_t size);
 
 /* Starts an empty log whose first message will have the number 'next_seq'. Ends the program without memory. */
 void room_log_init(struct room_log *log, const struct format *format, uint64_t next_seq) UNCHECKED;

@@ -429,20 +429,31 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 	}
 }
 
-bool session_send_rest(struct session *session)
+int session_send_rest(struct session *session, int stall_ms)
 {
+	size_t least = SIZE_MAX;
+	long long deadline_ms = -1;
+
 	for (;;) {
 		enum outlet_state state = outlet_send(session->outlet);
+		size_t unsent = outlet_unsent(session->outlet);
 		int found;
 
 		if (outlet_is_sent(session->outlet))
-			return true;
-		if (state == OUTLET_FAILED || session_is_stopping(session))
-			return false;
-		found = outlet_wait(session->outlet, 0, session_wait_ms(session, -1));
+			return 0;
+		if (session_is_stopping(session))
+			return -ECANCELED;
+		if (state == OUTLET_FAILED)
+			return (int)session_broken_by(outlet_error(session->outlet));
+		if (unsent < least && stall_ms >= 0)
+			deadline_ms = clock_ms() + stall_ms;
+		least = unsent < least ? unsent : least;
+		found = outlet_wait(session->outlet, 0, session_wait_ms(session, deadline_ms));
 		session_do_duty(session);
-		if (found == -ETIMEDOUT && session_check_time(session, -1) != 0)
-			return false;
+		if (found == -ETIMEDOUT)
+			found = session_check_time(session, deadline_ms);
+		if (found < 0)
+			return found;
 	}
 }
 
@@ -842,8 +853,20 @@ static void session_say_here(struct session *session, const char *text, size_t s
 	session_say(session, session->place, MESSAGE_TEXT, text, size, 0);
 }
 
+/* Cleaning makes three bytes of one that is no UTF-8: what was short enough may not be any more. */
+bool session_takes(struct session *session, size_t size)
+{
+	if (size <= session->talk->max_line)
+		return true;
+	session_error(session, "line-too-long",
+		"a line may have %zu bytes when it is clean UTF-8; this one was dropped, send it in parts", session->talk->max_line);
+	return false;
+}
+
 static void session_clean_line(struct session *session, const char *line, size_t size)
 {
+	if (!session_takes(session, size))
+		return;
 	if (size == 5 && strncasecmp(line, "!exit", 5) == 0)
 		command_quit(session, "");
 	else if (size >= 2 && line[0] == '/' && line[1] == '/')
@@ -889,6 +912,23 @@ static bool session_let_know(struct session *session, struct room *room, struct 
 	return error == 0;
 }
 
+void session_pause(struct session *session, int pause_ms)
+{
+	long long deadline_ms = clock_ms() + pause_ms;
+
+	while (clock_ms() < deadline_ms && !session_is_stopping(session) && !client_is_replaced(&session->client))
+		(void)outlet_poll(NULL, 0, left_ms(deadline_ms)); /* the loop looks at the time */
+}
+
+bool session_is_same_secret(const unsigned char *left, const unsigned char *right, size_t size)
+{
+	unsigned char difference = 0;
+
+	for (size_t i = 0; i < size; i++)
+		difference |= (unsigned char)(left[i] ^ right[i]);
+	return difference == 0;
+}
+
 bool session_is_creator(const struct session *session, const struct room *room)
 {
 	static const unsigned char no_id[CLIENT_ID_SIZE];
@@ -897,7 +937,7 @@ bool session_is_creator(const struct session *session, const struct room *room)
 	if (attributes->creator_number == session->client.number)
 		return true;
 	return session->has_client_id && memcmp(attributes->creator_id, no_id, CLIENT_ID_SIZE) != 0 &&
-	       memcmp(attributes->creator_id, session->client_id, CLIENT_ID_SIZE) == 0;
+	       session_is_same_secret(attributes->creator_id, session->client_id, CLIENT_ID_SIZE);
 }
 
 void session_find_creator(const struct session *session, const struct room *room, char name[NAME_SIZE])

@@ -110,8 +110,10 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 /* The conversation goes on through 'door', which the one before has found to be the right one; messages look as that has
  * them. Only for who is in no room yet. */
 void session_set_door(struct session *session, const struct door *door);
-/* Waits until the client was sent all that it was told. Returns false when the connection broke, or the server stops. */
-bool session_send_rest(struct session *session) MUST_CHECK;
+/* Waits until the client was sent all that it was told, as long as it takes some of it within each 'stall_ms' (-1: as long as
+ * it is there). Returns 0; -ETIMEDOUT when it took nothing; -ECANCELED when the server stops; or another -errno when the
+ * connection broke. */
+int session_send_rest(struct session *session, int stall_ms) MUST_CHECK;
 
 /* Gives the client its name, or one like it, and lets it into the lobby. Returns false when 'text' is no name. */
 bool session_register(struct session *session, const char *text, size_t size) MUST_CHECK;
@@ -134,6 +136,8 @@ bool session_post(struct session *session, struct room *room, const char *name, 
 void session_register_guest(struct session *session);
 bool session_has_name(const struct session *session);
 
+/* Whether a text of so many bytes is one that the server takes, after it was made clean; if not, the client is told. */
+bool session_takes(struct session *session, size_t size) MUST_CHECK;
 /* The client wrote a line: a message, or a command. 'line' may hold any bytes but LF. */
 void session_line(struct session *session, const char *line, size_t size);
 
@@ -184,6 +188,10 @@ void session_go_home(struct session *session);
 bool session_move_on(struct session *session, struct member *place, const char *how);
 /* Tells where plain text goes. */
 void session_tell_here(struct session *session);
+/* Waits so long, or until the server stops; nobody else waits for it. */
+void session_pause(struct session *session, int pause_ms);
+/* Whether two ids, or other secrets, are the same; takes as long whatever they have in common. */
+bool session_is_same_secret(const unsigned char *left, const unsigned char *right, size_t size) MUST_CHECK;
 /* Whether it made the room, over this connection or, with the same client id, over another one. */
 bool session_is_creator(const struct session *session, const struct room *room);
 /* How the one is called who made the room: now, if it is here. */

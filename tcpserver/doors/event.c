@@ -152,10 +152,19 @@ static void say_text(struct session *session, const struct request *request)
 		session_say(session, place, kind, request->text, strlen(request->text), request->number);
 }
 
+static size_t request_size(const struct request *request)
+{
+	const char *text = request->command != NULL ? request->arguments : request->text;
+
+	return text == NULL ? 0 : strlen(text);
+}
+
 static void run_request(struct session *session, const struct request *request)
 {
 	if (request->wrong != NULL)
 		session_error(session, "bad-request", "%s; see the requests in PROTOCOL.md", request->wrong);
+	else if (!session_takes(session, request_size(request)))
+		return; /* it was told */
 	else if (request->command != NULL)
 		command_find(request->command)->run(session, request->arguments);
 	else

@@ -164,7 +164,7 @@ static void array_add(struct array *array, const struct message *message)
 	if (array->json.used < FRAGMENT_SIZE)
 		return;
 	array_send(array, false);
-	array->stopped = !session_send_rest(array->session);
+	array->stopped = session_send_rest(array->session, -1) != 0;
 }
 
 static bool array_goes_on(const struct array *array)
@@ -290,7 +290,7 @@ static void go_chat_say(struct session *session, const char *text, size_t size)
 		return;
 	}
 	size = request_clean(text, size, clean);
-	if (size > 0)
+	if (size > 0 && session_takes(session, size))
 		session_say(session, session_place(session, ""), MESSAGE_TEXT, clean, size, 0);
 	free(clean);
 }

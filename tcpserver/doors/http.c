@@ -45,17 +45,39 @@ static bool is_allowed(const struct talk *talk, const char *origin)
 	return false;
 }
 
-static enum http_origin find_origin(const struct talk *talk, const struct http_request *request)
+/* The bytes of a host without its port, if that is the one that the scheme has anyway. */
+static size_t host_size(const char *host, const char *port)
+{
+	size_t size = strlen(host);
+	size_t port_size = strlen(port);
+
+	return size >= port_size && strcmp(host + size - port_size, port) == 0 ? size - port_size : size;
+}
+
+/* Whether the page comes from where the request went to: same scheme, same host, same port. */
+static bool is_own(const struct session *session, const char *origin, const char *host)
+{
+	const char *scheme = session->is_secure ? "https://" : "http://";
+	const char *port = session->is_secure ? ":443" : ":80";
+	size_t size = host == NULL ? 0 : host_size(host, port);
+
+	if (size == 0 || strncasecmp(origin, scheme, strlen(scheme)) != 0)
+		return false;
+	origin += strlen(scheme);
+	return host_size(origin, port) == size && strncasecmp(origin, host, size) == 0;
+}
+
+/* Behind a proxy that ends TLS the origin is https, and this connection is not: that is for --allow-origin to say. */
+static enum http_origin find_origin(const struct session *session, const struct http_request *request)
 {
 	const char *origin = http_field(request, "Origin");
 	const char *host = request->authority != NULL ? request->authority : http_field(request, "Host");
-	const char *authority = origin == NULL ? NULL : strstr(origin, "://");
 
 	if (origin == NULL)
 		return HTTP_ORIGIN_NONE;
-	if (authority != NULL && host != NULL && host[0] != '\0' && strcasecmp(authority + 3, host) == 0)
+	if (is_own(session, origin, host))
 		return HTTP_ORIGIN_SAME;
-	return is_allowed(talk, origin) ? HTTP_ORIGIN_ALLOWED : HTTP_ORIGIN_FOREIGN;
+	return is_allowed(session->talk, origin) ? HTTP_ORIGIN_ALLOWED : HTTP_ORIGIN_FOREIGN;
 }
 
 /* Lets pages of allowed origins read the reply. What is sent back of the origin is from the option, not from the client. */
@@ -172,7 +194,7 @@ static void visitor_handle(void *context, struct http_request *request, struct h
 	struct http_call call = {.session = visitor->session, .request = request, .reply = reply};
 	const char *wrong = http_request_split(request);
 
-	call.origin = find_origin(visitor->session->talk, request);
+	call.origin = find_origin(visitor->session, request);
 	if (wrong != NULL)
 		http_reply_error(reply, 400, "bad-request", "%s", wrong);
 	else
@@ -191,18 +213,15 @@ static void visitor_tell(struct visitor *visitor, const char *bytes, size_t size
 	visitor->unsent += size;
 }
 
-/* Waits until the client has read. */
+/* Waits until the client has read. One that reads nothing for a while has a thread and descriptors for nothing. */
 static void visitor_wait(struct visitor *visitor)
 {
 	struct session *session = visitor->session;
-	bool stopping = atomic_load_explicit(&session->talk->stopping, memory_order_relaxed); /* looked at again later */
-	int error;
+	int error = session_send_rest(session, session->talk->peer_timeout_s * 1000);
 
 	visitor->unsent = 0;
-	if (session_send_rest(session))
-		return;
-	error = outlet_error(session->outlet);
-	session_break(session, stopping ? ECANCELED : error != 0 ? error : ECONNABORTED);
+	if (error != 0)
+		session_break(session, -error);
 }
 
 /* Passes on what the engine has to say. */
@@ -237,30 +256,60 @@ static const char *refusal_code(int status)
 }
 
 /* A request that the engine was not given is answered by hand, and ends the conversation. */
+static void visitor_answer(struct visitor *visitor, struct http_reply *reply, bool with_body)
+{
+	char *bytes;
+	size_t size;
+
+	metrics_answered_http(reply->status);
+	http_reply_add(reply, "Cache-Control", "no-store");
+	http_reply_add(reply, "X-Content-Type-Options", "nosniff");
+	bytes = http_reply_print(reply, with_body, &size);
+	if (bytes != NULL)
+		visitor_tell(visitor, bytes, size);
+	free(bytes);
+	http_reply_fini(reply);
+	session_finish(visitor->session, SESSION_REFUSED);
+}
+
 static void visitor_refuse(struct visitor *visitor, int status, const char *why)
 {
 	struct http_reply reply = {.status = 0};
-	char *bytes;
-	size_t size;
 
 	if (status == 413)
 		http_reply_error(&reply, 413, "line-too-long", "a body may have %zu bytes", visitor->session->talk->max_line);
 	else
 		http_reply_error(&reply, (unsigned)status, refusal_code(status), "%s", why);
-	metrics_answered_http(reply.status);
-	http_reply_add(&reply, "Cache-Control", "no-store");
-	http_reply_add(&reply, "X-Content-Type-Options", "nosniff");
-	bytes = http_reply_print(&reply, true, &size);
-	if (bytes != NULL)
-		visitor_tell(visitor, bytes, size);
-	free(bytes);
-	http_reply_fini(&reply);
-	session_finish(visitor->session, SESSION_REFUSED);
+	visitor_answer(visitor, &reply, true);
+}
+
+/* Whoever watches over the server shall not take it for dead because it is busy. Returns whether it is one of those who asks. */
+static bool visitor_answer_probe(struct visitor *visitor)
+{
+	static const struct {
+		const char *line;
+		void (*handle)(struct http_call *call);
+	} probes[] = {{"GET /livez ", http_livez}, {"HEAD /livez ", http_livez}, {"GET /readyz ", http_readyz},
+		{"HEAD /readyz ", http_readyz}};
+	const struct http_frame *frame = &visitor->engine->frame;
+	struct http_reply reply = {.status = 0};
+	struct http_call call = {.session = visitor->session, .reply = &reply};
+
+	for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
+		size_t size = strlen(probes[i].line);
+
+		if (frame->header_size <= size || memcmp(frame->header, probes[i].line, size) != 0)
+			continue;
+		probes[i].handle(&call);
+		visitor_answer(visitor, &reply, probes[i].line[0] == 'G');
+		return true;
+	}
+	return false;
 }
 
 static void visitor_fail(struct visitor *visitor)
 {
-	if (visitor->engine->drained == 0)
+	if (visitor->engine->drained == 0 && !visitor_answer_probe(visitor))
 		visitor_refuse(visitor, 500, "the server has no memory or descriptor for the request now; try again later");
 	session_finish(visitor->session, SESSION_REFUSED);
 }

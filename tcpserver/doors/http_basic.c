@@ -5,12 +5,16 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "tcpserver/core/client_list.h"
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 
-enum { PASSWORD_TRIES_MAX = 3 }; /* wrong ones, after which a client has to connect again */
+enum {
+	PASSWORD_TRIES_MAX = 3, /* wrong ones, after which a client has to connect again */
+	PAUSE_FIRST_MS = 250,   /* before the first is refused; twice as long each time  */
+};
 
 static int base64_value(char byte)
 {
@@ -93,46 +97,26 @@ bool http_is_administrator(struct http_call *call)
 		log_event(LOG_WARNING, "administrator", "from", call->session->address, NULL);
 		return true;
 	}
+	if (call->session->password_tries >= PASSWORD_TRIES_MAX) { /* it did not wait for the answer that closes */
+		call->reply->closes = true;
+		return false;
+	}
 	log_event(LOG_WARNING, "wrong password", "from", call->session->address, NULL);
+	/* Who guesses waits longer each time, and nobody else does. */
+	session_pause(call->session, PAUSE_FIRST_MS << call->session->password_tries);
 	if (++call->session->password_tries >= PASSWORD_TRIES_MAX)
 		call->reply->closes = true;
 	return false;
 }
 
-static int hex_value(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
-		return (byte | 0x20) - 'a' + 10;
-	return -1;
-}
-
-/* Reads 32 hex digits. Returns whether there are, and not all zero, which stands for none. */
-static bool read_id(const char *text, unsigned char id[CLIENT_ID_SIZE])
-{
-	unsigned char any = 0;
-
-	if (strlen(text) != 2 * CLIENT_ID_SIZE)
-		return false;
-	for (size_t i = 0; i < CLIENT_ID_SIZE; i++) {
-		int high = hex_value(text[2 * i]);
-		int low = hex_value(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		id[i] = (unsigned char)(high << 4 | low);
-		any |= id[i];
-	}
-	return any != 0;
-}
-
+/* All zero stands for no id. */
 bool http_session_id(const struct http_request *request, unsigned char *id)
 {
+	static const unsigned char none[CLIENT_ID_SIZE];
 	const char *field = http_field(request, "Chat-Session");
 
-	if (field != NULL && read_id(field, id))
-		return true;
+	if (field != NULL && hex_read(field, id, CLIENT_ID_SIZE))
+		return memcmp(id, none, CLIENT_ID_SIZE) != 0;
 	memset(id, 0, CLIENT_ID_SIZE);
 	return false;
 }

@@ -54,8 +54,10 @@ static void refuse_upgrade(struct http_call *call, unsigned status, const char *
 {
 	http_reply_error(call->reply, status, "upgrade-required", "%s", why);
 	http_reply_add(call->reply, "Sec-WebSocket-Version", "13");
-	if (status == 426)
-		http_reply_add(call->reply, "Upgrade", "websocket");
+	if (status != 426)
+		return;
+	http_reply_add(call->reply, "Upgrade", "websocket");
+	http_reply_add(call->reply, "Connection", "Upgrade"); /* as RFC 9110, 7.8, wants it */
 }
 
 /* Source: RFC 6455, 4.2.1. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ enum {
 	MEMORY_LIMIT = 48 * 1024, /* bytes of libmicrohttpd's for a connection: half of it holds the largest header */
 	SOURCE_BLOCK = 16 * 1024, /* bytes that a source is asked for at a time                                     */
 	PUMP_ROUNDS_MOST = 1000,  /* after which it turns in circles                                                */
+	SPARE_PART = 5,           /* one descriptor in so many is for those who connect, not for engines            */
 };
 
 /* A request that libmicrohttpd is reading. */
@@ -230,6 +232,15 @@ static struct MHD_Daemon *engine_start(struct http_engine *engine)
 		MHD_OPTION_END);
 }
 
+/* Whether there are descriptors enough for those who connect, too: a new one is always the lowest that is free. Those who ask
+ * for much and read slowly hold three more than others. */
+static bool leaves_descriptors(int newest)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) != 0 || (rlim_t)newest < limit.rlim_cur - limit.rlim_cur / SPARE_PART;
+}
+
 /* Makes the daemon and its one connection. Returns whether that worked. */
 static bool engine_wake(struct http_engine *engine)
 {
@@ -240,6 +251,8 @@ static bool engine_wake(struct http_engine *engine)
 		return true;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return false;
+	if (!leaves_descriptors(pair[1]))
+		goto fail_pair;
 	engine->daemon = engine_start(engine);
 	if (engine->daemon == NULL)
 		goto fail_pair;

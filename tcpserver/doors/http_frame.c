@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/hex.h"
+
 enum { HEADER_CAPACITY_FIRST = 1024 };
 
 void http_frame_init(struct http_frame *frame, size_t body_limit)
@@ -243,15 +245,6 @@ static size_t frame_take_header(struct http_frame *frame, const char *bytes, siz
 }
 
 /* ---- The body. ---- */
-
-static int hex_digit(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
-		return (byte | 0x20) - 'a' + 10;
-	return -1;
-}
 
 static void frame_expect(struct http_frame *frame, char byte, char wanted, enum http_chunk_state next)
 {

@@ -6,20 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
+#include "common/hex.h"
 #include "common/text.h"
 #include "tcpserver/doors/json_writer.h"
 
 /* ---- The target. ---- */
-
-static int hex_value(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
-		return (byte | 0x20) - 'a' + 10;
-	return -1;
-}
 
 /* Decodes '%hh', and '+' as a space if 'plus' says so, in place. Returns whether the result is clean text. */
 static bool decode(char *text, bool plus)
@@ -27,8 +20,8 @@ static bool decode(char *text, bool plus)
 	char *out = text;
 
 	for (const char *in = text; *in != '\0'; in++) {
-		int high = *in == '%' ? hex_value(in[1]) : -1;
-		int low = high < 0 ? -1 : hex_value(in[2]);
+		int high = *in == '%' ? hex_digit(in[1]) : -1;
+		int low = high < 0 ? -1 : hex_digit(in[2]);
 
 		if (*in == '%' && low < 0)
 			return false;
@@ -392,9 +385,24 @@ const char *http_reason(unsigned status)
 	return MHD_get_reason_phrase_for(status);
 }
 
+/* Source: RFC 9110, 5.6.7. */
+static void write_date(FILE *file)
+{
+	static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+	static const char *const months[] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (gmtime_r(&now, &tm) != NULL) /* the names are English, whatever the locale is */
+		(void)fprintf(file, "Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday], tm.tm_mday,
+			months[tm.tm_mon], 1900 + tm.tm_year, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
 static void reply_write(const struct http_reply *reply, FILE *file, bool with_body)
 {
 	(void)fprintf(file, "HTTP/1.1 %u %s\r\n", reply->status, http_reason(reply->status));
+	write_date(file);
 	for (size_t i = 0; i < reply->field_count; i++)
 		(void)fprintf(file, "%s: %s\r\n", reply->fields[i].name, reply->fields[i].value);
 	if (with_body)

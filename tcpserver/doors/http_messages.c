@@ -25,6 +25,10 @@ enum {
 	TEXT_LINES = 200,   /* said last, that /r/NAME.txt shows         */
 };
 
+/* What an Idempotency-Key stands for is kept with this number. That of a request is less (INT64_MAX at most), so that whoever
+ * guesses a key cannot take its place with a session of that id. */
+static const uint64_t KEY_NUMBER = UINT64_C(1) << 63;
+
 /* ---- Reading. ---- */
 
 enum listing_part { LISTING_HEAD, LISTING_ITEMS, LISTING_DONE };
@@ -228,7 +232,7 @@ void http_messages_list(struct http_call *call)
 	if (http_query(call->request, "after") == NULL)
 		after = listing.end > limit ? listing.end - limit - 1 : 0;
 	listing.next = after + 1;
-	listing.given = after;
+	listing.given = after > listing.last ? listing.last : after;
 	listing.left = (size_t)limit;
 	reply_listing(call, &listing, "application/json");
 }
@@ -246,7 +250,17 @@ static void show_as_text(struct http_call *call, struct room *room)
 	reply_listing(call, &listing, "text/plain; charset=utf-8");
 }
 
-/* /r/NAME is the page, /r/NAME.txt what was said, for readers without JavaScript. */
+static bool is_room(struct http_call *call, const char *name)
+{
+	struct room *room = rooms_find(&call->session->talk->rooms, name);
+	bool found = room != NULL && !room_attributes(room)->ends_with_member;
+
+	if (room != NULL)
+		http_call_leave_room(call, room);
+	return found;
+}
+
+/* /r/NAME is the page, /r/NAME.txt what was said, for readers without JavaScript; a room may be called x.txt, too. */
 void http_room_page(struct http_call *call)
 {
 	const char *name = call->captures[0];
@@ -254,7 +268,7 @@ void http_room_page(struct http_call *call)
 	char bare[NAME_KEY_SIZE];
 	struct room *room;
 
-	if (size <= 4 || size >= sizeof bare || strcmp(name + size - 4, ".txt") != 0) {
+	if (size <= 4 || size >= sizeof bare || strcmp(name + size - 4, ".txt") != 0 || is_room(call, name)) {
 		http_page(call);
 		return;
 	}
@@ -272,6 +286,7 @@ struct post {
 	char *text; /* clean, in new memory */
 	size_t text_size;
 	char name[NAME_SIZE];
+	bool is_guest;   /* no name was asked for                      */
 	const char *key; /* NULL: it is said each time it is asked for */
 };
 
@@ -292,9 +307,13 @@ static bool take_text(struct http_call *call, struct post *post, const char *tex
 		return false;
 	}
 	post->text_size = request_clean(text, size, post->text);
-	if (post->text_size > 0)
+	if (post->text_size > call->session->talk->max_line)
+		http_reply_error(call->reply, 413, "line-too-long", "a text may have %zu bytes when it is clean UTF-8 in one line; send it in"
+			" parts", call->session->talk->max_line);
+	else if (post->text_size == 0)
+		http_reply_error(call->reply, 400, "bad-request", "there is nothing to be said in the body");
+	else
 		return true;
-	http_reply_error(call->reply, 400, "bad-request", "there is nothing to be said in the body");
 	return false;
 }
 
@@ -373,6 +392,7 @@ static bool take_author(struct http_call *call, struct post *post)
 	if (http_basic_read(call->request, user, password))
 		return take_name(call, post, user);
 	http_guest_name(post->name);
+	post->is_guest = true;
 	return true;
 }
 
@@ -412,40 +432,55 @@ static void write_number_only(struct json_writer *json, const void *context)
 }
 
 /* It was kept, now or by an earlier request. */
-static void reply_kept(
-	struct http_call *call, const struct post *post, struct room *room, const struct receipt *receipt)
+static void reply_kept(struct http_call *call, struct room *room, const struct receipt *receipt, const struct message *message)
 {
-	struct message *message = read_back(room, receipt->seq);
 	unsigned status = receipt->repeated ? 200 : 201;
 	size_t size = message == NULL ? 0 : event_format.encode(message, NULL, 0);
 	char *body = message == NULL ? NULL : malloc(size);
 
-	if (message != NULL && receipt->repeated && !is_the_same(message, post)) {
-		http_reply_error(call->reply, 422, "key-reused",
-			"this Idempotency-Key was used for another text; use a new one for each message");
-		free(body);
-	} else if (message == NULL) {
+	if (message == NULL) {
 		http_reply_json(call->reply, status, write_number_only, &receipt->seq);
 	} else {
 		if (body != NULL)
 			(void)event_format.encode(message, body, size);
 		http_reply_give(call->reply, status, "application/json", body, size);
 	}
-	if (message != NULL)
-		message_release(message);
 	http_reply_add(call->reply, "Location", "/rooms/%s/messages?after=%llu&limit=1", room_id(room),
 		(unsigned long long)receipt->seq - 1);
 	if (receipt->repeated)
 		http_reply_add(call->reply, "Idempotency-Replayed", "true");
 }
 
-/* What the key stands for, so that the journal keeps it once. */
-static void make_client_id(const struct room *room, const char *key, unsigned char id[SHA256_DIGEST_LENGTH])
+static void reply_said(struct http_call *call, const struct post *post, struct room *room, const struct receipt *receipt)
 {
-	char both[ROOM_ID_SIZE + KEY_SIZE_MAX + 1];
-	int size = snprintf(both, sizeof both, "%s%s", room_id(room), key);
+	struct message *message = read_back(room, receipt->seq);
 
-	(void)SHA256((const unsigned char *)both, (size_t)size, id);
+	if (message != NULL && receipt->repeated && !is_the_same(message, post))
+		http_reply_error(call->reply, 422, "key-reused",
+			"this Idempotency-Key was used for another text; use a new one for each message");
+	else
+		reply_kept(call, room, receipt, message);
+	if (message != NULL)
+		message_release(message);
+}
+
+/*
+ * What the key stands for, so that the journal keeps it once: that of this author, in this room, with this Chat-Session. The
+ * name is the one that was asked for, not the one that was free. All but the key have a size that does not vary, or end with
+ * a NUL, so that no two are the same bytes.
+ */
+static void make_client_id(
+	const struct http_call *call, const struct post *post, const struct room *room, unsigned char id[SHA256_DIGEST_LENGTH])
+{
+	unsigned char all[ROOM_ID_SIZE + NAME_SIZE + CLIENT_ID_SIZE + KEY_SIZE_MAX + 2];
+	size_t size = 0;
+
+	size += (size_t)sprintf((char *)all, "%s", room_id(room)) + 1;
+	size += (size_t)sprintf((char *)all + size, "%s", post->is_guest ? "" : post->name) + 1;
+	(void)!http_session_id(call->request, all + size); /* zero without one */
+	size += CLIENT_ID_SIZE;
+	size += (size_t)sprintf((char *)all + size, "%s", post->key);
+	(void)SHA256(all, size, id);
 }
 
 static void say(struct http_call *call, const struct post *post, struct room *room)
@@ -455,9 +490,9 @@ static void say(struct http_call *call, const struct post *post, struct room *ro
 	struct receipt receipt;
 
 	if (post->key != NULL) {
-		make_client_id(room, post->key, id);
+		make_client_id(call, post, room, id);
 		saying.client = id; /* its first CLIENT_ID_SIZE bytes */
-		saying.number = 1;
+		saying.number = KEY_NUMBER;
 	}
 	if (!session_post(call->session, room, post->name, &saying, &receipt)) {
 		(void)take_name(call, &(struct post){.text = NULL}, "");
@@ -466,7 +501,7 @@ static void say(struct http_call *call, const struct post *post, struct room *ro
 			strerror(receipt.error));
 		http_reply_add(call->reply, "Retry-After", "5");
 	} else {
-		reply_kept(call, post, room, &receipt);
+		reply_said(call, post, room, &receipt);
 	}
 }
 

@@ -1,6 +1,7 @@
 #include "tcpserver/doors/http_call.h"
 
 #include <jansson.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,8 +203,7 @@ static bool is_creator(const struct http_call *call, const struct room *room)
 {
 	unsigned char id[CLIENT_ID_SIZE];
 
-	/* The id is a secret of 128 random bits; how much of a wrong one is right takes no measurable time to find out. */
-	return http_session_id(call->request, id) && memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
+	return http_session_id(call->request, id) && CRYPTO_memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
 }
 
 static bool may_delete(struct http_call *call, const struct room *room)
@@ -285,23 +285,39 @@ static bool choose_kind(struct http_call *call, enum stream_kind *kind)
 	return true;
 }
 
+/* NUMBER, or NUMBER:ROOM_ID as the ids of events are. */
+static bool read_place(const char *text, struct reading *reading)
+{
+	const char *colon = strchr(text, ':');
+	size_t size = colon == NULL ? strlen(text) : (size_t)(colon - text);
+	char number[24];
+
+	if (size >= sizeof number || (colon != NULL && !room_is_id(colon + 1)))
+		return false;
+	(void)snprintf(number, sizeof number, "%.*s", (int)size, text);
+	if (!http_number(number, &reading->after))
+		return false;
+	(void)snprintf(reading->of, sizeof reading->of, "%s", colon == NULL ? "" : colon + 1);
+	reading->resumes = true;
+	return true;
+}
+
 /* From where: the last event that a browser had, 'after', or what is said of the past to whoever comes. */
 static bool choose_reading(struct http_call *call, struct reading *reading)
 {
 	const char *last = http_field(call->request, "Last-Event-ID");
+	const char *after = http_query(call->request, "after");
 	const char *history = http_query(call->request, "history");
 	uint64_t count;
 
 	*reading = session_reading(call->session);
-	if (!http_call_number(call, "after", 0, &reading->after))
+	if (after != NULL && !read_place(after, reading)) {
+		http_reply_error(call->reply, 400, "usage", "after has to be a whole number from 0 on, or the id of an event");
 		return false;
-	reading->resumes = http_query(call->request, "after") != NULL;
-	if (last != NULL && last[0] != '\0') {
-		if (!http_number(last, &reading->after)) {
-			http_reply_error(call->reply, 400, "usage", "Last-Event-ID has to be the number of a message");
-			return false;
-		}
-		reading->resumes = true;
+	}
+	if (last != NULL && last[0] != '\0' && !read_place(last, reading)) {
+		http_reply_error(call->reply, 400, "usage", "Last-Event-ID has to be the number of a message, or the id of an event");
+		return false;
 	}
 	if (history != NULL && strcmp(history, "all") == 0) {
 		reading->count = SIZE_MAX;

@@ -17,7 +17,7 @@
 static void show_file(struct http_call *call, const struct web_file *file)
 {
 	if (http_field_has(call->request, "If-None-Match", file->etag) || http_field_has(call->request, "If-None-Match", "*"))
-		http_reply_show(call->reply, 304, NULL, "", 0);
+		http_reply_show(call->reply, 304, NULL, file->bytes, file->size); /* its size is told, and nothing of it sent */
 	else
 		http_reply_show(call->reply, 200, file->type, file->bytes, file->size);
 	http_reply_add(call->reply, "ETag", "%s", file->etag);

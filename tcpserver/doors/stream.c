@@ -7,6 +7,7 @@
 
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/outlet.h"
+#include "tcpserver/core/room.h"
 #include "tcpserver/doors/event.h"
 #include "tcpserver/doors/line.h"
 
@@ -17,12 +18,14 @@ static const char heartbeat[] = ":\n\n";       /* a comment */
 
 /* ---- How messages look. ---- */
 
-/* The event in JSON, which 'write' makes with a line end, after its number. */
-static size_t events_write(
-	const struct message *message, size_t (*write)(const struct message *, char *, size_t), char *out, size_t size)
+/* The event in JSON, which 'write' makes with a line end, after its number and the id of the room: a room that was made anew
+ * has other numbers. */
+static size_t events_write(const char *id, const struct message *message,
+	size_t (*write)(const struct message *, char *, size_t), char *out, size_t size)
 {
-	char before[40];
-	size_t length = (size_t)snprintf(before, sizeof before, "id: %llu\ndata: ", (unsigned long long)message->seq);
+	char before[40 + ROOM_ID_SIZE];
+	size_t length = (size_t)snprintf(before, sizeof before, "id: %llu%s%s\ndata: ", (unsigned long long)message->seq,
+		id[0] == '\0' ? "" : ":", id);
 	bool has_room = length < size;
 	size_t needed = length + write(message, has_room ? out + length : NULL, has_room ? size - length : 0) + 1;
 
@@ -35,15 +38,21 @@ static size_t events_write(
 
 static size_t events_encode(const struct message *message, char *out, size_t size)
 {
-	return events_write(message, event_format.encode, out, size);
+	return events_write("", message, event_format.encode, out, size);
 }
 
 static size_t events_recall(const struct message *message, char *out, size_t size)
 {
-	return events_write(message, event_format.recall, out, size);
+	return events_write("", message, event_format.recall, out, size);
 }
 
-static const struct format events_format = {.name = "sse", .encode = events_encode, .recall = events_recall};
+static size_t events_encode_in(const char *id, const struct message *message, bool history, char *out, size_t size)
+{
+	return events_write(id, message, history ? event_format.recall : event_format.encode, out, size);
+}
+
+static const struct format events_format = {
+	.name = "sse", .encode = events_encode, .recall = events_recall, .encode_in = events_encode_in};
 
 /* ---- Words to one client. ---- */
 

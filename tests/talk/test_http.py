@@ -1,18 +1,21 @@
 """The HTTP door: rooms as resources, posting, streams; and what is wrong, refused in words that help."""
 
 import base64
+import email.utils
+import hashlib
 import http.client
 import json
 import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
 import time
 
-from events import join_events
+from events import come_back, join_events
 from talk import BUILD_KIND, DEADLINE, Server, main, on_each_journal, scaled, skip, wait_for
 from web import Stream, ask, connect, keep, parse, raw, receive_all
 
@@ -94,6 +97,7 @@ def test_a_websocket_that_cannot_be_is_refused_before_it_begins():
                         {"Sec_WebSocket_Version": None}):
             refused = join(**changes).expect(426, "upgrade-required")
             assert refused.headers["sec-websocket-version"] == "13" and refused.headers["upgrade"] == "websocket"
+            assert "upgrade" in refused.headers["connection"].lower()
         refused = ask(server, "POST", "/chat/join", **UPGRADE).expect(405, "method-not-allowed")
         data = raw(server, b"GET /chat/join?name=bob HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
@@ -263,6 +267,32 @@ def test_an_administrator_may_close_any_room():
         server.log.wait("wrong password", 5)
 
 
+def test_who_guesses_passwords_waits_and_nobody_else_does():
+    with password_file() as password, Server("--admin-password-file", password.name) as server:
+        ask(server, "POST", "/chat?name=c").expect(201)
+        guesser = keep(server)
+        took = []
+        for i in range(3):
+            began = time.monotonic()
+            ask(server, "DELETE", "/rooms/c", connection=guesser, Authorization=f"Bearer {i}").expect(401)
+            took.append(time.monotonic() - began)
+        guesser.close()
+        assert took[0] >= 0.25 and took[1] >= 0.5 and took[2] >= 1, took
+        with connect(server) as patient:
+            patient.sendall(b"DELETE /rooms/c HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n" * 4)
+            server.log.wait("wrong password", 4)
+            ask(server, "GET", "/livez").expect(200)
+            assert receive_all(patient).count(b"HTTP/1.1 401 ") == 3
+        began = time.monotonic()
+        ask(server, "DELETE", "/rooms/c", Authorization=f"Bearer {PASSWORD}").expect(204)
+        assert BUILD_KIND != "plain" or time.monotonic() - began < 0.25
+        with connect(server) as stopped:
+            ask(server, "POST", "/chat?name=d").expect(201)
+            stopped.sendall(b"DELETE /rooms/d HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n")
+            server.log.wait("wrong password", 7)
+            server.stop()
+
+
 # ---- Messages. ----
 
 
@@ -309,6 +339,9 @@ def test_messages_that_cannot_be_are_refused():
         post("hi", "/rooms/a%2Fb/messages").expect(400, "bad-room-name")
         post("x" * 1000).expect(201)
         post("x" * 1001).expect(413, "line-too-long")
+        post(b"\xff" * 334).expect(413, "line-too-long")
+        post("x" + "\n" * 400 + "x").expect(413, "line-too-long")
+        post(json.dumps({"text": "x" + "\n" * 400 + "x"}), Content_Type="application/json").expect(413, "line-too-long")
         post("hi", Idempotency_Key="k" * 201).expect(400, "bad-request")
         post("hi", Origin="http://elsewhere.example").expect(403, "foreign-origin")
         assert [message["text"] for message in ask(server, "GET", "/rooms/lobby/messages").json["messages"]] == ["x" * 1000]
@@ -346,11 +379,48 @@ def test_a_key_makes_a_message_said_once(journal):
         again = ask(server, "POST", "/rooms/lobby/messages?name=ci", "hi", Idempotency_Key="a").expect(200)
         assert again.json == first.json and again.headers["idempotency-replayed"] == "true"
         assert "idempotency-replayed" not in first.headers
-        ask(server, "POST", "/rooms/lobby/messages?name=ci", "other", Idempotency_Key="a").expect(422, "key-reused")
+        reused = ask(server, "POST", "/rooms/lobby/messages?name=ci", "other", Idempotency_Key="a").expect(422, "key-reused")
+        assert "idempotency-replayed" not in reused.headers and "location" not in reused.headers
         other_room = ask(server, "POST", "/rooms/tea/messages?name=ci", "other", Idempotency_Key="a").expect(201)
         assert other_room.json["seq"] == 1
         ask(server, "POST", "/rooms/lobby/messages?name=ci", "end", Idempotency_Key="b").expect(201)
         bob.expect("ci: hi", "ci: end")
+
+
+@on_each_journal
+def test_a_key_is_that_of_its_author(journal):
+    with Server(journal=journal) as server:
+        def post(name, text, **headers):
+            query = f"?name={name}" if name else ""
+            return ask(server, "POST", "/rooms/lobby/messages" + query, text, Idempotency_Key="1", **headers)
+
+        first = post("ann", "hi").expect(201)
+        assert post("bob", "hi").expect(201).json["participant"] == "bob"
+        post("bob", "other").expect(422, "key-reused")
+        post("ann", "mine", Chat_Session=SESSION).expect(201)
+        assert post("ann", "hi").expect(200).json == first.json
+        guest = post("", "hi").expect(201)
+        assert post("", "hi").expect(200).json == guest.json  # whatever it is called this time
+        taken = server.join("dan")
+        renamed = post("dan", "hi").expect(201)
+        taken.say("/quit")
+        taken.rest()
+        assert renamed.json["participant"].startswith("dan#")
+        assert post("dan", "hi").expect(200).json == renamed.json
+
+
+@on_each_journal
+def test_nobody_takes_the_place_of_a_key_with_a_session_made_for_it(journal):
+    with Server(journal=journal) as server:
+        room = ask(server, "GET", "/rooms/lobby").json["id"].encode()
+        for hashed in (room + b"k", room + b"\0ci\0" + bytes(16) + b"k"):
+            session = hashlib.sha256(hashed).hexdigest()[:32]
+            eve = come_back(server, f"eve{len(hashed)}", session)
+            for number in (1, 2**63 - 1):
+                eve.ask("send", text="eve was here", id=number)
+                eve.until(kind="notice", code="said", id=number)
+        said = ask(server, "POST", "/rooms/lobby/messages?name=ci", "hi", Idempotency_Key="k").expect(201)
+        assert said.json["text"] == "hi"
 
 
 def test_a_key_counts_after_the_server_was_killed():
@@ -394,7 +464,8 @@ def test_messages_are_read_in_pages(journal):
         assert seqs(read("?after=0&limit=1000")) == list(range(1, 251))
         nothing = read("?after=250").json
         assert nothing["messages"] == [] and nothing["next"] == 250 and nothing["last"] == 250
-        assert read("?after=1000").json["messages"] == []
+        beyond = read("?after=1000").json
+        assert beyond["messages"] == [] and beyond["next"] == 250 and beyond["last"] == 250
         got, after = [], 0
         while True:
             page = read(f"?after={after}&limit=33").json
@@ -431,7 +502,62 @@ def test_a_large_reading_is_streamed_to_a_slow_reader():
         reader.close()
 
 
-def test_a_room_is_readable_as_text():
+def post_much(server, count):
+    connection = keep(server)
+    for _ in range(count):
+        ask(server, "POST", "/rooms/lobby/messages?name=ci", "x" * 60000, connection=connection).expect(201)
+    connection.close()
+
+
+def ask_and_do_not_read(server):
+    client = server.connect(receive_buffer=4096)
+    client.raw(b"GET /rooms/lobby/messages?limit=1000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    return client
+
+
+def test_who_asks_for_much_and_reads_nothing_is_let_go():
+    with Server("--peer-timeout", "3") as server:
+        post_much(server, 100)
+        wait_for(lambda: server.threads() <= 3, "the connection that posted is over")
+        before = server.descriptors(), server.threads()
+        stalled = [ask_and_do_not_read(server) for _ in range(5)]
+        wait_for(lambda: server.descriptors() >= before[0] + 5, "they are asking")
+        wait_for(lambda: (server.descriptors(), server.threads()) <= before, "they are gone")
+        for client in stalled:
+            client.close()
+
+
+def test_the_server_is_alive_when_others_hold_the_descriptors():
+    with Server(descriptors=100) as server:
+        post_much(server, 100)
+        for _ in range(30):
+            ask_and_do_not_read(server)
+        wait_for(lambda: server.descriptors() > 60, "they are asking")
+        for path in ("/livez", "/readyz"):
+            for _ in range(3):
+                assert ask(server, "GET", path).expect(200).body == b"ok\n"
+                assert ask(server, "HEAD", path).expect(200).body == b""
+        parse(raw(server, b"GET /livezz HTTP/1.1\r\nHost: a\r\n\r\n"))[0].expect(500, "no-memory")
+        ask(server, "GET", "/rooms").expect(500, "no-memory")
+        bob, ann = server.join("bob"), server.join("ann")
+        bob.say("hi")
+        ann.expect("bob: hi")
+        assert server.log.find("accepting paused") is None
+
+
+def test_who_reads_slowly_but_reads_gets_all():
+    with Server("--peer-timeout", "3") as server:
+        post_much(server, 10)
+        client = ask_and_do_not_read(server)
+        began, size = time.monotonic(), 0
+        client.socket.settimeout(DEADLINE)
+        while time.monotonic() - began < 5:
+            size += len(client.socket.recv(2000))
+            time.sleep(0.05)
+        while not client.socket.recv(1 << 16).endswith(b"\r\n0\r\n\r\n"):
+            pass
+
+
     with Server(journal="sqlite:chat.db") as server:
         bob = server.join("bob")
         for i in range(3):
@@ -454,6 +580,16 @@ def test_a_room_is_readable_as_text():
 
 
 # ---- Streams. ----
+
+
+def test_a_room_that_is_called_like_a_file_has_its_page():
+    with Server() as server:
+        ask(server, "POST", "/rooms/x/messages?name=ci", "in x").expect(201)
+        assert ask(server, "GET", "/r/x.txt").expect(200).text.endswith("ci: in x\n")
+        ask(server, "POST", "/rooms/x.txt/messages?name=ci", "in x.txt").expect(201)
+        assert ask(server, "GET", "/r/x.txt").expect(200).headers["content-type"].startswith("text/html")
+        assert ask(server, "GET", "/r/x.txt.txt").expect(200).text.endswith("ci: in x.txt\n")
+        assert ask(server, "GET", "/r/x").expect(200).headers["content-type"].startswith("text/html")
 
 
 def test_a_stream_of_events_has_numbers_and_goes_on_after_them():
@@ -480,6 +616,36 @@ def test_a_stream_of_events_has_numbers_and_goes_on_after_them():
         assert number is None and farewell["event_type"] == "server_shutting_down"
         again.client.expect_end()
         assert server.ended() == 0
+
+
+def test_the_number_of_a_room_that_was_made_anew_is_another_ones():
+    with Server() as server:
+        def stream(place, query=""):
+            return Stream(server, "/rooms/tea/stream?history=all&format=sse" + query, [f"Last-Event-ID: {place}"] if place else [])
+
+        def post(text):
+            ask(server, "POST", "/rooms/tea/messages?name=ci", text).expect(201)
+
+        room = ask(server, "POST", "/rooms", '{"name":"tea"}', Chat_Session=SESSION).expect(201).json["id"]
+        for i in range(5):
+            post(f"old {i}")
+        first = stream("")
+        for i in range(5):
+            first.event()
+            assert first.place == f"{i + 1}:{room}"
+        post("old 5")
+        first.event()
+        assert first.place == f"6:{room}"  # also of one that comes while it reads
+        for again in (stream(f"5:{room}"), stream("", f"&after=5:{room}"), stream("5"), stream("", "&after=5")):
+            assert again.event()[0] == 6
+        ask(server, "DELETE", "/rooms/tea", Chat_Session=SESSION).expect(204)
+        anew = ask(server, "POST", "/rooms", '{"name":"tea"}').expect(201).json["id"]
+        post("new")
+        for again in (stream(f"6:{room}"), stream("", f"&after=6:{room}")):
+            number, event = again.event()
+            assert number == 1 and event["text"] == "new" and again.place == f"1:{anew}"
+        for wrong in ("x", "1:", ":" + room, "1:" + room[1:], "1:" + room + "0", "1 :" + room, "1:x" + room[1:]):
+            ask(server, "GET", "/rooms/tea/stream", Last_Event_ID=wrong).expect(400, "usage")
 
 
 def stream_object(server, seq):
@@ -730,6 +896,30 @@ def test_pages_elsewhere_are_kept_out_unless_they_are_allowed():
         assert ask(server, "GET", "/rooms", Origin=stranger).headers["access-control-allow-origin"] == "*"
 
 
+def test_a_page_is_that_of_the_server_if_scheme_host_and_port_are_the_same():
+    def post(port, origin, host, context=None):
+        body = b"POST /rooms/lobby/messages HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+        connection = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        if context is not None:
+            connection = context.wrap_socket(connection)
+        with connection:
+            connection.sendall(body % (host.encode(), origin.encode()))
+            return parse(receive_all(connection))[0].status
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with Server("--tls", "self", journal="sqlite:chat.db") as server:
+        for origin, host, plain, secure in (
+                ("http://a.example", "a.example", 201, 403), ("https://a.example", "a.example", 403, 201),
+                ("http://a.example", "A.Example:80", 201, 403), ("http://a.example:80", "a.example", 201, 403),
+                ("https://a.example", "a.example:443", 403, 201), ("https://a.example:443", "a.example", 403, 201),
+                ("http://a.example", "a.example:443", 403, 403), ("http://a.example", "a.example:8080", 403, 403),
+                ("http://a.example:8080", "a.example:8080", 201, 403), ("http://[::1]", "[::1]:80", 201, 403),
+                ("http://", "a.example", 403, 403), ("a.example", "a.example", 403, 403), ("http://:80", ":80", 403, 403)):
+            assert post(server.port, origin, host) == plain, (origin, host)
+            assert post(server.port, origin, host, context) == secure, (origin, host)
+
+
 def test_nothing_of_a_request_comes_back_as_markup_or_as_a_header():
     evil = "<svg\"onload='alert(1)'>"
     with Server() as server:
@@ -755,6 +945,35 @@ def test_the_state_of_the_server_is_told():
         assert ask(server, "GET", "/openapi.yaml").text == open(f"{ROOT}/docs/openapi.yaml", encoding="utf-8").read()
         metrics = ask(server, "GET", "/metrics").expect(200)
         assert "chat_connections" in metrics.text and metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_answers_tell_when_they_were_given():
+    with Server("--max-line", "64") as server:
+        answers = {
+            "a whole answer": b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "a request that is wrong": b"GET / HTTP/1.1\r\n\r\n",
+            "too much": b"POST /rooms/lobby/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n",
+        }
+        for what, request in answers.items():
+            reply = parse(raw(server, request))[0]
+            told = email.utils.parsedate_to_datetime(reply.headers["date"])
+            assert reply.headers["date"] == email.utils.format_datetime(told, usegmt=True), (what, reply)
+            assert abs(time.time() - told.timestamp()) < DEADLINE, (what, reply)
+        stream = Stream(server, "/rooms/lobby/stream?format=text")
+        assert email.utils.parsedate_to_datetime(stream.headers["date"])
+
+
+def test_what_a_browser_has_is_not_sent_and_no_other_size_told():
+    with Server() as server:
+        connection = keep(server)
+        page = ask(server, "GET", "/", connection=connection).expect(200)
+        for _ in range(2):
+            same = ask(server, "GET", "/", connection=connection, If_None_Match=page.headers["etag"]).expect(304)
+            assert same.body == b"" and same.headers.get("content-length", page.headers["content-length"]) == page.headers["content-length"]
+        ask(server, "GET", "/livez", connection=connection).expect(200)
+        connection.close()
+        answer = raw(server, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nIf-None-Match: *\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 304 ") and answer.endswith(b"\r\n\r\n")
 
 
 def test_who_does_not_fit_in_is_told_in_http():

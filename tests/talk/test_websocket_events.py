@@ -120,6 +120,17 @@ def test_a_text_of_several_lines_is_one_message():
         bob.expect(kind="notice", text="1 here: bob")
 
 
+def test_a_text_that_grows_too_long_when_it_becomes_one_line_is_refused():
+    with Server("--max-line", "1000") as server:
+        bob = join(server, "bob")
+        for text in ("x" + "\n" * 400 + "x", json.dumps({"op": "send", "text": "x" + "\n" * 400 + "x"}),
+                     json.dumps({"op": "dm", "to": "bob", "text": "x" + "\n" * 400 + "x"})):
+            bob.say(text)
+            bob.expect(kind="error", code="line-too-long")
+        bob.say("x" + "\n" * 300 + "x")
+        assert len(bob.expect(kind="message")["text"].encode()) == 902
+
+
 def test_quit_closes_with_1000_and_three_wrong_passwords_with_1008():
     with Server() as server:
         bob = join(server, "bob")

@@ -115,7 +115,8 @@ class Stream:
         while True:
             line = self.line()
             if line.startswith("id: "):
-                number = int(line[4:])
+                number = int(line[4:].partition(":")[0])
+                self.place = line[4:]
             elif line.startswith("data: "):
                 data = json.loads(line[6:])
             elif line == "" and data is not None:

@@ -252,11 +252,14 @@ static void show_as_text(struct http_call *call, struct room *room)
 
 static bool is_room(struct http_call *call, const char *name)
 {
-	struct room *room = rooms_find(&call->session->talk->rooms, name);
-	bool found = room != NULL && !room_attributes(room)->ends_with_member;
+	struct rooms *rooms = &call->session->talk->rooms;
+	struct room *room;
+	bool found;
 
-	if (room != NULL)
-		http_call_leave_room(call, room);
+	if (rooms_find(rooms, name, &room) != ROOMS_DONE)
+		return false;
+	found = !room_attributes(room)->ends_with_member;
+	rooms_give_back(rooms, room);
 	return found;
 }
 

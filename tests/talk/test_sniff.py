@@ -31,7 +31,9 @@ def test_nobody_is_greeted_who_comes_from_where_http_was_spoken():
     with Server("--name-timeout", "30") as server:
         browser = server.connect()
         browser.raw(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert browser.rest()[-1] == "pong"
+        while browser.line() != "\r":
+            pass
+        browser.expect_bytes(b"pong")
         spare, marker = server.connect(), server.connect()
         marker.say("marker")
         marker.expect_welcome("marker")

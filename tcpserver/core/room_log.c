@@ -152,7 +152,8 @@ size_t format_write(const struct format *format, const char *room_id, const stru
 void room_log_append(struct room_log *log, const struct message *message)
 {
 	struct segment *open = log->open;
-	size_t space = segment_space(open);
+	bool follows = message->seq == open->first_seq + atomic_load_explicit(&open->count, memory_order_relaxed);
+	size_t space = follows ? segment_space(open) : 0; /* a segment has no hole */
 	size_t offset = atomic_load_explicit(&open->length, memory_order_relaxed);
 	size_t size = format_write(log->format, log->room_id, message, false, open->bytes + offset, space);
 

@@ -65,7 +65,7 @@ size_t format_write(const struct format *format, const char *room_id, const stru
 void room_log_init(struct room_log *log, const struct format *format, uint64_t next_seq) UNCHECKED;
 void room_log_fini(struct room_log *log) UNCHECKED;
 
-/* Appends the record of a message, whose number has to be the next one. Ends the program without memory: the message is
+/* Appends the record of a message, whose number is the next one; a later one only where the journal is damaged. Ends the program without memory: the message is
  * kept already, and leaving it out would break the promise to everybody. */
 void room_log_append(struct room_log *log, const struct message *message) REQUIRES(ROOM_LOCK);
 

@@ -322,6 +322,30 @@ TEST(a_record_of_the_open_segment_is_found_by_its_number)
 	CHECK_EQUAL(segment_count, 0);
 }
 
+/* Story: a damaged journal had a hole in its numbers, and the server ended. */
+TEST(a_hole_in_the_numbers_is_no_place_in_the_log)
+{
+	struct cursor cursor;
+	const char *bytes;
+	uint64_t seq;
+
+	room_log_init(&log_, &format, 10);
+	append_text(10, 0, "ten", 3);
+	cursor = end_cursor();
+	append_text(15, 0, "fifteen", 7);
+	append_text(16, 0, "sixteen", 7);
+	CHECK_EQUAL(cursor_range(&cursor, &bytes), 14);
+	CHECK(memcmp(bytes, "fifteensixteen", 14) == 0);
+	CHECK_EQUAL(cursor_record_rest(&cursor, &seq), 0);
+	CHECK_EQUAL(seq, 15);
+	cursor_leave(&cursor);
+	CHECK(!find(11, &cursor));
+	CHECK(find(16, &cursor));
+	cursor_leave(&cursor);
+	room_log_fini(&log_);
+	CHECK_EQUAL(segment_count, 0);
+}
+
 TEST(a_found_place_is_in_the_log_that_goes_on)
 {
 	struct cursor cursor;

@@ -57,4 +57,4 @@ def ext4(place, image, options="loop"):
 def make_ext4(image, size):
     with open(image, "wb") as file:
         file.truncate(size)
-    run("mkfs.ext4", "-q", "-F", image)
+    run("mkfs.ext4", "-q", "-F", "-b", "4096", image)  # as large disks have; small ones get smaller blocks unasked

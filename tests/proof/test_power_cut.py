@@ -175,9 +175,9 @@ def loop_mount(sync, check):
     become_private()
     rng = random.Random(seed())
     done = []
-    with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder, tmpfs(f"{folder}/memory", "450m") as memory:
+    with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder, tmpfs(f"{folder}/memory", "2g") as memory:
         image, copy = f"{memory.place}/disk", f"{memory.place}/copy"
-        make_ext4(image, 128 << 20)
+        make_ext4(image, (768 if is_long() else 128) << 20)  # a full one is another proof's matter
         with ext4(f"{folder}/kept", image) as kept:
             def look():
                 copy_frozen(image, copy)

@@ -16,6 +16,7 @@ def test_a_name_that_begins_as_a_method_may_come_byte_by_byte():
             client.expect_welcome(name)
             client.say("/quit")
             client.expect(f"* Goodbye {name}.")
+            client.expect_end()  # the next one shall not see this one go
 
 
 def test_a_person_is_greeted_once():

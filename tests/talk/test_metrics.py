@@ -193,7 +193,7 @@ def test_requests_are_counted_by_their_code():
         now = metrics(server)
         assert now['chat_http_requests_total{code="200"}'] == 2, now
         assert now['chat_http_requests_total{code="404"}'] == 1, now
-        assert now['chat_connections{door="http"}'] == 1  # this one's
+        wait_for(lambda: metrics(server)['chat_connections{door="http"}'] == 1, "the asking connection to be the only one")
 
 
 def test_the_process_is_told():

@@ -286,13 +286,14 @@ class StreamPeer(Peer):
             assert status == "HTTP/1.1 200 OK", status
             while wire.line():
                 pass
-            while not self.is_done():
+            while not self.house.over and not self.has_heard_all():
                 line = wire.line()
                 assert line is not None, f"{self.called} waits for an event that does not come"
                 if line.startswith("data: "):
                     event = json.loads(line[6:])
                     if event.get("seq"):
                         self.hear(event)
+            self.speaking.join()  # it is about to learn that its last one is kept
         finally:
             wire.close()
 
@@ -323,13 +324,14 @@ class CurlPeer(StreamPeer):
             ["curl", "-q", "-skN", "--noproxy", "*", f"{scheme}://127.0.0.1:{port}/rooms/lobby/stream?format=jsonl&after={self.last()}"],
             stdout=subprocess.PIPE, preexec_fn=lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
         try:
-            while not self.is_done():
+            while not self.house.over and not self.has_heard_all():
                 line = process.stdout.readline()
                 if not line.endswith(b"\n"):
                     raise Gone("the end of curl's output")
                 event = json.loads(line)
                 if event.get("seq"):
                     self.hear(event)
+            self.speaking.join()
         finally:
             process.kill()
             process.wait()

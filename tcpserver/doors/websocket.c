@@ -15,12 +15,14 @@
 #include "tcpserver/core/talk.h"
 #include "tcpserver/doors/event.h"
 #include "tcpserver/doors/go_chat.h"
+#include "tcpserver/doors/line.h"
 #include "tcpserver/doors/request.h"
 #include "tcpserver/doors/websocket_frame.h"
 #include "tcpserver/doors/websocket_handshake.h"
 
 enum {
 	EVENT_SIZE = 102, /* about, of a message's object without its texts                  */
+	LINE_SIZE = 2,    /* about, of a message's line without its texts                    */
 	PERIODS = 3, /* in --peer-timeout; one that is silent for so many has vanished, one is asked after each of the
 			others */
 };
@@ -79,6 +81,53 @@ static char *websocket_words(const struct telling *telling, size_t *size)
 	return websocket_make_text(write_telling, telling, size);
 }
 
+/* The same in lines as people read them; an end of line is not part of a frame. */
+
+static size_t write_line(const void *message, char *out, size_t size)
+{
+	return line_write(message, false, out, size);
+}
+
+static size_t write_old_line(const void *message, char *out, size_t size)
+{
+	return line_write(message, true, out, size);
+}
+
+static size_t line_size(const struct message *message)
+{
+	return LINE_SIZE + message->participant_size + message->text_size;
+}
+
+static size_t websocket_encode_line(const struct message *message, char *out, size_t size)
+{
+	return websocket_write_text(write_line, message, line_size(message), out, size);
+}
+
+static size_t websocket_recall_line(const struct message *message, char *out, size_t size)
+{
+	return websocket_write_text(write_old_line, message, line_size(message), out, size);
+}
+
+const struct format websocket_text_format = {
+	.name = "websocket-text", .encode = websocket_encode_line, .recall = websocket_recall_line};
+
+static char *websocket_text_words(const struct telling *telling, size_t *size)
+{
+	size_t line_size;
+	char *line = line_door.words(telling, &line_size);
+	char *frame = line == NULL ? NULL : malloc(WEBSOCKET_HEAD_SIZE_MAX + line_size);
+	size_t payload = line == NULL ? 0 : line_size - 1;
+
+	*size = 0;
+	if (frame != NULL) {
+		*size = websocket_write_head(frame, WEBSOCKET_TEXT, payload);
+		memcpy(frame + *size, line, payload);
+		*size += payload;
+	}
+	free(line);
+	return frame;
+}
+
 /* ---- The goodbye. ---- */
 
 static unsigned websocket_close_code(const struct session *session)
@@ -116,6 +165,13 @@ const struct door websocket_event_door = {
 	.many_rooms = true,
 	.shows_coming = true,
 	.words = websocket_words,
+	.goodbye = websocket_goodbye,
+};
+
+const struct door websocket_text_door = {
+	.name = "websocket-text",
+	.format = &websocket_text_format,
+	.words = websocket_text_words,
 	.goodbye = websocket_goodbye,
 };
 
@@ -252,6 +308,8 @@ static void websocket_take(struct websocket *websocket, enum websocket_heard hea
 	case WEBSOCKET_HEARD_TEXT:
 		if (websocket->kind == WEBSOCKET_GO_CHAT)
 			go_chat_hear(&websocket->chat, websocket->session, payload, size);
+		else if (websocket->kind == WEBSOCKET_LINES)
+			websocket_line(websocket, payload, size);
 		else
 			websocket_event_text(websocket, payload, size);
 		break;
@@ -356,10 +414,15 @@ static void websocket_broke(struct websocket *websocket, int error)
 
 static void websocket_begin(struct websocket *websocket, const struct websocket_start *start)
 {
+	static const struct door *const doors[] = {
+		[WEBSOCKET_EVENTS] = &websocket_event_door,
+		[WEBSOCKET_LINES] = &websocket_text_door,
+		[WEBSOCKET_GO_CHAT] = &websocket_go_chat_door,
+	};
 	char answer[WEBSOCKET_HANDSHAKE_SIZE_MAX];
 	struct session *session = websocket->session;
 
-	session_set_door(session, start->kind == WEBSOCKET_GO_CHAT ? &websocket_go_chat_door : &websocket_event_door);
+	session_set_door(session, doors[start->kind]);
 	outlet_tell(session->outlet, answer, websocket_handshake(start->key, answer));
 	if (start->kind == WEBSOCKET_GO_CHAT)
 		go_chat_begin(session);

@@ -1,5 +1,5 @@
 /*
- * The WebSocket door: Chatty's wire (our events, a text frame each) and Go-Chat's. The HTTP door leads to it.
+ * The WebSocket door: Chatty's wire (our events, a text frame each), the same in lines, and Go-Chat's. The HTTP door leads to it.
  *
  * What the server sends is not masked, so a frame is the same bytes for everybody: frames lie in a room's segments as lines
  * do. What a client sends is read by websocket_frame.h. docs/PROTOCOL.md says it all.
@@ -19,8 +19,9 @@ struct door;
 struct room;
 
 enum websocket_kind {
-	WEBSOCKET_EVENTS,  /* Chatty's /chat/join */
-	WEBSOCKET_GO_CHAT, /* Go-Chat's /         */
+	WEBSOCKET_EVENTS,  /* Chatty's /chat/join                         */
+	WEBSOCKET_LINES,   /* the same with format=text; the name is given */
+	WEBSOCKET_GO_CHAT, /* Go-Chat's /                                 */
 };
 
 /* Why a connection ends, as its close frame tells; the table in docs/PROTOCOL.md says after which a client connects again. */
@@ -58,6 +59,7 @@ bool websocket_key_is_valid(const char *key);
 void websocket_serve(struct session *session, const struct websocket_start *start);
 
 extern const struct door websocket_event_door;
+extern const struct door websocket_text_door;
 extern const struct door websocket_go_chat_door;
 
 #endif

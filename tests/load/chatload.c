@@ -15,7 +15,8 @@ enum { CHATLOAD_SPARE_DESCRIPTORS = 64 };
 static const struct mode chatload_modes[] = {
 	{"fanout", "some members send at full speed: deliveries a second", fanout_run},
 	{"latency", "some members send at a given rate: time and server CPU of a delivery", latency_run},
-	{"ws", "as fanout, through WebSockets (/chat/join)", ws_run},
+	{"ws", "as fanout, through WebSockets (/chat/join, events)", ws_run},
+	{"wstext", "the same in lines (format=text)", wstext_run},
 	{"gochat", "the same on Go-Chat's wire (/), where authors have no echo", gochat_run},
 	{"asleep", "as latency, of single lines, while others in the room do not read", asleep_run},
 	{"idle", "members join and are silent: time to join, memory of the server", idle_run},

@@ -24,6 +24,7 @@ void slow_run(const struct options *options, struct report *report);
 void churn_run(const struct options *options, struct report *report);
 void manyrooms_run(const struct options *options, struct report *report);
 void ws_run(const struct options *options, struct report *report);
+void wstext_run(const struct options *options, struct report *report);
 void gochat_run(const struct options *options, struct report *report);
 
 /* Sends 'line_count' lines, as latency does; '*sent' is how many there were before. Returns when everybody has them. */

@@ -34,10 +34,14 @@ enum {
 	WS_FILLS = 4, /* the window is filled up when a quarter of it is free */
 };
 
-/* What the two wires have of their own. */
+/* What each wire has of its own. */
 struct ws_wire {
-	const char *name;   /* what stands before name and text of a message  */
+	const char *target;    /* what a member asks for; its name follows where it ends with '=' */
+	const char *welcome;   /* with which it is in; its name follows, if it has one            */
+	const char *name;      /* what stands before and behind the name and the text of a message */
+	const char *name_end;
 	const char *text;
+	const char *text_end;  /* "": the end of the frame */
 	const char *ready;  /* how the frame ends with which the stream begins  */
 	size_t object_size; /* without the text, about                          */
 	bool has_seq;
@@ -45,16 +49,35 @@ struct ws_wire {
 };
 
 static const struct ws_wire ws_events = {
+	.target = "/chat/join?name=",
+	.welcome = "\"joined\",\"participant\":\"",
 	.name = "\"kind\":\"message\",\"participant\":\"",
+	.name_end = "\"",
 	.text = "\"text\":\"",
+	.text_end = "\"",
 	.ready = "\"text\":\"ready\"}",
 	.object_size = 110,
 	.has_seq = true,
 };
 
+static const struct ws_wire ws_lines = {
+	.target = "/chat/join?format=text&name=",
+	.welcome = "* Welcome ",
+	.name = "",
+	.name_end = ": ",
+	.text = " ",
+	.text_end = "",
+	.ready = "s000: ready",
+	.object_size = 6,
+};
+
 static const struct ws_wire ws_go_chat = {
+	.target = "/",
+	.welcome = "[]",
 	.name = "{\"username\":\"",
+	.name_end = "\"",
 	.text = "\"message\":\"",
+	.text_end = "\"",
 	.ready = "ssage\":\"ready\"}",
 	.object_size = 35,
 	.hides_own = true,
@@ -114,7 +137,7 @@ static size_t ws_smaller(size_t a, size_t b)
 
 /* ---- The stream. ---- */
 
-/* What follows 'before' in the text from '*place' on, and ends before 'after'; steps behind that. NULL without. */
+/* What follows 'before' in the text from '*place' on, and ends before 'after' (""  is the end); steps behind its first byte. NULL without. */
 static char *ws_field(char **place, const char *before, const char *after)
 {
 	char *start = strstr(*place, before);
@@ -122,8 +145,10 @@ static char *ws_field(char **place, const char *before, const char *after)
 
 	if (end == NULL)
 		return NULL;
+	if (after[0] == '\0')
+		end += strlen(end);
+	*place = *end == '\0' ? end : end + 1;
 	*end = '\0';
-	*place = end + 1;
 	return start + strlen(before);
 }
 
@@ -165,8 +190,8 @@ static bool ws_check_frame(struct ws *ws)
 	ws->frame[ws->frame_size] = '\0';
 	if (ws->wire->has_seq)
 		seq = ws_field(&place, "{\"seq\":", ",");
-	name = ws_field(&place, ws->wire->name, "\"");
-	text = ws_field(&place, ws->wire->text, "\"");
+	name = ws_field(&place, ws->wire->name, ws->wire->name_end);
+	text = ws_field(&place, ws->wire->text, ws->wire->text_end);
 	if (seq == NULL || name == NULL || text == NULL || !ws_check_seq(ws, seq) || !ws_check_text(ws, name, text)) {
 		verdict_fault("the stream has a wrong frame behind message %llu", (unsigned long long)ws->frame_count);
 		return false;
@@ -246,10 +271,11 @@ static void ws_wait_ready(struct ws *ws, struct ws_member *member, const char *b
 {
 	size_t length = sizeof member->tail;
 	size_t kept = size < length ? length - size : 0;
+	size_t word = strlen(ws->wire->ready);
 
 	memmove(member->tail, member->tail + length - kept, kept);
 	memcpy(member->tail + kept, bytes + size - (length - kept), length - kept);
-	member->ready = memcmp(member->tail, ws->wire->ready, length) == 0;
+	member->ready = memcmp(member->tail + length - word, ws->wire->ready, word) == 0;
 	ws->ready_count += member->ready;
 }
 
@@ -421,22 +447,19 @@ static void ws_wait_joined(struct ws *ws, struct ws_member *member)
 {
 	char joined[64];
 
-	snprintf(joined, sizeof joined, "\"joined\",\"participant\":\"%s\"", member->name);
-	ws_wait_text(ws, member, ws->wire->hides_own ? "[]" : joined, 1);
+	snprintf(joined, sizeof joined, "%s%s", ws->wire->welcome, ws->wire->hides_own ? "" : member->name);
+	ws_wait_text(ws, member, joined, 1);
 }
 
 static void ws_connect(struct ws *ws, struct ws_member *member)
 {
-	char target[64] = "/";
+	const char *target = ws->wire->target;
 	char request[400];
-	int size;
-
-	if (!ws->wire->hides_own)
-		snprintf(target, sizeof target, "/chat/join?name=%s", member->name);
-	size = snprintf(request, sizeof request,
-		"GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	int size = snprintf(request, sizeof request,
+		"GET %s%s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-		target);
+		target, target[strlen(target) - 1] == '=' ? member->name : "");
+
 	member->fd = net_connect(&ws->options->address, (int)ws->options->timeout_s * 1000);
 	if (member->fd < 0)
 		verdict_abort("%s cannot connect: %s", member->name, strerror(-member->fd));
@@ -579,6 +602,11 @@ static void ws_run_wire(const struct options *options, struct report *report, co
 void ws_run(const struct options *options, struct report *report)
 {
 	ws_run_wire(options, report, &ws_events);
+}
+
+void wstext_run(const struct options *options, struct report *report)
+{
+	ws_run_wire(options, report, &ws_lines);
 }
 
 void gochat_run(const struct options *options, struct report *report)

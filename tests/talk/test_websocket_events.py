@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from talk import TAG, Server, main, on_each_journal
-from websocket import BINARY, CLOSE, PING, PONG, chatty, converse, examples, join, say_all
+from websocket import BINARY, CLOSE, PING, PONG, WebSocket, chatty, close_payload, converse, examples, join, say_all
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md"
 ONE = "00112233445566778899aabbccddeeff"
@@ -59,6 +59,51 @@ def test_lines_and_websockets_are_in_one_room():
         bob.expect(kind="message", participant="ann", text='to "you"')
         bob.say("to you")
         ann.expect('ann: to "you"', "bob: to you")
+
+
+def test_format_text_speaks_in_lines_as_telnet_does():
+    with Server(history="5") as server:
+        ann = server.join("ann")
+        ann.say("before")
+        ann.expect("ann: before")
+        bob = WebSocket(server, "/chat/join?name=bob&format=text")
+        assert bob.text() == "* Welcome bob - tcpchat/1. You are in lobby. /help lists the commands, /quit leaves."
+        assert re.fullmatch(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\] ann: before", bob.text())
+        ann.expect('User "bob" just joined the chat!')
+        ann.say('to "you"')
+        assert bob.text() == 'ann: to "you"'
+        bob.say('{"op":"send","text":"no request"}')
+        bob.say("/me waves\n")
+        bob.say("/nonsense")
+        assert bob.text() == 'bob: {"op":"send","text":"no request"}'
+        assert bob.text() == "~ bob waves"
+        assert bob.text().startswith("! unknown-command: ")
+        bob.say("/quit")
+        assert bob.text() == "* Goodbye bob."
+        bob.expect_close(1000)
+
+
+def test_format_text_needs_a_name_and_no_other_format_is_known():
+    with Server() as server:
+        for query, words in (("format=text", "needs a name"), ("name=ann&format=xml", "json or text")):
+            client = server.connect()
+            client.raw(f"GET /chat/join?{query} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+            assert client.line().startswith("HTTP/1.1 400")
+            while client.line() not in ("", "\r"):
+                pass
+            assert words in client.line()
+
+
+def test_format_text_resumes_without_hole_and_without_double():
+    with Server() as server:
+        ann = server.join("ann")
+        for i in range(300):
+            ann.say(f"text {i}")
+            ann.expect(f"ann: text {i}")
+        bob = WebSocket(server, "/chat/join?name=bob&format=text&after=101")
+        assert bob.text().startswith("* Welcome bob ")
+        assert [bob.text().partition(": ")[2] for _ in range(200)] == [f"text {i}" for i in range(100, 300)]
 
 
 def test_a_server_that_stops_says_so_and_closes_with_1001():

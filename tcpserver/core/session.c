@@ -406,13 +406,13 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 		if (session_ended(session))
 			return 0;
 		state = session_deliver(session);
-		may_speak = outlet_may_speak(session->outlet);
+		may_speak = outlet_may_speak(session->outlet) && !session->is_deaf;
 		if (session_is_stopping(session))
 			return -ECANCELED;
 		if (client_is_replaced(&session->client))
 			return -ECONNABORTED;
 		/* A broken connection may still hold what the client said before. */
-		if (state == OUTLET_FAILED || (readable && may_speak))
+		if (state == OUTLET_FAILED || (readable && (may_speak || session->is_deaf)))
 			size = session_read(session, bytes);
 		if (size == 0 || (size == -EAGAIN && state == OUTLET_FAILED))
 			return session_end_of_input(session, size);
@@ -425,7 +425,7 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 			found = session_check_time(session, deadline_ms);
 		if (found < 0)
 			return found;
-		readable = (found & (POLLIN | POLLHUP | POLLERR)) != 0;
+		readable = (found & (POLLIN | POLLHUP | POLLERR)) != 0; /* POLLIN was not asked for of one that says no more */
 	}
 }
 
@@ -1086,7 +1086,7 @@ struct session *session_create(struct talk *talk, int socket, const struct door 
 	session->client.number = session->stranger.number;
 	session->socket = socket;
 	session->carrier = carrier;
-	session->is_secure = carrier != NULL;
+	session->is_secure = carrier != NULL && carrier->is_secure;
 	if (carrier == NULL)
 		net_peer_address(socket, session->address);
 	else

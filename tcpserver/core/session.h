@@ -54,6 +54,8 @@ struct carrier {
 	const char *address;      /* of the peer                                                             */
 	const char *own_address;  /* of the server, as the peer sees it                                      */
 	const atomic_int *broken; /* acquire: why the connection broke, a positive errno; 0 while it has not */
+	bool is_secure;           /* through TLS                                                             */
+	void *context;            /* what the inner door has to know, which the talk's admit() is given; or NULL */
 };
 
 struct session {
@@ -74,6 +76,7 @@ struct session {
 	int socket;
 	bool is_administrator;
 	const struct carrier *carrier; /* NULL: the socket is the peer's own */
+	bool is_deaf;        /* the client has closed its side and goes on reading: session_receive() returns 0 when it has gone */
 	bool is_secure;      /* it came through TLS                                                     */
 	long long name_deadline_ms; /* on clock_ms(); until then the client has to have told who it is   */
 	bool was_silent;     /* a door that looks first has waited for it to speak, in vain             */
@@ -92,7 +95,7 @@ struct session {
 /* ---- For the server. ---- */
 
 /* Makes a session of a connected, non-blocking socket, which stays the caller's. 'carrier': who carries it, when the socket is an
- * inner end, of a connection that is secure; or NULL. NULL without memory. */
+ * inner end; or NULL. NULL without memory. */
 struct session *session_create(struct talk *talk, int socket, const struct door *door, const struct carrier *carrier) MUST_CHECK;
 void session_destroy(struct session *session);
 /* The whole life of a client: the conversation through its door, and the going. */

@@ -57,7 +57,7 @@ static void carry(struct session *session, SSL *ssl, int inner, int given)
 		.stalled_ms = STALLED_MS,
 		.wait = outlet_poll,
 		.hurries = &talk->stopping};
-	struct carrier carrier = {.address = session->address, .own_address = own_address, .broken = &pump.broken};
+	struct carrier carrier = {.address = session->address, .own_address = own_address, .broken = &pump.broken, .is_secure = true};
 	int broken;
 
 	net_own_address(session->socket, own_address);

@@ -11,7 +11,8 @@ one goes on. Two ways to know what the disk would hold:
 
 That the proof proves something: with --sync off the same cuts do lose acknowledged messages.
 
-In the short form 40 cuts, in the long one (CHAT_PROOF=long) 400. CHAT_PROOF_SEED chooses the moments and the parts.
+40 cuts of a journal from its beginning on; in the long form (CHAT_PROOF=long) of ten journals after each other, because each cut reads
+all that was said until then. CHAT_PROOF_SEED chooses the moments and the parts.
 """
 
 import os
@@ -86,12 +87,21 @@ class Cuts:
 
 
 def count():
-    return 400 if is_long() else max(4, scaled(40))
+    return max(4, scaled(40))
 
 
-def record(sync, check):
-    """Runs cuts of a disk that is written down; check(cuts, path) looks at each copy."""
+def many(run, sync, check):
+    """Runs the cuts of one journal, in the long form of ten."""
     rng = random.Random(seed())
+    journals = 10 if is_long() else 1
+    for _ in range(journals):
+        done = run(sync, rng, check)
+        assert len(done) == count()
+    print(f"{journals} journals, {journals * count()} cuts in all")
+
+
+def record(sync, rng, check):
+    """Runs cuts of a disk that is written down; check(cuts, path) looks at each copy."""
     with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder:
         kept, copy = os.path.join(folder, "kept"), os.path.join(folder, "copy")
         os.mkdir(kept)
@@ -118,14 +128,12 @@ def record(sync, check):
 
 
 def test_power_cuts_lose_nothing():
-    done = record("full", lambda cuts, path: check_copy(path, cuts.ledger, cuts.random) and False)
-    assert len(done) == count()
+    many(record, "full", lambda cuts, path: check_copy(path, cuts.ledger, cuts.random) and False)
 
 
 def test_power_cuts_damage_nothing_with_sync_normal():
     lost = []
-    done = record("normal", lambda cuts, path: lost.append(check_copy(path, cuts.ledger, cuts.random, False)))
-    assert len(done) == count()
+    many(record, "normal", lambda cuts, path: lost.append(check_copy(path, cuts.ledger, cuts.random, False)))
     print(f"--sync normal: the last messages were lost in {sum(1 for number in lost if number)} cuts, {max(lost)} at most")
 
 
@@ -136,7 +144,7 @@ def test_without_sync_power_cuts_do_lose_messages():
             return check_copy(path, cuts.ledger, cuts.random, False) > 0
         except AssertionError:
             return True  # not even a database
-    done = record("off", loses)
+    done = record("off", random.Random(seed()), loses)
     assert done[-1], "the cuts cut nothing"
     print(f"--sync off: cut {len(done)} lost acknowledged messages")
 
@@ -171,13 +179,11 @@ def copy_frozen(image, copy):
             file.write(data)
 
 
-def loop_mount(sync, check):
-    become_private()
-    rng = random.Random(seed())
+def loop_mount(sync, rng, check):
     done = []
     with tempfile.TemporaryDirectory(prefix="tcpchat-power-") as folder, tmpfs(f"{folder}/memory", "2g") as memory:
         image, copy = f"{memory.place}/disk", f"{memory.place}/copy"
-        make_ext4(image, (768 if is_long() else 128) << 20)  # a full one is another proof's matter
+        make_ext4(image, 128 << 20)  # a full one is another proof's matter
         with ext4(f"{folder}/kept", image) as kept:
             def look():
                 copy_frozen(image, copy)
@@ -194,8 +200,8 @@ def loop_mount(sync, check):
 
 
 def test_a_file_system_that_is_cut_off_loses_nothing():
-    done = loop_mount("full", lambda cuts, path: check_copy(path, cuts.ledger, cuts.random) and False)
-    assert len(done) == count()
+    become_private()
+    many(loop_mount, "full", lambda cuts, path: check_copy(path, cuts.ledger, cuts.random) and False)
 
 
 def test_without_sync_a_file_system_that_is_cut_off_does_lose_messages():
@@ -204,7 +210,8 @@ def test_without_sync_a_file_system_that_is_cut_off_does_lose_messages():
             return not os.path.exists(path) or check_copy(path, cuts.ledger, cuts.random, False) > 0
         except AssertionError:
             return True
-    assert loop_mount("off", loses)[-1], "the cuts cut nothing"
+    become_private()
+    assert loop_mount("off", random.Random(seed()), loses)[-1], "the cuts cut nothing"
 
 
 if __name__ == "__main__":

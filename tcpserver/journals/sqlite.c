@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tcpserver/core/message.h"
 #include "tcpserver/journals/sqlite_file.h"
@@ -588,6 +589,8 @@ static void sqlite_dispose(struct sqlite_journal *journal)
 	sqlite_lock(journal);
 	free(journal->queue.items);
 	sqlite_unlock(journal);
+	if (journal->index_descriptor >= 0)
+		(void)close(journal->index_descriptor);
 	sqlite_file_unlock(journal->descriptor);
 	sqlite_marks_fini(&journal->marks);
 	mutex_fini(&journal->mutex);
@@ -666,6 +669,7 @@ static struct sqlite_journal *sqlite_create(const struct sqlite_options *options
 	if (options->retain_days > RETAIN_DAYS_MOST)
 		journal->options.retain_days = RETAIN_DAYS_MOST;
 	journal->descriptor = descriptor;
+	journal->index_descriptor = -1;
 	journal->batch_ms = clock_ms();
 	mutex_init(&journal->mutex);
 	condition_init(&journal->work);
@@ -685,7 +689,11 @@ static int sqlite_keep_log(struct sqlite_journal *journal)
 	int64_t number;
 	int result = sqlite_store_open(&journal->keeper, journal->options.path, STORE_READS, journal->options.sync);
 
-	return result == SQLITE_OK ? sqlite_store_run(&journal->keeper, STORE_LAST_NUMBER, NULL, 0, &number) : result;
+	if (result == SQLITE_OK)
+		result = sqlite_store_run(&journal->keeper, STORE_LAST_NUMBER, NULL, 0, &number);
+	if (result == SQLITE_OK)
+		journal->index_descriptor = sqlite_file_reserve_index(journal->options.path);
+	return result;
 }
 
 /* Opens the connection that writes, and reads what has to be known of the file. */

@@ -3,14 +3,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/log.h"
 
-enum { RESERVED_AHEAD = 1024 * 1024 }; /* bytes */
+enum {
+	RESERVED_AHEAD = 1024 * 1024, /* bytes */
+	INDEX_RESERVED = 1024 * 1024, /* bytes; the index of a log of 512 MiB */
+};
 
 static const char *sqlite_file_advice(int error)
 {
@@ -111,6 +116,28 @@ int sqlite_file_reserve(int descriptor, int64_t size)
 	if (error == -ENOSPC || error == -EDQUOT)
 		error = sqlite_file_grow(descriptor, status.st_size, size);
 	return error == -ENOSPC || error == -EDQUOT ? error : 0;
+}
+
+/* Whether a page of the file may have a place on the disk for a part of it alone. */
+static bool sqlite_file_has_small_blocks(int descriptor)
+{
+	struct statvfs disk;
+
+	return fstatvfs(descriptor, &disk) == 0 && disk.f_bsize < (unsigned long)sysconf(_SC_PAGESIZE);
+}
+
+int sqlite_file_reserve_index(const char *path)
+{
+	char *name;
+	int descriptor = -1;
+
+	if (asprintf(&name, "%s-shm", path) >= 0) {
+		descriptor = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+		free(name);
+	}
+	if (descriptor >= 0 && sqlite_file_has_small_blocks(descriptor))
+		(void)fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, INDEX_RESERVED); /* without it all is as SQLite made it */
+	return descriptor;
 }
 
 bool sqlite_file_is_there(const char *path, int descriptor)

@@ -26,6 +26,13 @@ void sqlite_file_unlock(int descriptor);
  */
 int sqlite_file_reserve(int descriptor, int64_t size) MUST_CHECK;
 
+/*
+ * Gives the index of SQLite's log, beside the file, its blocks on the disk. SQLite maps it, and where a block is smaller than a page a
+ * part of a page that has no block yet ends the process (SIGBUS) if the disk is full when it is touched. Returns the index's
+ * descriptor, which may only be closed after SQLite has closed the file, as closing it gives up SQLite's locks; or -1.
+ */
+int sqlite_file_reserve_index(const char *path) MUST_CHECK;
+
 /* Whether the path still leads to the file that was locked. */
 bool sqlite_file_is_there(const char *path, int descriptor) MUST_CHECK;
 

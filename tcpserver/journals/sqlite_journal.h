@@ -86,6 +86,7 @@ struct sqlite_journal {
 	struct journal journal;
 	struct sqlite_options options; /* constant; the path is owned, and absolute */
 	int descriptor;                /* of the locked file */
+	int index_descriptor;          /* of the index of its log; or -1 */
 	struct sqlite_store keeper;    /* never closed meanwhile, see sqlite_keep_log() */
 	struct sqlite_readers readers;
 	struct sqlite_readers searchers; /* so that nobody who comes, or reads on, waits for a slow search */

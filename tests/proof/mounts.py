@@ -54,7 +54,8 @@ def ext4(place, image, options="loop"):
     return Mounted(place, "-t", "ext4", "-o", options, image)
 
 
-def make_ext4(image, size):
+def make_ext4(image, size, block=4096):
+    """With blocks as large disks have them; small ones get smaller blocks unasked."""
     with open(image, "wb") as file:
         file.truncate(size)
-    run("mkfs.ext4", "-q", "-F", "-b", "4096", image)  # as large disks have; small ones get smaller blocks unasked
+    run("mkfs.ext4", "-q", "-F", "-b", str(block), image)

@@ -17,7 +17,7 @@ import time
 
 from disk import Disk
 from loop import Loop
-from mounts import become_private, tmpfs
+from mounts import become_private, ext4, make_ext4, tmpfs
 from phoenix import Phoenix, integrity
 from strict import Crowd, Ledger, audit, is_long, seed, time_limit
 from talk import BUILD_KIND, DEADLINE, Server, main
@@ -159,7 +159,7 @@ def write_ballast(path, most=1 << 40):
     """Fills a file system, or 'most' bytes of it."""
     size = 0
     with open(path, "wb", buffering=0) as file:
-        for step in (1 << 20, 4096):
+        for step in (1 << 20, 4096, 1024):
             try:
                 while size < most:
                     os.posix_fallocate(file.fileno(), size, step)
@@ -190,6 +190,34 @@ def test_a_full_file_system_refuses_and_recovers():
                 took = trouble.recover("full", True)
                 print(f"kept again after {took * 1000:.0f} ms; {trouble.kept()} messages, {os.stat(path).st_size >> 20} MiB", flush=True)
             trouble.end(path)
+        print(trouble.ledger.summary())
+
+
+def test_a_full_file_system_with_blocks_smaller_than_a_page_does_not_end_the_server():
+    """
+    SQLite maps its index of the log, and makes it longer by the last byte of each page. Where a block is smaller than a page the rest
+    of the page has no place on the disk yet; touched when the disk was full, it ended the server with SIGBUS.
+    """
+    become_private()
+    rng = random.Random(seed())
+    with tempfile.TemporaryDirectory(prefix="tcpchat-faults-") as folder, tmpfs(f"{folder}/memory", "64m") as memory:
+        make_ext4(f"{memory.place}/disk", 32 << 20, block=1024)
+        with ext4(f"{folder}/small", f"{memory.place}/disk") as small:
+            path, ballast = f"{small.place}/chat.db", f"{small.place}/ballast"
+            with Phoenix(lambda: Server(journal=f"sqlite:{path}")) as phoenix:
+                trouble = Trouble(phoenix, rng)
+                for _ in range(20 if is_long() else 4):
+                    trouble.failing = True
+                    disk = os.statvfs(small.place)
+                    write_ballast(ballast, disk.f_bavail * disk.f_frsize - rng.randrange(2 << 20, 3 << 20))
+                    phoenix.kill()
+                    phoenix.start()
+                    trouble.run_until_full()
+                    phoenix.server.assert_lives()
+                    assert os.stat(f"{path}-shm").st_blocks * 512 >= 1 << 20, "the index of the log has no blocks"
+                    os.unlink(ballast)
+                    trouble.recover("full")
+                trouble.end(path)
         print(trouble.ledger.summary())
 
 

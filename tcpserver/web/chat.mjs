@@ -511,10 +511,16 @@ function say(room, text, action) {
 	room.line = null;
 	toNewest();
 	adding = adding.then(() => store.add(line)).then(() => {
+		refresh();
 		if (!held.has(line.session)) takeSession(line.session);
 		flush();
 	}, fault => refused(entry, `this browser cannot keep it: ${fault?.message}`));
 }
+
+// A page that is closed asks, while a line is not kept yet.
+window.onbeforeunload = event => {
+	if (allPending().some(({ line, state }) => !line.number && state === 'pending')) event.preventDefault();
+};
 
 // A line that is to be said, as the room shows it.
 function pend(room, line) {
@@ -749,7 +755,7 @@ const ASIDES = {
 function rowOf(entry, before) {
 	const { key, kind, who, at, state } = entry;
 	const first = kind !== 'action' && (before?.kind !== kind || before.who !== who || at - before.at > 3e5);
-	const shape = [first, state, entry.version, entry.hidden, me.version, state && wire.on].join();
+	const shape = [first, state, entry.version, entry.hidden, me.version, state && wire.on, entry.line?.number].join();
 	if (rows.get(key)?.shape === shape) return rows.get(key);
 	const row = assign(make('article', 'row ' + (state ?? '')), { key, shape, tabIndex: -1, hidden: !!entry.hidden });
 	if (entry.seq) row.dataset.seq = entry.seq;
@@ -768,7 +774,7 @@ function rowOf(entry, before) {
 		else row.append(make('span', 'sr', who + ': '));
 		row.append(text);
 	}
-	if (state === 'pending') row.append(make('span', 'fate', wire.on ? 'sending' : 'waits'));
+	if (state === 'pending') row.append(make('span', 'fate', !entry.line.number ? 'saving' : wire.on ? 'sending' : 'waits'));
 	if (state === 'refused') row.append(make('div', 'why', null, make('span', '', `Not said: ${entry.reason}`), button('Send again', 'text', () => sayAgain(entry)), button('Remove', 'text', () => forget(entry))));
 	return row;
 }
@@ -933,7 +939,7 @@ function drawHead() {
 }
 
 function drawState() {
-	const waits = allPending().filter(({ state }) => state === 'pending').length, soon = Math.ceil((wire.due - Date.now()) / 1000);
+	const waits = waiting().length, soon = Math.ceil((wire.due - Date.now()) / 1000);
 	let text = wire.stopped || (me.wasOn ? `The connection is lost${soon > 1 && !wire.socket ? `; next try in ${soon} s.` : '; connecting …'}` : 'Connecting …');
 	if (waits) text += ` ${count(waits, 'message')} will be said then.`;
 	put('banner-words', text);

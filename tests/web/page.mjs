@@ -96,7 +96,7 @@ const cases = {
 		const server = await Server.start(), proxy = await Proxy.to(server.port);
 		const where = await context(), page = await open(where, { origin: proxy.origin, name: 'ann' });
 		await say(page, 'while online');
-		await allSaid(page);
+		await until(async () => texts(await rows(page)).includes('while online'), 'what is said online'); // a row is drawn a moment later
 		proxy.open = false;
 		proxy.cut();
 		await page.waitForSelector('#app.off');

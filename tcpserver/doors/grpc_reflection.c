@@ -13,10 +13,15 @@
 typedef Grpc__Reflection__V1__ServerReflectionRequest reflection_request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse reflection_response;
 
+/* protobuf-c has no texts that are constant; it only reads them. */
+static char *not_changed(const char *text)
+{
+	return (char *)(uintptr_t)text;
+}
+
 static void reply_file(struct session *session, reflection_response *response, const struct grpc_schema_file *file)
 {
-	/* protobuf-c has no bytes that are constant; it only reads them. */
-	ProtobufCBinaryData bytes = {.len = file->size, .data = (uint8_t *)(uintptr_t)file->bytes};
+	ProtobufCBinaryData bytes = {.len = file->size, .data = (uint8_t *)(uintptr_t)file->bytes /* as above */};
 	Grpc__Reflection__V1__FileDescriptorResponse files = GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
 
 	files.n_file_descriptor_proto = 1;
@@ -26,12 +31,13 @@ static void reply_file(struct session *session, reflection_response *response, c
 	grpc_reply(session, &response->base);
 }
 
-static void reply_error(struct session *session, reflection_response *response, enum grpc_code code, char *words)
+static void reply_error(struct session *session, reflection_response *response, enum grpc_code code, const char *words)
 {
-	Grpc__Reflection__V1__ErrorResponse error = GRPC__REFLECTION__V1__ERROR_RESPONSE__INIT;
+	Grpc__Reflection__V1__ErrorResponse error;
 
+	grpc__reflection__v1__error_response__init(&error);
 	error.error_code = (int32_t)code;
-	error.error_message = words;
+	error.error_message = not_changed(words);
 	response->message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
 	response->error_response = &error;
 	grpc_reply(session, &response->base);
@@ -44,8 +50,8 @@ static void reply_services(struct session *session, reflection_response *respons
 	Grpc__Reflection__V1__ServiceResponse *pointers[GRPC_SCHEMA_SERVICES];
 
 	for (size_t i = 0; i < GRPC_SCHEMA_SERVICES; i++) {
-		services[i] = (Grpc__Reflection__V1__ServiceResponse)GRPC__REFLECTION__V1__SERVICE_RESPONSE__INIT;
-		services[i].name = (char *)(uintptr_t)grpc_schema_services[i]; /* as above */
+		grpc__reflection__v1__service_response__init(&services[i]);
+		services[i].name = not_changed(grpc_schema_services[i]);
 		pointers[i] = &services[i];
 	}
 	list.n_service = GRPC_SCHEMA_SERVICES;
@@ -58,13 +64,14 @@ static void reply_services(struct session *session, reflection_response *respons
 /* Our messages are proto3: none has extensions. */
 static void reply_extension_numbers(struct session *session, reflection_response *response, char *type)
 {
-	Grpc__Reflection__V1__ExtensionNumberResponse numbers = GRPC__REFLECTION__V1__EXTENSION_NUMBER_RESPONSE__INIT;
+	Grpc__Reflection__V1__ExtensionNumberResponse numbers;
 	struct grpc_schema_file file;
 
 	if (!grpc_schema_find_message(type, &file)) {
 		reply_error(session, response, GRPC_NOT_FOUND, "there is no such message");
 		return;
 	}
+	grpc__reflection__v1__extension_number_response__init(&numbers);
 	numbers.base_type_name = type;
 	response->message_response_case =
 		GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE;
@@ -74,9 +81,10 @@ static void reply_extension_numbers(struct session *session, reflection_response
 
 static void answer(struct session *session, reflection_request *request)
 {
-	reflection_response response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
+	reflection_response response;
 	struct grpc_schema_file file;
 
+	grpc__reflection__v1__server_reflection_response__init(&response);
 	response.valid_host = request->host;
 	response.original_request = request;
 	switch (request->message_request_case) {

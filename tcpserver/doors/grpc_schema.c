@@ -85,6 +85,7 @@ static bool take_field(struct bytes *in, unsigned number, struct bytes *value)
 
 	while (in->size > 0) {
 		uint64_t tag = take_number(in);
+		struct bytes taken;
 
 		switch (tag & 7) {
 		case VARINT:
@@ -98,9 +99,11 @@ static bool take_field(struct bytes *in, unsigned number, struct bytes *value)
 			break;
 		default:
 			assert((tag & 7) == BYTES);
-			*value = take_bytes(in);
-			if (tag >> 3 == number)
+			taken = take_bytes(in);
+			if (tag >> 3 == number) {
+				*value = taken;
 				return true;
+			}
 		}
 	}
 	return false;

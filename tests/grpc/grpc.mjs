@@ -103,7 +103,7 @@ class Lines extends Inbox {
 
 // ---- Clients of gRPC. ----
 
-const load = name => grpc.loadPackageDefinition(loader.loadSync(name, { includeDirs: [PROTO], keepCase: true, enums: String }));
+const load = name => grpc.loadPackageDefinition(loader.loadSync(name, { includeDirs: [PROTO], keepCase: true, enums: String, longs: Number }));
 const { rpc } = load('rpc/chat.proto');
 const health = load('grpc/health/v1/health.proto').grpc.health.v1;
 const tcpchat = load('tcpchat/v1/chat.proto').tcpchat.v1;

@@ -48,10 +48,11 @@ def servers():
 # ---- grpc-js. ----
 
 def case(name):
+    folder = packages()
     with servers() as each:
         for server, certificate in each:
             print(f"{name} {'through TLS' if certificate else 'plain'}:", flush=True)
-            environment = dict(os.environ, PACKAGES=str(packages()), PROTO=str(PROTO), PORT=str(server.port), PID=str(server.pid))
+            environment = dict(os.environ, PACKAGES=str(folder), PROTO=str(PROTO), PORT=str(server.port), PID=str(server.pid))
             if certificate:
                 environment["CERTIFICATE"] = certificate
             with server:
@@ -206,8 +207,6 @@ def test_buf_chats_until_the_room_is_deleted():
                 heard += line
 
         until("Has entered the chat")
-        said = buf.call("tcpchat.v1.Chat/ListMessages", room=room)  # it may take a moment until "hi" is kept
-        assert said["room"], said
         assert buf.call("tcpchat.v1.Chat/Send", name="ann", room=room, text="hello")["room"]
         until("hello")
         buf.call("rpc.ChatService/DeleteChatRoom", roomId=room)

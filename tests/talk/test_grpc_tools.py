@@ -5,7 +5,7 @@ import pathlib
 import signal
 
 from faults import FaultyServer
-from grpc_client import Channel, Stream, fails, message
+from grpc_client import Channel, END, Stream, fails, message
 from talk import DEADLINE, Server, main, wait_for
 
 SERVICES = ["MessageService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
@@ -254,12 +254,13 @@ class Grpcurl:
         for version in versions:
             self.stream = self.of_version(version)
             self.stream.send(list_services="*")
-            answers = self.stream._next(DEADLINE)
-            if hasattr(answers, "list_services_response"):
-                self.services = sorted(service.name for service in answers.list_services_response.service)
-                self.version = version
-                return
-            self.stream.expect_end("UNIMPLEMENTED")
+            answer = self.stream.take()
+            if answer is END:
+                self.stream.expect_end("UNIMPLEMENTED")
+                continue
+            self.services = sorted(service.name for service in answer.list_services_response.service)
+            self.version = version
+            return
         raise AssertionError("there is no reflection")
 
     def of_version(self, version):

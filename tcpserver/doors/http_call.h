@@ -11,6 +11,7 @@
 
 #include "common/sync.h"
 #include "common/text.h"
+#include "tcpserver/doors/credentials.h"
 #include "tcpserver/doors/http_message.h"
 
 struct room;
@@ -76,7 +77,7 @@ bool http_call_is_upgrade(struct http_call *call) MUST_CHECK;
 
 /* ---- Who asks (http_basic.c). ---- */
 
-enum { HTTP_SECRET_SIZE = 256 };
+enum { HTTP_SECRET_SIZE = CREDENTIALS_SIZE };
 
 /* The user name and password of "Authorization: Basic". Returns false without them. */
 bool http_basic_read(

@@ -10,10 +10,7 @@
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 
-enum {
-	PASSWORD_TRIES_MAX = 3, /* wrong ones, after which a client has to connect again */
-	PAUSE_FIRST_MS = 250,   /* before the first is refused; twice as long each time  */
-};
+enum { PAUSE_FIRST_MS = 250 }; /* before the first wrong password is refused; twice as long each time */
 
 static int base64_value(char byte)
 {
@@ -45,19 +42,19 @@ static bool base64_decode(const char *text, char *out, size_t size)
 	return strlen(out) == used;
 }
 
-/* What follows the scheme; NULL without it. */
-static const char *after_scheme(const char *field, const char *scheme)
+/* What follows the scheme in the field; NULL without it. */
+static const char *credentials_after(const char *authorization, const char *scheme)
 {
 	size_t length = strlen(scheme);
 
-	if (field == NULL || strncasecmp(field, scheme, length) != 0 || field[length] != ' ')
+	if (authorization == NULL || strncasecmp(authorization, scheme, length) != 0 || authorization[length] != ' ')
 		return NULL;
-	return field + length + strspn(field + length, " ");
+	return authorization + length + strspn(authorization + length, " ");
 }
 
-bool credentials_read_basic(const char *field, char user[CREDENTIALS_SIZE], char password[CREDENTIALS_SIZE])
+bool credentials_read(const char *authorization, char user[CREDENTIALS_SIZE], char password[CREDENTIALS_SIZE])
 {
-	const char *basic = after_scheme(field, "Basic");
+	const char *basic = credentials_after(authorization, "Basic");
 	char *colon;
 
 	if (basic == NULL || !base64_decode(basic, user, CREDENTIALS_SIZE))
@@ -80,38 +77,34 @@ static bool is_same(const char *left, const char *right)
 	return CRYPTO_memcmp(hashes[0], hashes[1], sizeof hashes[0]) == 0;
 }
 
-static enum credentials refuse(struct session *session)
-{
-	if (session->password_tries >= PASSWORD_TRIES_MAX) /* it did not wait for the answer that closes */
-		return CREDENTIALS_SPENT;
-	log_event(LOG_WARNING, "wrong password", "from", session->address, NULL);
-	/* Who guesses waits longer each time, and nobody else does. */
-	session_pause(session, PAUSE_FIRST_MS << session->password_tries);
-	return ++session->password_tries >= PASSWORD_TRIES_MAX ? CREDENTIALS_SPENT : CREDENTIALS_BAD;
-}
-
-enum credentials credentials_check(struct session *session, const char *field)
+bool credentials_are_administrators(struct session *session, const char *authorization)
 {
 	const char *wanted = session->talk->admin_password;
-	const char *given = after_scheme(field, "Bearer");
+	const char *given = credentials_after(authorization, "Bearer");
 	char user[CREDENTIALS_SIZE];
 	char password[CREDENTIALS_SIZE];
 
-	if (given == NULL && credentials_read_basic(field, user, password))
+	if (given == NULL && credentials_read(authorization, user, password))
 		given = password;
 	if (given == NULL)
-		return CREDENTIALS_BAD;
-	if (wanted == NULL || !is_same(given, wanted))
-		return refuse(session);
-	log_event(LOG_WARNING, "administrator", "from", session->address, NULL);
-	return CREDENTIALS_GOOD;
+		return false;
+	if (wanted != NULL && is_same(given, wanted)) {
+		log_event(LOG_WARNING, "administrator", "from", session->address, NULL);
+		return true;
+	}
+	if (session->password_tries >= CREDENTIALS_TRIES_MAX) /* it did not wait for the answer that closes */
+		return false;
+	log_event(LOG_WARNING, "wrong password", "from", session->address, NULL);
+	/* Who guesses waits longer each time, and nobody else does. */
+	session_pause(session, PAUSE_FIRST_MS << session->password_tries++);
+	return false;
 }
 
-bool credentials_read_id(const char *field, unsigned char id[CLIENT_ID_SIZE])
+bool credentials_session_id(const char *text, unsigned char id[CLIENT_ID_SIZE])
 {
 	static const unsigned char none[CLIENT_ID_SIZE];
 
-	if (field != NULL && hex_read(field, id, CLIENT_ID_SIZE))
+	if (text != NULL && hex_read(text, id, CLIENT_ID_SIZE))
 		return memcmp(id, none, CLIENT_ID_SIZE) != 0;
 	memset(id, 0, CLIENT_ID_SIZE);
 	return false;

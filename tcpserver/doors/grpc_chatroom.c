@@ -329,10 +329,10 @@ static struct room_attributes attributes_of(
 		.creator = creator, .creator_number = session->client.number, .listed = !private};
 	char user[CREDENTIALS_SIZE];
 	char password[CREDENTIALS_SIZE];
-	bool has_id = credentials_read_id(call->chat_session, attributes.creator_id);
+	bool has_id = credentials_session_id(call->chat_session, attributes.creator_id);
 
 	(void)snprintf(creator, NAME_SIZE, "%s", has_id ? "" : creator_is_nobody);
-	if (credentials_read_basic(call->authorization, user, password))
+	if (credentials_read(call->authorization, user, password))
 		(void)!name_make(user, strlen(user), creator); /* or it stays what it is */
 	return attributes;
 }
@@ -458,7 +458,7 @@ static bool is_creator(const struct grpc_call *call, const struct room *room)
 {
 	unsigned char id[CLIENT_ID_SIZE];
 
-	return credentials_read_id(call->chat_session, id) &&
+	return credentials_session_id(call->chat_session, id) &&
 	       session_is_same_secret(id, room_attributes(room)->creator_id, sizeof id);
 }
 
@@ -475,7 +475,7 @@ static bool may_delete(struct session *session, struct grpc_call *call, const st
 		return false;
 	}
 	if (is_everybodys(room) || is_creator(call, room) ||
-		credentials_check(session, call->authorization) == CREDENTIALS_GOOD)
+		credentials_are_administrators(session, call->authorization))
 		return true;
 	if (call->chat_session[0] != '\0' && call->authorization[0] == '\0')
 		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "only who made %s, or an administrator, may close it",
@@ -494,7 +494,7 @@ static void delete_room(struct session *session, struct grpc_call *call, struct 
 	char password[CREDENTIALS_SIZE];
 	char name[NAME_SIZE];
 
-	if (!credentials_read_basic(call->authorization, user, password) || !name_make(user, strlen(user), name))
+	if (!credentials_read(call->authorization, user, password) || !name_make(user, strlen(user), name))
 		http_guest_name(name);
 	if (client_list_register(clients, &session->client, name) != 0) {
 		refuse_for_now(session, call, ROOMS_NO_MEMORY);

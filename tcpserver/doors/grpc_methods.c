@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "tcpserver/doors/grpc_call.h"
+#include "tcpserver/doors/grpc_talk.h"
 
 static const struct grpc_method *const lists[] = {
-	NULL,
+	grpc_tcpchat_methods,
 };
 
 const struct grpc_method *grpc_method_find(const char *path, size_t size)

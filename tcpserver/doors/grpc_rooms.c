@@ -182,7 +182,7 @@ static void create_room(struct session *session, struct grpc_call *call, const T
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "usage: a session has 32 hex digits that are not all 0");
 		return;
 	}
-	if (request->name[0] == '\0')
+	if (request->name[0] == '\0' && request->private_) /* a list shows names */
 		result = make_nameless(session, &attributes, &room);
 	else
 		result = talk_make_room(session->talk, request->name, &attributes, &room);

@@ -679,11 +679,12 @@ def test_rooms_are_made_listed_shown_and_closed():
         tea = methods.CreateRoom(name="tea", session=ONE)
         assert (tea.name, tea.topic, tea.people, tea.last) == ("tea", "", 0, 0) and tea.created_at_ns > 0, tea
         secret = methods.CreateRoom(name="secret", private=True)
-        nameless = methods.CreateRoom()
+        nameless = methods.CreateRoom(private=True)
         assert nameless.name == nameless.id
         fails("ALREADY_EXISTS", methods.CreateRoom, name="TEA", words="room-exists: there is a room TEA already")
         fails("INVALID_ARGUMENT", methods.CreateRoom, name="0" * 20)
         fails("INVALID_ARGUMENT", methods.CreateRoom, name="x", session="1")
+        fails("INVALID_ARGUMENT", methods.CreateRoom)
         ann = talk(server, "ann", room="tea")
         ann.ask("topic", 1, text="green")
         ann.until("NOTICE", id=1)
@@ -691,7 +692,7 @@ def test_rooms_are_made_listed_shown_and_closed():
         assert (shown.name, shown.topic, shown.people, shown.last) == ("tea", "green", 1, 2), shown
         assert methods.GetRoom(room=secret.id).name == "secret"
         listed = methods.ListRooms()
-        assert {room.name for room in listed.rooms} == {"lobby", "tea", nameless.id} and not listed.more, listed
+        assert {room.name for room in listed.rooms} == {"lobby", "tea"} and not listed.more, listed
         fails("NOT_FOUND", methods.GetRoom, room="nowhere", words="no-such-room: there is no room nowhere; see ListRooms")
         fails("NOT_FOUND", methods.DeleteRoom, room="nowhere")
         fails("PERMISSION_DENIED", methods.DeleteRoom, room="lobby", session=ONE)
@@ -732,7 +733,7 @@ def test_an_administrator_closes_rooms_by_metadata():
 def test_nobody_makes_rooms_where_rooms_are_closed():
     with Server("--rooms", "closed") as server:
         fails("PERMISSION_DENIED", service(server).CreateRoom, name="tea")
-        fails("PERMISSION_DENIED", service(server).CreateRoom)
+        fails("PERMISSION_DENIED", service(server).CreateRoom, private=True)
 
 
 @on_each_journal

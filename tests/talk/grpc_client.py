@@ -83,9 +83,9 @@ def protos():
     return Protos(pathlib.Path(folder))
 
 
-def message(name, **fields):
-    """A message of that name, as message("rpc.Message", name="bob", message="hi")."""
-    return protos().kind(name)(**fields)
+def message(kind, /, **fields):
+    """A message of that kind, as message("rpc.Message", name="bob", message="hi")."""
+    return protos().kind(kind)(**fields)
 
 
 # ---- Calls. ----

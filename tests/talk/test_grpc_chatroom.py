@@ -207,8 +207,13 @@ def test_a_kept_room_is_there_after_everybody_left_and_the_server_was_restarted(
             for place in (room, secret):
                 ann = Person(service, "ann", place)
                 bob = Person(service, "bob", place)
+                ann.expect(("bob", ENTERED))
                 ann.say(f"hello from {place}")
                 bob.expect(("ann", f"hello from {place}"))
+                bob.call.cancel()
+                ann.expect(("bob", LEFT))
+                ann.call.cancel()
+                wait_for(lambda: server.log.find(r'left name="ann"', len(server.log.lines) - 1), "ann has left")
         with Server(journal=journal) as server:
             service = chatroom(server)
             assert room in rooms_of(service) and secret not in rooms_of(service)
@@ -376,7 +381,7 @@ def test_two_of_one_name_are_two():
         third.expect((name, "still here"))
         two.call.cancel()
         third.expect((name, LEFT))
-        four = Person(service, "ann")
+        four = Person(service, "ann", comes=False)
         third.expect(("ann", ENTERED))
         four.say("the name was free")
         third.expect(("ann", "the name was free"))

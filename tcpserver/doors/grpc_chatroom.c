@@ -226,13 +226,11 @@ static void come(struct session *session, struct grpc_call *call, const char *na
 	(void)room_acquire(room);
 	if (!session_come(session, name, room, &reading))
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "this is no name");
-	gone = room_is_shut(room);
+	gone = room_is_shut(room); /* who came when it was closed may have missed the words that say so */
 	room_release(room);
-	if (session_has_name(session))
-		return;
 	if (gone)
 		grpc_finish(session, call, GRPC_NOT_FOUND, "%s", no_such_room);
-	else
+	else if (!session_has_name(session))
 		grpc_finish(session, call, GRPC_UNAVAILABLE, "nobody can be let in now; try again later");
 }
 

@@ -14,6 +14,7 @@ extern const struct grpc_method grpc_reflection_methods[];
 static const struct grpc_method *const lists[] = {
 	grpc_chatroom_methods,
 	grpc_go_chat_methods,
+	grpc_tcpchat_methods,
 	grpc_health_methods,
 	grpc_reflection_methods,
 	grpc_tcpchat_methods,

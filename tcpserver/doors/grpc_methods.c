@@ -17,6 +17,7 @@ static const struct grpc_method *const lists[] = {
 	grpc_tcpchat_methods,
 	grpc_health_methods,
 	grpc_reflection_methods,
+	grpc_tcpchat_methods,
 };
 
 const struct grpc_method *grpc_method_find(const char *path, size_t size)

@@ -118,7 +118,8 @@ class Buf:
         self.folder = packages()
         self.home = tempfile.TemporaryDirectory(prefix="tcpchat-buf-")
         self.base = f"{'https' if certificate else 'http'}://127.0.0.1:{server.port}"
-        self.options = [*options, *(["--cacert", certificate] if certificate else ["--http2-prior-knowledge"])]
+        # Without this option it offers HTTP/1.1, too, which a server then takes that has web pages.
+        self.options = [*options, "--http2-prior-knowledge", *(["--cacert", certificate] if certificate else [])]
 
     def start(self, *arguments, path=""):
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -32,6 +32,7 @@ enum {
 	GRPC_NAME_SIZE = 8,
 	GRPC_PASS_MS = 50,
 	GRPC_JOINING = 100,   /* asked to come in and not yet in, at most */
+	GRPC_REST_MS = 2500,  /* after which a server has given back what only traffic needs */
 	GRPC_FILLS = 4,       /* the window is filled up when a quarter of it is free */
 	GRPC_LENGTH_TYPE = 2, /* of protobuf: a field that begins with its length */
 	GRPC_VARINT_TYPE = 0,
@@ -611,6 +612,19 @@ static void grpc_open(struct grpc *grpc, const struct options *options, const st
 	grpc_make_members(grpc);
 }
 
+static void grpc_report_memory(struct grpc *grpc, struct report *report, uint64_t pss_before)
+{
+	pid_t pid = (pid_t)grpc->options->server_pid;
+	double count = (double)grpc->options->members;
+
+	if (pid == 0)
+		return;
+	report_add(report, "pss_kb_per_stream_at_once", ((double)process_pss(pid) - (double)pss_before) / 1e3 / count);
+	grpc_pass_for(grpc, GRPC_REST_MS * 1000000ULL);
+	report_add(report, "pss_kb_per_stream", ((double)process_pss(pid) - (double)pss_before) / 1e3 / count);
+	report_add(report, "threads", (double)process_threads(pid));
+}
+
 static void grpc_close(struct grpc *grpc)
 {
 	for (size_t i = 0; i < grpc->connection_count; i++)
@@ -703,8 +717,7 @@ void grpctalk_run(const struct options *options, struct report *report)
 void grpcidle_run(const struct options *options, struct report *report)
 {
 	struct grpc grpc = {0};
-	pid_t pid = (pid_t)options->server_pid;
-	uint64_t pss_before = process_pss(pid);
+	uint64_t pss_before = process_pss((pid_t)options->server_pid);
 	uint64_t start_ns = net_now_ns();
 
 	grpc_open(&grpc, options, &grpc_chatroom);
@@ -713,11 +726,7 @@ void grpcidle_run(const struct options *options, struct report *report)
 	/* Everybody has heard of every other member when this has reached all. */
 	grpc_begin(&grpc);
 	report_add(report, "quiet_s", (double)(net_now_ns() - start_ns) / 1e9);
-	if (pid != 0) {
-		report_add(report, "pss_kb_per_stream",
-			((double)process_pss(pid) - (double)pss_before) / 1e3 / (double)options->members);
-		report_add(report, "threads", (double)process_threads(pid));
-	}
+	grpc_report_memory(&grpc, report, pss_before);
 	report_add(report, "members", (double)options->members);
 	report_add(report, "streams", (double)options->streams);
 	grpc_close(&grpc);

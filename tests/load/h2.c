@@ -47,7 +47,8 @@ static void h2_put(struct h2 *h2, const void *bytes, size_t size)
 
 static void h2_put_number(struct h2 *h2, uint32_t number)
 {
-	unsigned char bytes[] = {number >> 24 & 0xFF, number >> 16 & 0xFF, number >> 8 & 0xFF, number & 0xFF};
+	unsigned char bytes[] = {(unsigned char)(number >> 24), (unsigned char)(number >> 16), (unsigned char)(number >> 8),
+		(unsigned char)number};
 
 	h2_put(h2, bytes, sizeof bytes);
 }

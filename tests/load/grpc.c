@@ -290,11 +290,25 @@ static bool grpc_equals(const char *text, size_t size, const char *other)
 	return size == strlen(other) && memcmp(text, other, size) == 0;
 }
 
+/* Which sender is called so, as "s003"; SIZE_MAX: none. */
+static size_t grpc_read_sender(const char *name, size_t size)
+{
+	size_t sender = 0;
+
+	if (size != WIRE_NAME_SIZE || name[0] != 's')
+		return SIZE_MAX;
+	for (size_t i = 1; i < size; i++) {
+		if (name[i] < '0' || name[i] > '9')
+			return SIZE_MAX;
+		sender = 10 * sender + (size_t)(name[i] - '0');
+	}
+	return sender;
+}
+
 /* A message of a sender: it has to be the next one of that sender. */
 static bool grpc_take_next(struct grpc *grpc, struct grpc_member *member, const struct grpc_event *event)
 {
-	size_t sender =
-		event->name_size == WIRE_NAME_SIZE && event->name[0] == 's' ? strtoul(event->name + 1, NULL, 10) : SIZE_MAX;
+	size_t sender = grpc_read_sender(event->name, event->name_size);
 	char line[WIRE_LINE_MAX + 1];
 	uint64_t number;
 	uint64_t stamp_ns;
@@ -568,14 +582,15 @@ static void grpc_say(const struct grpc *grpc, struct grpc_member *member, const 
 	(void)h2_flush(member->connection);
 }
 
-/* Lets the last member and then the first one say a word, and waits until all have heard: with it the stream begins. */
+/* The first member says a word, and with it the stream begins of all who hear it; who has no echo has to hear one before. */
 static void grpc_begin(struct grpc *grpc)
 {
 	size_t count = (size_t)grpc->options->members;
 
-	grpc_say(grpc, &grpc->members[count - 1], "here");
-	if (grpc->wire->hides_own)
+	if (grpc->wire->hides_own) {
+		grpc_say(grpc, &grpc->members[count - 1], "here");
 		grpc_wait(grpc, &grpc->ready_count, 1, "ready");
+	}
 	grpc_say(grpc, &grpc->members[0], "ready");
 	grpc_wait(grpc, &grpc->ready_count, count, "ready");
 }

@@ -4,6 +4,7 @@ rpc.ChatService, Chatroom's wire, and MessageService, Go-Chat's history in gRPC,
 The bugs are those of Chatroom's list in what is known of the predecessors.
 """
 
+import os
 import re
 import tempfile
 import threading
@@ -678,6 +679,35 @@ def test_a_stopping_server_says_so_and_ends_the_calls():
         for person in (ann, bob):
             assert person.rest() == [STOPPING]
             person.call.expect_end("UNAVAILABLE", "the server is stopping")
+
+
+NOT_STORED = re.compile(r"not-stored: this could not be kept \(.*\), nobody saw it; .*")
+
+
+def test_what_the_journal_cannot_keep_is_told_and_calls_go_on():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "chat.db")
+        with Server(journal="sqlite:" + path) as server:
+            service = chatroom(server)
+            room = service.CreateChatRoom().room_id
+            ann, bob = Person(service, "ann", room), Person(service, "bob", room)
+            ann.expect(("bob", ENTERED))
+            os.rename(path, path + ".old")
+            server.log.wait("journal-failed")
+            ann.say("lost")
+            ann.expect((SERVER, NOT_STORED))
+            carl = Person(service, "carl", room, comes=False)
+            carl.expect((SERVER, NOT_STORED))
+            carl.call.expect_end("UNAVAILABLE", "nobody can be let in now; try again later")
+            fails("UNAVAILABLE", service.DeleteChatRoom, room_id=room, words="this could not be kept, and nothing was closed; try again"
+                  " later")
+            os.rename(path + ".old", path)
+            server.log.wait("journal-works-again")
+            ann.say("kept")
+            bob.expect(("ann", "kept"))
+            assert service.DeleteChatRoom(room_id=room).room_id == room
+            bob.expect(CLOSING)
+            bob.call.expect_end()
 
 
 # ---- Crowds, and the slow. ----

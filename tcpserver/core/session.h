@@ -48,7 +48,7 @@ struct reading {
 
 /*
  * What is known of an inner client's connection, whose socket is only one end of a pair: who carries it knows the rest. It stays
- * until the inner client has closed its writing side or its socket.
+ * until the inner client has closed its writing side or its socket; with a release(), until that is called.
  */
 struct carrier {
 	const char *address;      /* of the peer                                                             */
@@ -56,6 +56,8 @@ struct carrier {
 	const atomic_int *broken; /* acquire: why the connection broke, a positive errno; 0 while it has not */
 	bool is_secure;           /* through TLS                                                             */
 	void *context;            /* what the inner door has to know, which the talk's admit() is given; or NULL */
+	/* Called once, by whatever thread, when nothing of the server needs the carrier any more; may be NULL. */
+	void (*release)(const struct carrier *carrier);
 };
 
 struct session {
@@ -76,6 +78,7 @@ struct session {
 	int socket;
 	bool is_administrator;
 	const struct carrier *carrier; /* NULL: the socket is the peer's own */
+	void (*release_carrier)(const struct carrier *carrier); /* the carrier's release(); without one it may be gone before us */
 	bool is_deaf;        /* the client has closed its side and goes on reading: session_receive() returns 0 when it has gone */
 	bool is_secure;      /* it came through TLS                                                     */
 	long long name_deadline_ms; /* on clock_ms(); until then the client has to have told who it is   */

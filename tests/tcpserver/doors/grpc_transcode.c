@@ -30,8 +30,9 @@ static void check(const Tcpchat__V1__Request *request, const char *expected)
 
 TEST(a_request_is_an_object_with_the_names_of_its_fields)
 {
-	Tcpchat__V1__Send send = TCPCHAT__V1__SEND__INIT;
+	Tcpchat__V1__Send send;
 
+	tcpchat__v1__send__init(&send);
 	send.room = string("tea");
 	send.text = string("a \"b\"\n\\");
 	send.action = 1;
@@ -40,10 +41,13 @@ TEST(a_request_is_an_object_with_the_names_of_its_fields)
 
 TEST(what_says_nothing_is_left_out_but_for_a_text_that_may_be_nothing)
 {
-	Tcpchat__V1__Send send = TCPCHAT__V1__SEND__INIT;
-	Tcpchat__V1__Rooms rooms = TCPCHAT__V1__ROOMS__INIT;
-	Tcpchat__V1__Join join = TCPCHAT__V1__JOIN__INIT;
+	Tcpchat__V1__Send send;
+	Tcpchat__V1__Rooms rooms;
+	Tcpchat__V1__Join join;
 
+	tcpchat__v1__join__init(&join);
+	tcpchat__v1__rooms__init(&rooms);
+	tcpchat__v1__send__init(&send);
 	check(REQUEST(0, SEND, send, send), "{\"op\":\"send\",\"text\":\"\"}");
 	check(REQUEST(0, ROOMS, rooms, rooms), "{\"op\":\"rooms\"}");
 	check(REQUEST(3, JOIN, join, join), "{\"id\":3,\"op\":\"join\"}");
@@ -51,10 +55,13 @@ TEST(what_says_nothing_is_left_out_but_for_a_text_that_may_be_nothing)
 
 TEST(what_is_set_in_a_oneof_counts_also_when_it_is_nothing)
 {
-	Tcpchat__V1__Join join = TCPCHAT__V1__JOIN__INIT;
-	Tcpchat__V1__Topic topic = TCPCHAT__V1__TOPIC__INIT;
-	Tcpchat__V1__Ignore ignore = TCPCHAT__V1__IGNORE__INIT;
+	Tcpchat__V1__Join join;
+	Tcpchat__V1__Topic topic;
+	Tcpchat__V1__Ignore ignore;
 
+	tcpchat__v1__ignore__init(&ignore);
+	tcpchat__v1__topic__init(&topic);
+	tcpchat__v1__join__init(&join);
 	join.room = string("tea");
 	join.resume_case = TCPCHAT__V1__JOIN__RESUME_AFTER;
 	join.past_case = TCPCHAT__V1__JOIN__PAST_HISTORY;
@@ -69,9 +76,11 @@ TEST(what_is_set_in_a_oneof_counts_also_when_it_is_nothing)
 
 TEST(fields_that_json_calls_otherwise_have_its_names)
 {
-	Tcpchat__V1__Session session = TCPCHAT__V1__SESSION__INIT;
-	Tcpchat__V1__History history = TCPCHAT__V1__HISTORY__INIT;
+	Tcpchat__V1__Session session;
+	Tcpchat__V1__History history;
 
+	tcpchat__v1__history__init(&history);
+	tcpchat__v1__session__init(&session);
 	session.name = string("bob");
 	session.past_case = TCPCHAT__V1__SESSION__PAST_ALL_HISTORY;
 	session.all_history = 1;
@@ -83,8 +92,9 @@ TEST(fields_that_json_calls_otherwise_have_its_names)
 
 TEST(a_request_without_anything_has_no_op)
 {
-	Tcpchat__V1__Request request = TCPCHAT__V1__REQUEST__INIT;
+	Tcpchat__V1__Request request;
 
+	tcpchat__v1__request__init(&request);
 	request.id = UINT64_MAX;
 	check(&request, "{\"id\":18446744073709551615}");
 }
@@ -111,12 +121,13 @@ static void fill(ProtobufCMessage *message)
 static void check_op(const ProtobufCFieldDescriptor *field)
 {
 	const ProtobufCMessageDescriptor *kind = field->descriptor;
-	Tcpchat__V1__Request request = TCPCHAT__V1__REQUEST__INIT;
+	Tcpchat__V1__Request request;
 	ProtobufCMessage *op = calloc(1, kind->sizeof_message);
 	struct request read;
 	size_t size;
 	char *json;
 
+	tcpchat__v1__request__init(&request);
 	CHECK(op != NULL);
 	kind->message_init(op);
 	fill(op);

@@ -17,7 +17,8 @@ enum { CARRIER_WORDS_SIZE = 320 };
 enum carrier_end {
 	CARRIER_LEFT,   /* we left                                                    */
 	CARRIER_BROKEN, /* the connection broke, or the server stops: it may come back */
-	CARRIER_OVER,   /* there is nothing to come back to                            */
+	CARRIER_OVER,   /* there is nothing to come back to, as to a room that was deleted */
+	CARRIER_REFUSED, /* the server does not want us, or not so, and would not the next time */
 };
 
 struct carried;

@@ -47,6 +47,7 @@ struct call {
 	bool quit;            /* "/quit" was sent                    */
 	bool refused;         /* as a bad name is                    */
 	bool over;            /* there is nothing to come back to    */
+	bool turned_away;     /* by what the carrier speaks with     */
 	bool send_failed;     /* no more can be sent                 */
 	long long started_at; /* clock_ms()                          */
 	long long plain_at;   /* when silence means goTCP            */
@@ -326,6 +327,9 @@ static int end_of_carried(struct connection *connection)
 		return -ECONNABORTED;
 	case CARRIER_OVER:
 		call->over = true;
+		break;
+	case CARRIER_REFUSED:
+		call->turned_away = true;
 		break;
 	case CARRIER_LEFT:
 		break;
@@ -654,8 +658,8 @@ static bool call_was_lost(struct connection *connection, int error)
 	connection->end = CONNECTION_REFUSED;
 	if (call->refused)
 		return false;
-	connection->end = CONNECTION_OVER;
-	if (call->over) {
+	connection->end = call->over ? CONNECTION_OVER : CONNECTION_TURNED_AWAY;
+	if (call->over || call->turned_away) {
 		tell(connection, CONNECTION_ENDED, call->carried_words);
 		return false;
 	}

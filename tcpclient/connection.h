@@ -65,7 +65,8 @@ enum connection_end {
 	CONNECTION_REFUSED,     /* the server does not want us, and would not the next time     */
 	CONNECTION_BROKEN,      /* it broke ('persistent' tries again instead)                  */
 	CONNECTION_DISTRUSTED,  /* there is no secure connection, and would be none the next time */
-	CONNECTION_OVER,        /* what one was connected to is no more, as a room that was deleted */
+	CONNECTION_OVER,        /* with a carrier: what one was connected to is no more, as a room that was deleted */
+	CONNECTION_TURNED_AWAY, /* with a carrier: the server does not want us, and would not the next time         */
 	CONNECTION_NOT_REACHED, /* there was none ('persistent' tries again instead)            */
 };
 

@@ -19,6 +19,8 @@
 enum {
 	TAKE_SIZE = 16 * 1024,
 	ANSWER_WITHIN_MS = 10000,
+	JOINED_AFTER_MS = 1000, /* at most */
+	QUIET_MS = 50,          /* after what was said before, which comes at once */
 	SETTLE_MS = 500, /* after the last line: see the header */
 };
 
@@ -32,12 +34,14 @@ struct carried {
 	struct buffer shown; /* lines for the other end        */
 	size_t shown_from;
 	struct buffer echoes; /* lines that are said when all is written */
+	bool has_joined; /* or may as well have */
 	bool input_ended;
 	bool nobody_reads;
 	bool asked;     /* the server, whether it has got all                */
 	bool is_deleted; /* the room, by the last message                     */
 	long long begun_at;
-	long long said_at; /* the last line */
+	long long heard_at; /* the last message; 0: none */
+	long long said_at;  /* the last line             */
 	long long ended_at;
 	/* Published by 'is_over', released before the end is seen through the pair. */
 	enum carrier_end end;
@@ -84,6 +88,7 @@ static void on_message(void *context, const unsigned char *bytes, size_t size)
 		buffer_add_text(&carried->shown, "(a message of the server could not be read)\n");
 		return;
 	}
+	carried->heard_at = clock_ms();
 	add_line(&carried->shown, said->name, said->message);
 	carried->is_deleted = strcmp(said->name, "chat server") == 0 && strcmp(said->message, "chat room is closing") == 0;
 	rpc__message__free_unpacked(said, NULL);
@@ -232,7 +237,7 @@ static void explain(struct carried *carried, const char *words)
 
 static void judge_outcome(struct carried *carried, const struct grpc_outcome *outcome)
 {
-	carried->end = is_lasting(outcome->code) ? CARRIER_OVER : CARRIER_BROKEN;
+	carried->end = is_lasting(outcome->code) ? CARRIER_REFUSED : CARRIER_BROKEN;
 	if (outcome->is_told && outcome->code == GRPC_OK) {
 		carried->end = carried->input_ended ? CARRIER_LEFT : CARRIER_OVER;
 		explain(carried, carried->is_deleted ? "the room was deleted" : "the server has ended the talk");
@@ -255,11 +260,22 @@ static bool has_left(struct carried *carried)
 	return grpc_was_answered(carried->grpc) && (carried->said_at == 0 || clock_ms() >= carried->said_at + SETTLE_MS);
 }
 
+/* When we count as being in the room: what was said before has come then, and our own "Has entered the chat". */
+static long long joined_at(const struct carried *carried)
+{
+	long long latest = carried->begun_at + JOINED_AFTER_MS;
+	long long quiet = carried->heard_at + QUIET_MS;
+
+	return carried->heard_at != 0 && quiet < latest ? quiet : latest;
+}
+
 /* When to look again, even if nothing comes; 0: not at all. */
 static long long alarm_at(const struct carried *carried)
 {
 	if (!grpc_was_heard(carried->grpc))
 		return carried->begun_at + ANSWER_WITHIN_MS;
+	if (!carried->has_joined)
+		return joined_at(carried);
 	if (carried->input_ended && grpc_was_answered(carried->grpc))
 		return carried->said_at + SETTLE_MS;
 	return carried->input_ended ? carried->ended_at + ANSWER_WITHIN_MS : 0;
@@ -271,7 +287,9 @@ static void check_alarm(struct carried *carried)
 
 	if (at == 0 || clock_ms() < at || (carried->asked && grpc_was_answered(carried->grpc)))
 		return;
-	if (grpc_was_heard(carried->grpc) && grpc_is_sending(carried->grpc))
+	if (grpc_was_heard(carried->grpc) && !carried->has_joined)
+		carried->has_joined = true;
+	else if (grpc_was_heard(carried->grpc) && grpc_is_sending(carried->grpc))
 		carried->ended_at = clock_ms(); /* it still takes what we said: TCP tells when it is gone */
 	else
 		grpc_fail(carried->grpc, GRPC_UNAVAILABLE, "no answer within 10 seconds");
@@ -292,7 +310,7 @@ static int wait_ms(const struct carried *carried)
 static void step(struct carried *carried)
 {
 	bool may_read = has_shown_all(carried);
-	bool may_take = !carried->input_ended && !grpc_is_sending(carried->grpc);
+	bool may_take = carried->has_joined && !carried->input_ended && !grpc_is_sending(carried->grpc);
 	short wanted = grpc_wanted(carried->grpc, may_read);
 	struct pollfd polls[] = {
 		{.fd = wanted == 0 ? -1 : grpc_socket(carried->grpc), .events = wanted},

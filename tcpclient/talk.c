@@ -720,6 +720,12 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Whether it ended for a reason that stays, and that was told. */
+static bool is_final(enum connection_end end)
+{
+	return end == CONNECTION_DISTRUSTED || end == CONNECTION_OVER || end == CONNECTION_TURNED_AWAY;
+}
+
 static void say_goodbye(struct talk *talk, enum connection_end end)
 {
 	char address[NEWS_ADDRESS_SIZE];
@@ -727,7 +733,7 @@ static void say_goodbye(struct talk *talk, enum connection_end end)
 	size_t waiting = state.waiting - state.asked_waiting;
 
 	screen_close();
-	if (end == CONNECTION_DISTRUSTED || end == CONNECTION_OVER)
+	if (is_final(end))
 		return; /* why was said */
 	if (end == CONNECTION_REFUSED) {
 		(void)fprintf(stderr,
@@ -850,5 +856,5 @@ int talk_run(const struct talk_settings *settings)
 	mutex_fini(&talk.mutex);
 	(void)close(talk.timer);
 	(void)close(talk.signals);
-	return end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED || end == CONNECTION_OVER ? EXIT_FAILURE : talk.exit_code;
+	return end == CONNECTION_REFUSED || is_final(end) ? EXIT_FAILURE : talk.exit_code;
 }

@@ -24,6 +24,10 @@ UNKNOWN = "room ID does not exist"
 END = object()
 
 
+def said_by(who, text):
+    return protos().kind("rpc.Message")(name=who, message=text)
+
+
 class Room:
     def __init__(self):
         self.lock = threading.Lock()
@@ -32,7 +36,7 @@ class Room:
 
     def say(self, name, text, but=None):
         with self.lock:
-            said = message("rpc.Message", name=name, message=text)
+            said = said_by(name, text)
             self.log.append((name, text))
             for member in self.members:
                 if member is not but:
@@ -43,9 +47,9 @@ class Room:
             member = queue.SimpleQueue()
             self.log.append((name, "Has joined the chat"))
             for other in self.members:
-                other.put(message("rpc.Message", name=name, message="Has joined the chat"))
+                other.put(said_by(name, "Has joined the chat"))
             for who, text in self.log[-10:]:
-                member.put(message("rpc.Message", name=who, message=text))
+                member.put(said_by(who, text))
             self.members[member] = name
             return member
 

@@ -41,3 +41,10 @@ function(tcpchat_library name)
 	set_target_properties(${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 	target_link_libraries(${name} PUBLIC tcpchat_flags ${library_LINKS})
 endfunction()
+
+# More of the same.
+function(tcpchat_add_to_library name)
+	cmake_parse_arguments(PARSE_ARGV 1 library "" "" "SOURCES;HEADERS;LINKS")
+	target_sources(${name} PRIVATE ${library_SOURCES} PUBLIC FILE_SET HEADERS FILES ${library_HEADERS})
+	target_link_libraries(${name} PUBLIC ${library_LINKS})
+endfunction()

@@ -19,6 +19,7 @@
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/server.h"
 #include "tcpserver/doors/event.h"
+#include "tcpserver/doors/grpc.h"
 #include "tcpserver/doors/http.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/doors/sniff.h"
@@ -757,6 +758,9 @@ static int work_on_journal(void)
 static void fill_talk(struct talk *talk)
 {
 	talk->doors = (struct doors){.lines = &line_door, .http = &http_door, .tls = &tls_door};
+#ifdef TCPCHAT_GRPC
+	talk->doors.grpc = &grpc_door;
+#endif
 	talk->tls = tls;
 	talk->require_tls = settings.require_tls != 0;
 	talk->limits = (struct client_limits){

@@ -152,6 +152,15 @@ void client_list_carry(struct client_list *list, struct client *client)
 	client_list_unlock(list);
 }
 
+void client_list_carry_none(struct client_list *list, struct client *client)
+{
+	client_list_lock(list);
+	if (client->carries)
+		list->carrier_count--;
+	client->carries = false;
+	client_list_unlock(list);
+}
+
 void client_list_set_outlet(
 	struct client_list *list, struct client *client, struct outlet *outlet, const struct door *door)
 {

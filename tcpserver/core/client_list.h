@@ -94,6 +94,8 @@ enum client_admission client_list_add(struct client_list *list, struct client *c
 	const struct client_limits *limits) MUST_CHECK;
 /* The client carries another one (through TLS), and does not count among 'most' from now on. */
 void client_list_carry(struct client_list *list, struct client *client);
+/* The client carries nobody any more, and counts itself. */
+void client_list_carry_none(struct client_list *list, struct client *client);
 /* The thread of the client runs and may be woken and told (or, with NULL, no longer), in the words of the door. */
 void client_list_set_outlet(
 	struct client_list *list, struct client *client, struct outlet *outlet, const struct door *door);

@@ -65,6 +65,8 @@ void server_admit(struct talk *talk, int socket, const struct carrier *carrier, 
 
 	if (session == NULL) {
 		turn_away(door, socket, refusals[CLIENT_NO_MEMORY]);
+		if (carrier != NULL && carrier->release != NULL)
+			carrier->release(carrier);
 		return;
 	}
 	admission = client_list_add(&talk->clients, &session->client, carrier == NULL ? session->address : NULL, &talk->limits);

@@ -1096,6 +1096,10 @@ struct session *session_create(struct talk *talk, int socket, const struct door 
 
 void session_destroy(struct session *session)
 {
+	const struct carrier *carrier = session->carrier;
+
+	if (carrier != NULL && carrier->release != NULL)
+		carrier->release(carrier);
 	session_free_input(session);
 	free(session->places);
 	free(session);

@@ -48,7 +48,7 @@ struct reading {
 
 /*
  * What is known of an inner client's connection, whose socket is only one end of a pair: who carries it knows the rest. It stays
- * until the inner client has closed its writing side or its socket.
+ * until the inner client has closed its writing side or its socket; with a release(), until that is called.
  */
 struct carrier {
 	const char *address;      /* of the peer                                                             */
@@ -56,6 +56,8 @@ struct carrier {
 	const atomic_int *broken; /* acquire: why the connection broke, a positive errno; 0 while it has not */
 	bool is_secure;           /* through TLS                                                             */
 	void *context;            /* what the inner door has to know, which the talk's admit() is given; or NULL */
+	/* Called once, by whatever thread, when nothing of the server needs the carrier any more; may be NULL. */
+	void (*release)(const struct carrier *carrier);
 };
 
 struct session {

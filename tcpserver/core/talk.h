@@ -30,6 +30,7 @@ struct talk {
 		const struct door *lines;
 		const struct door *http;
 		const struct door *tls;
+		const struct door *grpc; /* NULL: the server was built without it */
 	} doors; /* where the one leads that looks at a client's first bytes */
 	struct client_limits limits; /* how many clients there may be */
 	/* Makes a client of a connected socket, which it takes, as if it had been accepted: server_admit(). */

@@ -38,9 +38,20 @@ struct grpc_call {
 	char authorization[GRPC_METADATA_SIZE]; /* the client's metadata of that name; "": none              */
 	char chat_session[GRPC_METADATA_SIZE];  /* "chat-session": 32 hex digits, as HTTP has it; "": none    */
 	struct grpc_frame reader;               /* the call's thread's                                       */
-	_Atomic int status;                     /* enum grpc_code; released by the call's thread             */
+	bool is_finished;                       /* the same: the status says how                             */
+	_Atomic int status;                     /* enum grpc_code; released by the call's thread. At first that there is no such thread */
 	char words[GRPC_WORDS_SIZE];            /* before that                                               */
+	atomic_int broken;                      /* as struct carrier has it; the connection's                */
+	atomic_bool is_cancelled;               /* released by the connection's thread before it says the end: the client went by itself */
 };
+
+enum { GRPC_MESSAGE_SPARE = 4096 }; /* bytes that a message may have beside the longest text (--max-line) */
+
+/* Of a call, before its method has set another one: it says nothing in words of its own. */
+extern const struct door grpc_call_door;
+
+/* Readies a call for its connection: all but the carrier and what the client's headers say. */
+void grpc_call_init(struct grpc_call *call);
 
 /* NULL: there is no such method. Threads: any. */
 const struct grpc_method *grpc_method_find(const char *path, size_t size);

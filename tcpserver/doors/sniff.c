@@ -24,6 +24,13 @@ enum {
 	ANSWER_SIZE = 600,
 };
 
+/* Why an HTTP/2 connection ends. Source: RFC 9113, 7. */
+enum http2_code {
+	HTTP2_NO_ERROR = 0,
+	HTTP2_INADEQUATE_SECURITY = 12,
+	HTTP2_HTTP_1_1_REQUIRED = 13,
+};
+
 /* ---- What it is. ---- */
 
 /* Compares as far as there are bytes. Returns PROTOCOL_OPEN where they are too few. */
@@ -64,6 +71,8 @@ enum protocol sniff_protocol(const char *bytes, size_t size)
 	if (size == 0)
 		return PROTOCOL_OPEN;
 	found = begins_with(bytes, size, "\x16\x03", PROTOCOL_TLS);
+	if (found == PROTOCOL_LINES)
+		found = begins_with(bytes, size, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", PROTOCOL_HTTP2);
 	for (size_t i = 0; found == PROTOCOL_LINES && i < sizeof methods / sizeof *methods; i++)
 		found = sniff_method(bytes, size, methods[i]);
 	return found;
@@ -178,6 +187,27 @@ static int print_refusal(char answer[ANSWER_SIZE], const char *status, const cha
 		status, header, strlen(why) + 1, why);
 }
 
+/* Settings, and the end: no stream was looked at. Source: RFC 9113, 6.5, 6.8. */
+static size_t print_goaway(char answer[ANSWER_SIZE], enum http2_code code, const char *why)
+{
+	static const char head[] = "\0\0\0\4\0\0\0\0\0" "\0\0\0\7\0\0\0\0\0" "\0\0\0\0\0\0\0\0"; /* frames, last stream, code */
+	size_t size = strlen(why);
+
+	memcpy(answer, head, sizeof head - 1);
+	answer[11] = (char)(8 + size);
+	answer[25] = (char)code;
+	memcpy(answer + sizeof head - 1, why, size);
+	return sizeof head - 1 + size;
+}
+
+static void refuse_http2(struct session *session, enum http2_code code, const char *why)
+{
+	char answer[ANSWER_SIZE];
+	size_t size = print_goaway(answer, code, why);
+
+	sniff_answer(session, answer, size);
+}
+
 /* Nobody is listened to without TLS. Source: RFC 9110, 15.5.22; RFC 2817, 4.2. */
 static void refuse_plain(struct session *session, enum protocol protocol)
 {
@@ -188,6 +218,10 @@ static void refuse_plain(struct session *session, enum protocol protocol)
 	if (protocol == PROTOCOL_HTTP) {
 		size = print_refusal(answer, "426 Upgrade Required", header, "This server speaks only TLS; ask with https:// in place of http://");
 		sniff_answer(session, answer, (size_t)size);
+		return;
+	}
+	if (protocol == PROTOCOL_HTTP2) {
+		refuse_http2(session, HTTP2_INADEQUATE_SECURITY, "this server speaks only TLS");
 		return;
 	}
 	session_set_door(session, session->talk->doors.lines);
@@ -209,6 +243,8 @@ static const struct door *sniff_next(const struct session *session, enum protoco
 	switch (protocol) {
 	case PROTOCOL_HTTP:
 		return session->talk->doors.http;
+	case PROTOCOL_HTTP2:
+		return session->talk->doors.grpc;
 	case PROTOCOL_TLS:
 		return session->is_secure || session->talk->tls == NULL ? NULL : session->talk->doors.tls;
 	case PROTOCOL_LINES:
@@ -227,6 +263,8 @@ static void sniff_serve(struct session *session)
 		note_browser(session);
 	if (session->talk->require_tls && !session->is_secure && protocol != PROTOCOL_TLS) {
 		refuse_plain(session, protocol);
+	} else if (next == NULL && protocol == PROTOCOL_HTTP2) {
+		refuse_http2(session, HTTP2_HTTP_1_1_REQUIRED, "this server was built without gRPC");
 	} else if (next == NULL) {
 		refuse_tls(session);
 	} else {
@@ -252,6 +290,12 @@ static void sniff_turn_away(int socket, const char *why)
 
 	if (protocol == PROTOCOL_TLS)
 		return;
+	if (protocol == PROTOCOL_HTTP2) {
+		size = (int)print_goaway(answer, HTTP2_NO_ERROR, why);
+		(void)send(socket, answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)shutdown(socket, SHUT_WR);
+		return;
+	}
 	if (protocol != PROTOCOL_HTTP) {
 		line_turn_away(socket, why);
 		return;

@@ -19,12 +19,13 @@ enum protocol {
 	PROTOCOL_OPEN, /* more bytes have to come before it can be told */
 	PROTOCOL_LINES,
 	PROTOCOL_HTTP,
+	PROTOCOL_HTTP2,
 	PROTOCOL_TLS,
 };
 
 /*
  * What begins with these bytes; 'size' may be 0. A request line of HTTP is a method, a space, and what no name may have: '/',
- * '*', or "http:" and the like (RFC 9112, 3). TLS is a handshake record of version 3 (RFC 8446, 5.1). All else is lines.
+ * '*', or "http:" and the like (RFC 9112, 3). HTTP/2 is its preface (RFC 9113, 3.4), which is gRPC. TLS is a handshake record of version 3 (RFC 8446, 5.1). All else is lines.
  * Threads: any.
  */
 enum protocol sniff_protocol(const char *bytes, size_t size);

@@ -34,12 +34,16 @@ static void tls_unlock(struct tls *tls)
 	mutex_unlock(&tls->mutex);
 }
 
-/* ALPN: what the two will speak. Who offers nothing that we know goes on without; the doors look at what it says. gRPC will
- * want "h2" here. */
+/* ALPN: what the two will speak. Who offers nothing that we know goes on without; the doors look at what it says. A browser
+ * offers both, and shall speak HTTP/1.1, which the page needs; gRPC offers "h2" alone. */
 static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_size, const unsigned char *offered,
 	unsigned offered_size, void *context)
 {
+#ifdef TCPCHAT_GRPC
+	static const unsigned char known[] = "\x08http/1.1\x02h2";
+#else
 	static const unsigned char known[] = "\x08http/1.1";
+#endif
 	unsigned char *found;
 
 	(void)ssl, (void)context;

@@ -16,7 +16,18 @@ TEST(a_request_line_is_http)
 	CHECK_EQUAL(sniff("OPTIONS * HTTP/1.1"), PROTOCOL_HTTP);
 	CHECK_EQUAL(sniff("DELETE http://a/b HTTP/1.1"), PROTOCOL_HTTP);
 	CHECK_EQUAL(sniff("GET https:"), PROTOCOL_HTTP);
-	CHECK_EQUAL(sniff("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), PROTOCOL_HTTP);
+}
+
+TEST(the_preface_of_http2_is_http2_and_nothing_less_is)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+	CHECK_EQUAL(sniff(preface), PROTOCOL_HTTP2);
+	for (size_t size = 1; size < sizeof preface - 1; size++)
+		CHECK_EQUAL(sniff_protocol(preface, size), PROTOCOL_OPEN);
+	CHECK_EQUAL(sniff("PRI * HTTP/1.1\r\n"), PROTOCOL_HTTP);
+	CHECK_EQUAL(sniff("PRI / HTTP/2.0\r\n"), PROTOCOL_HTTP);
+	CHECK_EQUAL(sniff("PRIscilla\n"), PROTOCOL_LINES);
 }
 
 TEST(a_name_is_lines_even_if_it_is_that_of_a_method)
@@ -56,7 +67,7 @@ TEST(what_is_decided_stays_so)
 {
 	static const char *const beginnings[] = {"GET /chat/join?name=bobby HTTP/1.1", "OPTIONS https://example.org/ HTTP/1.1",
 		"DELETE httpd is my name, yes it is", "POST haste makes no waste at all", "\x16\x03\x01\x02\x03 and so on and on and on",
-		"bob and some more of what he says"};
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and frames", "bob and some more of what he says"};
 
 	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
 		enum protocol last = PROTOCOL_OPEN;

@@ -2,8 +2,7 @@
 A Chatroom server, as its predecessor's clients know it: rpc.ChatService alone, in memory, over h2c, or TLS with a certificate.
 
 It is made of python3-grpcio, so the client is tried against a server that we did not write. Like that server it has rooms with ids
-of 20 hex digits, shows a newcomer the last ten lines of a room, and tells a speaker nothing of what it said. A test may look into
-'rooms', and wait for what a member said with heard().
+of 20 hex digits, shows a newcomer the last ten lines of a room, and tells a speaker nothing of what it said.
 """
 
 import pathlib
@@ -16,7 +15,7 @@ from concurrent import futures
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "talk"))
 
 from grpc_client import library, message, protos  # noqa: E402
-from talk import DEADLINE, wait_for  # noqa: E402
+from talk import DEADLINE  # noqa: E402
 
 HOST = "127.0.0.1"
 SERVER = "chat server"
@@ -66,13 +65,6 @@ class Room:
                 member.put(END)
             self.members.clear()
 
-    def wait_members(self, *names):
-        wait_for(lambda: sorted(self.members.values()) == sorted(names), f"{names} in the room")
-
-    def heard(self, name, text):
-        """Waits until that was said."""
-        wait_for(lambda: (name, text) in list(self.log), f"{name}: {text} in {self.log[-5:]}")
-
 
 class Chatroom:
     """'chat' may take the place of the method Chat: it gets the requests and the context, and yields messages."""
@@ -81,6 +73,7 @@ class Chatroom:
         grpc = library()
         self.grpc = grpc
         self.rooms = {room: Room() for room in rooms}
+        self.clients = []  # channels of grpc_client
         self.asked = []  # each request to make a room: whether it was private
         self.server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         handlers = {
@@ -110,6 +103,8 @@ class Chatroom:
         return self
 
     def __exit__(self, *error):
+        for client in self.clients:
+            client.close()
         self.stop()
 
     def stop(self):

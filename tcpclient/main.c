@@ -435,6 +435,7 @@ static bool name_was_given(void)
 /* The room and the name, asked for as far as they were not given. Returns false when there is none, which was said. */
 static bool choose(const struct chatter *chatter, char **room, char **name)
 {
+	static const char option[] = "--username: "; /* which was not used: what was given there is checked before */
 	bool asks = settings.room == NULL || !name_was_given();
 	const char *fault;
 
@@ -450,7 +451,7 @@ static bool choose(const struct chatter *chatter, char **room, char **name)
 	}
 	fault = *name == NULL ? "there is no memory" : name_fault(*name);
 	if (fault != NULL)
-		(void)usage_error(fault);
+		(void)fprintf(stderr, "error: %s\n", fault + (strncmp(fault, option, strlen(option)) == 0 ? strlen(option) : 0));
 	else if (asks)
 		(void)printf("Joining room\n");
 	return fault == NULL && fflush(stdout) == 0;

@@ -302,7 +302,7 @@ def test_an_input_that_ends_at_a_question_ends_the_program(server):
 def test_a_name_that_is_none_is_an_error(server):
     make_room(server)
     code, _, errors = run(server, given=b"1\n/who\nhello\n")
-    assert code == 2 and "does not start with '/'" in errors, (code, errors)
+    assert code == 1 and errors.startswith("error: a name does not start with '/'"), (code, errors)
 
 
 @on_both
@@ -379,7 +379,8 @@ def test_a_server_that_speaks_something_else_is_told():
                     peer.close()
                 thread = threading.Thread(target=serve)
                 thread.start()
-                assert "does not speak gRPC" in fault_of(server.address, *arguments), answer
+                fault = fault_of(server.address, *arguments)
+                assert "does not speak gRPC" in fault, (answer, fault)
                 thread.join()
 
 

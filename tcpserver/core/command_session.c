@@ -15,21 +15,10 @@ static void refuse_name(struct session *session)
 	session_finish(session, SESSION_REFUSED);
 }
 
-/* Lets the client in, where it wants to be, or, if that cannot be, where all are. */
-static void come(struct session *session, const char *name, const char *room_name, const struct reading *reading)
+static void come(struct session *session, const char *name, const char *room, const struct reading *reading)
 {
-	struct room *room = room_name[0] == '\0' ? NULL : visit_find(session, room_name);
-	bool to_pair = room != NULL && room_attributes(room)->ends_with_member;
-	struct reading usual = session_reading(session);
-
-	if (to_pair) { /* there may be a stranger to wait for */
-		room_release(room);
-		room = NULL;
-	}
-	if (!session_come(session, name, room, room == NULL && room_name[0] != '\0' ? &usual : reading))
+	if (!visit_come(session, name, room, reading))
 		refuse_name(session);
-	else if (to_pair && !session_ended(session))
-		visit_room(session, room_name, reading);
 }
 
 void command_session(struct session *session, const char *arguments)

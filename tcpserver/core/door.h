@@ -49,6 +49,8 @@ struct door {
 	const struct door *events;
 	/* A client may be in several rooms at once. */
 	bool many_rooms;
+	/* A client comes for one room, and goes when that is over. */
+	bool one_room;
 	/* Who comes into a room is shown that, as the others are. */
 	bool shows_coming;
 	/*

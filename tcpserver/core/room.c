@@ -175,6 +175,12 @@ static void room_mark_shut(struct room *room)
 	atomic_store_explicit(&room->shut, true, memory_order_release);
 }
 
+static void room_fill_receipt(struct receipt *receipt, const char *label, uint64_t seq, int error, bool repeated)
+{
+	*receipt = (struct receipt){.seq = seq, .error = error, .repeated = repeated};
+	(void)snprintf(receipt->room, sizeof receipt->room, "%s", label);
+}
+
 /* Tells who asked how it went: that it was kept, if it wants to know; that it was not. */
 static void room_answer(const struct draft *draft, const char *label, uint64_t seq, int error, bool repeated)
 {
@@ -184,7 +190,7 @@ static void room_answer(const struct draft *draft, const char *label, uint64_t s
 	if (draft->asker == NULL)
 		return;
 	if (draft->receipt != NULL)
-		*draft->receipt = (struct receipt){.seq = seq, .error = error, .repeated = repeated};
+		room_fill_receipt(draft->receipt, label, seq, error, repeated);
 	if (error != 0) {
 		(void)snprintf(text, sizeof text, "this could not be kept (%s), nobody saw it; %s", strerror(error),
 			draft->message->kind == MESSAGE_TEXT ? "send it again" : "try again later");

@@ -123,6 +123,7 @@ struct receipt {
 	uint64_t seq;  /* under which it is kept                            */
 	int error;     /* positive errno: it is not                         */
 	bool repeated; /* the same client and number was kept before as that */
+	char room[NAME_SIZE]; /* what people call the room where it is kept */
 };
 
 /*

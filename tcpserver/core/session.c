@@ -345,15 +345,22 @@ static void session_tell_pair_is_over(struct session *session, const struct room
 		session_tell(session, &closed);
 }
 
+/* Whether the client came for this room alone, and goes with it. */
+static bool session_came_for(const struct session *session, const struct member *place)
+{
+	return place->observes || session->door->one_room;
+}
+
 static void session_leave_shut_room(struct session *session, struct member *place)
 {
 	struct room *room = room_acquire(place->room);
 	bool was_here = place == session->place;
 	bool was_alone = session->place_count == 1;
 
-	if (place->observes) /* it came for this room alone, and nobody knows it */
-		session_finish(session, SESSION_LEFT);
-	else if (session_move_on(session, place, NULL)) {
+	if (session_came_for(session, place)) {
+		if (session_deliver(session) == OUTLET_EVEN) /* a slow reader is sent all that was said there first */
+			session_finish(session, SESSION_LEFT);
+	} else if (session_move_on(session, place, NULL)) {
 		session_tell_pair_is_over(session, room);
 		if (was_here && !was_alone)
 			session_tell_here(session);
@@ -1232,8 +1239,11 @@ static void session_leave_all(struct session *session)
 {
 	const char *how = session->end == SESSION_STOPPED ? NULL : session_end_words(session);
 
-	while (session->place_count > 0)
-		session_leave(session, session->places[0], how);
+	while (session->place_count > 0) {
+		struct member *place = session->places[0];
+
+		session_leave(session, place, room_is_shut(place->room) ? NULL : how);
+	}
 	client_list_unregister(&session->talk->clients, &session->client);
 	client_list_forget_ignored(&session->talk->clients, &session->client);
 }

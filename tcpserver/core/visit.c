@@ -134,6 +134,23 @@ void visit_room(struct session *session, const char *text, const struct reading 
 	while (room != NULL && !visit_enter(session, room, reading));
 }
 
+bool visit_come(struct session *session, const char *name, const char *room_name, const struct reading *reading)
+{
+	struct room *room = room_name[0] == '\0' ? NULL : visit_find(session, room_name);
+	bool to_pair = room != NULL && room_attributes(room)->ends_with_member;
+	struct reading usual = session_reading(session);
+
+	if (to_pair) { /* there may be a stranger to wait for */
+		room_release(room);
+		room = NULL;
+	}
+	if (!session_come(session, name, room, room == NULL && room_name[0] != '\0' ? &usual : reading))
+		return false;
+	if (to_pair && !session_ended(session))
+		visit_room(session, room_name, reading);
+	return true;
+}
+
 void visit_new_room(struct session *session, const char *text)
 {
 	struct room_attributes attributes = visit_attributes(session);

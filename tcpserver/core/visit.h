@@ -6,6 +6,10 @@
 #ifndef TCPSERVER_CORE_VISIT_H
 #define TCPSERVER_CORE_VISIT_H
 
+#include <stdbool.h>
+
+#include "common/sync.h"
+
 struct reading;
 struct room;
 struct session;
@@ -13,6 +17,9 @@ struct session;
 /* Goes to the room of that name or id, which is made if there is none and rooms are open, and reads it from there; who is
  * there already reads it anew only if 'reading' is not NULL. */
 void visit_room(struct session *session, const char *name, const struct reading *reading);
+/* A client that has no name comes in under 'name', or one like it, into the room of that name or id ("": the lobby), which it reads from
+ * there; or, if that cannot be, into the lobby. Returns false when 'name' is none: the client was not told. */
+bool visit_come(struct session *session, const char *name, const char *room, const struct reading *reading) MUST_CHECK;
 /* The room of that name or id, with a reference; it is made if there is none and rooms are open. NULL: the client was told. */
 struct room *visit_find(struct session *session, const char *name);
 /* Makes a room of that name, which must be new, and goes there. */

@@ -11,6 +11,7 @@
 
 #include "common/sync.h"
 #include "common/text.h"
+#include "tcpserver/doors/credentials.h"
 #include "tcpserver/doors/http_message.h"
 
 struct room;
@@ -76,13 +77,11 @@ bool http_call_is_upgrade(struct http_call *call) MUST_CHECK;
 
 /* ---- Who asks (http_basic.c). ---- */
 
-enum { HTTP_SECRET_SIZE = 256 };
+enum { HTTP_SECRET_SIZE = CREDENTIALS_SIZE };
 
 /* The user name and password of "Authorization: Basic". Returns false without them. */
 bool http_basic_read(
 	const struct http_request *request, char user[HTTP_SECRET_SIZE], char password[HTTP_SECRET_SIZE]) MUST_CHECK;
-/* Whether an administrator asks. Logs a wrong password; after the third one the connection is closed. */
-bool http_is_administrator(struct http_call *call) MUST_CHECK;
 /* The number of 128 bits, 32 hex digits, by which a client knows itself again: the field Chat-Session. Returns false, with
  * 'id' all zero, without one. */
 bool http_session_id(const struct http_request *request, unsigned char *id) MUST_CHECK;

@@ -1,47 +1,22 @@
 #include "tcpserver/doors/http_call.h"
 
+#include <errno.h>
 #include <jansson.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tcpserver/core/journal.h"
 #include "tcpserver/core/rooms.h"
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 #include "tcpserver/doors/http_json.h"
 #include "tcpserver/doors/json_writer.h"
+#include "tcpserver/doors/room_desk.h"
 #include "tcpserver/doors/stream.h"
-
-enum {
-	ROOMS_SHOWN = 1000, /* in a list        */
-	KEPT_PAGE = 50,     /* read from the journal at a time */
-};
-
-/* What is shown of a room. */
-struct view {
-	char id[ROOM_ID_SIZE];
-	char name[NAME_SIZE];
-	char topic[ROOM_TOPIC_SIZE];
-	size_t people;
-	int64_t created_ns;
-	uint64_t last;
-};
-
-static void view_room(struct room *room, size_t people, struct view *view)
-{
-	(void)snprintf(view->id, sizeof view->id, "%s", room_id(room));
-	(void)snprintf(view->name, sizeof view->name, "%s", room_label(room));
-	room_topic(room, view->topic);
-	view->people = people;
-	view->created_ns = room_attributes(room)->created_ns;
-	view->last = room_last_seq(room);
-}
 
 static void view_write(struct json_writer *json, const void *context)
 {
-	const struct view *view = context;
+	const struct room_view *view = context;
 
 	json_write_open(json);
 	json_write_text(json, "id", view->id);
@@ -55,83 +30,9 @@ static void view_write(struct json_writer *json, const void *context)
 
 /* ---- The list. ---- */
 
-struct list {
-	struct view *views;
-	size_t count;
-	bool more; /* than are shown */
-};
-
-/* Rooms that are open; their own locks are not taken while the table's is held. */
-struct open_rooms {
-	struct room *rooms[ROOMS_SHOWN];
-	size_t people[ROOMS_SHOWN];
-	size_t count;
-};
-
-static void take_open(struct room *room, size_t people, void *context)
-{
-	struct open_rooms *open = context;
-
-	open->people[open->count] = people;
-	open->rooms[open->count++] = room_acquire(room);
-}
-
-static bool list_add_open(struct list *list, struct rooms *rooms)
-{
-	struct open_rooms *open = calloc(1, sizeof *open);
-
-	if (open == NULL)
-		return false;
-	list->more = rooms_visit(rooms, ROOMS_SHOWN, take_open, open) > ROOMS_SHOWN;
-	for (size_t i = 0; i < open->count; i++) {
-		view_room(open->rooms[i], open->people[i], &list->views[list->count++]);
-		room_release(open->rooms[i]);
-	}
-	free(open);
-	return true;
-}
-
-static void take_kept(struct list *list, struct rooms *rooms, const struct room_record *record)
-{
-	struct view *view = &list->views[list->count];
-
-	if (rooms_is_open(rooms, record->id))
-		return;
-	if (list->count == ROOMS_SHOWN) {
-		list->more = true;
-		return;
-	}
-	list->count++;
-	(void)snprintf(view->id, sizeof view->id, "%s", record->id);
-	(void)snprintf(view->name, sizeof view->name, "%s", record->name[0] == '\0' ? record->id : record->name);
-	(void)snprintf(view->topic, sizeof view->topic, "%s", record->topic);
-	view->created_ns = record->attributes.created_ns;
-	view->last = record->last;
-}
-
-/* Rooms that nobody is in, but that the journal keeps. */
-static bool list_add_kept(struct list *list, struct rooms *rooms)
-{
-	struct room_record *records = calloc(KEPT_PAGE, sizeof *records);
-	char after[ROOM_ID_SIZE] = "";
-	ssize_t count = KEPT_PAGE;
-
-	if (records == NULL)
-		return false;
-	while (count == KEPT_PAGE && !list->more) {
-		count = rooms->journal->ops->list_rooms(rooms->journal, after, true, records, KEPT_PAGE);
-		for (ssize_t i = 0; i < count; i++) {
-			(void)snprintf(after, sizeof after, "%s", records[i].id);
-			take_kept(list, rooms, &records[i]);
-		}
-	}
-	free(records);
-	return count >= 0;
-}
-
 static void list_write(struct json_writer *json, const void *context)
 {
-	const struct list *list = context;
+	const struct room_list *list = context;
 
 	json_write_bytes(json, "{\"rooms\":[", 10);
 	for (size_t i = 0; i < list->count; i++) {
@@ -145,25 +46,25 @@ static void list_write(struct json_writer *json, const void *context)
 
 void http_rooms_list(struct http_call *call)
 {
-	struct rooms *rooms = &call->session->talk->rooms;
-	struct list list = {.views = calloc(ROOMS_SHOWN, sizeof *list.views)};
+	struct room_list list;
+	int error = room_desk_list(&call->session->talk->rooms, &list);
 
-	if (list.views == NULL || !list_add_open(&list, rooms))
+	if (error == -ENOMEM)
 		http_reply_give(call->reply, 503, NULL, NULL, 0);
-	else if (!list_add_kept(&list, rooms))
+	else if (error != 0)
 		http_reply_error(call->reply, 503, "journal-unreadable", "the journal cannot be read now; try again later");
 	else
 		http_reply_json(call->reply, 200, list_write, &list);
-	free(list.views);
+	room_desk_free(&list);
 }
 
 /* ---- One room. ---- */
 
 static void show(struct http_call *call, unsigned status, struct room *room)
 {
-	struct view view = {.id = ""};
+	struct room_view view = {.id = ""};
 
-	view_room(room, rooms_people_count(&call->session->talk->rooms, room), &view);
+	room_desk_view(room, rooms_people_count(&call->session->talk->rooms, room), &view);
 	http_reply_json(call->reply, status, view_write, &view);
 }
 
@@ -199,51 +100,40 @@ void http_rooms_create(struct http_call *call)
 
 /* ---- Closing one. ---- */
 
-static bool is_creator(const struct http_call *call, const struct room *room)
-{
-	unsigned char id[CLIENT_ID_SIZE];
-
-	return http_session_id(call->request, id) && CRYPTO_memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
-}
-
 static bool may_delete(struct http_call *call, const struct room *room)
 {
-	if (room_attributes(room)->persistent) {
-		http_reply_error(call->reply, 403, "not-allowed", "%s always stays; nobody may close it", room_label(room));
-		return false;
-	}
-	if (is_creator(call, room) || http_is_administrator(call))
+	const char *id = http_field(call->request, "Chat-Session");
+
+	switch (room_desk_may_close(call->session, room, id, http_field(call->request, "Authorization"))) {
+	case ROOM_MAY_CLOSE:
 		return true;
-	if (http_field(call->request, "Chat-Session") != NULL && http_field(call->request, "Authorization") == NULL) {
+	case ROOM_STAYS:
+		http_reply_error(call->reply, 403, "not-allowed", "%s always stays; nobody may close it", room_label(room));
+		break;
+	case ROOM_IS_OF_ANOTHER:
 		http_reply_error(call->reply, 403, "not-allowed", "only who made %s, or an administrator, may close it", room_label(room));
-		return false;
+		break;
+	case ROOM_NEEDS_PROOF:
+		http_reply_error(call->reply, 401, "wrong-password", "only who made %s (Chat-Session), or an administrator (Authorization), may"
+			" close it", room_label(room));
+		http_reply_add(call->reply, "WWW-Authenticate", "Basic realm=\"tcpchat\", charset=\"UTF-8\"");
+		if (call->session->password_tries >= CREDENTIALS_TRIES_MAX)
+			call->reply->closes = true;
+		break;
 	}
-	http_reply_error(call->reply, 401, "wrong-password", "only who made %s (Chat-Session), or an administrator (Authorization), may"
-		" close it", room_label(room));
-	http_reply_add(call->reply, "WWW-Authenticate", "Basic realm=\"tcpchat\", charset=\"UTF-8\"");
 	return false;
 }
 
-/* Closes the room under the name of who asks, which it has for the moment. */
 static void delete(struct http_call *call, struct room *room)
 {
-	struct client_list *clients = &call->session->talk->clients;
-	char user[HTTP_SECRET_SIZE];
-	char password[HTTP_SECRET_SIZE];
-	char name[NAME_SIZE];
+	int error = room_desk_close(call->session, room, http_field(call->request, "Authorization"));
 
-	if (!http_basic_read(call->request, user, password) || !name_make(user, strlen(user), name))
-		http_guest_name(name);
-	if (client_list_register(clients, &call->session->client, name) != 0) {
+	if (error == -ENOMEM)
 		http_reply_give(call->reply, 503, NULL, NULL, 0);
-		return;
-	}
-	session_close_room(call->session, room);
-	client_list_unregister(clients, &call->session->client);
-	if (room_is_shut(room))
-		http_reply_show(call->reply, 204, NULL, "", 0);
-	else
+	else if (error != 0)
 		http_reply_error(call->reply, 503, "not-stored", "this could not be kept, and nothing was closed; try again later");
+	else
+		http_reply_show(call->reply, 204, NULL, "", 0);
 }
 
 void http_room_delete(struct http_call *call)

@@ -6,6 +6,7 @@ tell a message's number and time (seq, at, participant, text), for the others (N
 Each one uses what its way in has to be sure of its own: ids, idempotency keys, or a look at what was said.
 """
 
+import datetime
 import http.client
 import json
 import os
@@ -15,8 +16,10 @@ import signal
 import subprocess
 import tempfile
 import threading
+import types
 from pathlib import Path
 
+import grpc_client
 import test_page
 from talk import _PR_SET_PDEATHSIG, _libc, clean_environment, program
 from wires import Gone, SECONDS, WebSocketWire, Wire, _context
@@ -26,6 +29,8 @@ SOON = 0.02  # how long one that has more to say waits for others' words
 
 
 class Peer(threading.Thread):
+    hides_own = False  # who is not shown what it said itself since it came
+
     def __init__(self, house, kind, secure, count):
         self.house, self.secure, self.count = house, secure, count
         self.called = f"{kind}-{'tls' if secure else 'plain'}"
@@ -191,6 +196,8 @@ class LinePeer(Peer):
 class GoChatPeer(Peer):
     """Go-Chat's WebSocket: all that was said, then what is said, but for its own."""
 
+    hides_own = True
+
     def __init__(self, house, secure, count):
         super().__init__(house, "gochat", secure, count)
 
@@ -223,6 +230,103 @@ class GoChatPeer(Peer):
                     self.take(message)
         finally:
             wire.close()
+
+
+class GrpcWire:
+    """A call of gRPC, over a connection of its own, by Google's library."""
+
+    def __init__(self, house, port, secure, service, method):
+        server = types.SimpleNamespace(port=port, clients=[])
+        self.channel = grpc_client.Channel(server, certificate=house.certificate if secure else None)
+        self.stream = getattr(self.channel.service(service), method)()
+
+    def close(self):
+        self.channel.close()
+
+    def send(self, **fields):
+        self.stream.send(**fields)
+
+    def message(self, wait=SECONDS):
+        """The next message; None when none comes in time."""
+        message = self.stream.take(wait)
+        if message is grpc_client.END:
+            raise Gone("the end of the call")
+        return message
+
+
+class GrpcPeer(EventPeer):
+    """tcpchat.v1.Chat/Talk: event mode in protobuf."""
+
+    def __init__(self, house, secure, count):
+        super().__init__(house, secure, count, "grpc")
+
+    def open(self, port):
+        self.wire = GrpcWire(self.house, port, self.secure, "tcpchat.v1.Chat", "Talk")
+
+    def send(self, request):
+        fields = {name: value for name, value in request.items() if name not in ("op", "id")}
+        self.wire.send(id=request.get("id", 0), **{request["op"]: fields})
+
+    def receive(self, wait):
+        message = self.wire.message(wait)
+        return None if message is None else self.event(message)
+
+    @staticmethod
+    def event(message):
+        """As event mode has it."""
+        kinds = message.DESCRIPTOR.fields_by_name["kind"].enum_type.values_by_number
+        at = datetime.datetime.fromtimestamp(message.at_ns // 10**9, datetime.timezone.utc)
+        return {"seq": message.seq, "kind": kinds[message.kind].name.removeprefix("KIND_").lower(), "participant": message.participant,
+                "text": message.text, "code": message.code, "id": message.id,
+                "at": f"{at:%Y-%m-%dT%H:%M:%S}.{message.at_ns // 10**6 % 1000:03}Z"}
+
+
+class ChatroomPeer(Peer):
+    """rpc.ChatService/Chat, which shows no more than ten messages of the past: the others, and its own, it learns from
+    MessageService/FindAll once it is in the room."""
+
+    hides_own = True
+    sent_here = 0  # own ones that this connection does not show
+
+    def __init__(self, house, secure, count):
+        super().__init__(house, "chatroom", secure, count)
+
+    def has_heard_all(self):
+        return len(self.heard) >= self.house.expected - self.sent_here
+
+    def past(self):
+        """All that was said until now."""
+        try:
+            return [(said.username, said.message) for said in self.wire.channel.service("MessageService").FindAll(timeout=SECONDS).data]
+        except grpc_client.Failed as failed:
+            raise Gone(failed) from failed
+
+    def take(self, message, known=()):
+        assert message.name != "chat server", f"{self.called}: {message}"
+        said = message.name, message.message
+        if said not in known and not message.message.startswith("Has "):
+            self.heard.append((None, None, *said))
+
+    def converse(self, port):
+        self.wire = GrpcWire(self.house, port, self.secure, "rpc.ChatService", "Chat")
+        try:
+            self.wire.send(join={"room_id": "lobby", "name": self.called})
+            while (message := self.wire.message()).name != self.called or message.message != "Has entered the chat":
+                pass
+            past = self.past()
+            self.heard, self.sent_here = [(None, None, *said) for said in past], 0
+            self.said = sum(name == self.called for name, _ in past)
+            while not self.is_done():
+                if self.said < self.count:
+                    self.wire.send(message={"message": self.next_text()})
+                    self.said += 1
+                    self.sent_here += 1
+                message = self.wire.message(SOON if self.said < self.count else SECONDS)
+                assert message is not None or self.said < self.count, f"{self.called} waits for a message that does not come"
+                if message is not None:
+                    self.take(message, set(past))
+        finally:
+            self.wire.close()
 
 
 class HttpSpeaker(threading.Thread):

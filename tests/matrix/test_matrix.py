@@ -1,6 +1,6 @@
 """
-One chat, whatever the way in: lines, event mode, tcpclient, both WebSockets, server-sent events, curl and a browser, each plain
-and through TLS. Each says 100 messages, and each hears all of them, with the same numbers, times and texts, once and in order; also
+One chat, whatever the way in: lines, event mode, tcpclient, both WebSockets, server-sent events, curl, two services of gRPC and a
+browser, each plain and through TLS. Each says 100 messages, and each hears all of them, with the same numbers, times and texts, once and in order; also
 when the server is killed in the middle.
 """
 
@@ -18,13 +18,15 @@ import time
 for folder in "talk", "proof", "web":
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
 
+import grpc_client
 import test_page
-from peers import BrowserPeer, ClientPeer, CurlPeer, EventPeer, GoChatPeer, LinePeer, StreamPeer, WebSocketPeer
+from peers import BrowserPeer, ChatroomPeer, ClientPeer, CurlPeer, EventPeer, GoChatPeer, GrpcPeer, LinePeer, StreamPeer, WebSocketPeer
 from phoenix import Phoenix
-from talk import BUILD_KIND, DEADLINE, Server, main, skip
+from talk import BUILD_KIND, DEADLINE, Server, Skip, main, skip
 
 COUNT = {"plain": 100, "asan": 25, "tsan": 10}.get(BUILD_KIND, 10)
 KINDS = (LinePeer, EventPeer, ClientPeer, WebSocketPeer, GoChatPeer, StreamPeer, CurlPeer)
+GRPC_KINDS = (GrpcPeer, ChatroomPeer)
 
 
 def free_port():
@@ -53,6 +55,7 @@ class House:
         self.phoenix.start()
         (match,) = self.phoenix.server.output.wait(r"fingerprint: (SHA256:\S+)")
         self.fingerprint = match.group(1)
+        self.certificate = os.path.join(self.folder, "chat-tls.pem")
         self.up.set()
         return self
 
@@ -121,7 +124,7 @@ def compare(house, peers):
     assert said == meant, f"lost {lost}, doubled {doubled}, by somebody else {sorted(set(said) - set(meant))}"
     for peer in peers:
         heard = peer.texts()
-        if isinstance(peer, GoChatPeer):  # who is not shown what it said itself since it came
+        if peer.hides_own:
             own = [entry[3] for entry in heard if entry[2] == peer.called]
             assert own == [f"{peer.called} {number}" for number in range(len(own))], peer.called
             heard = [entry for entry in heard if entry[2] != peer.called]
@@ -133,6 +136,18 @@ def compare(house, peers):
         for one, other in zip(heard, compared):
             assert one == other, f"{peer.called} heard {one} in place of {other}"
         assert len(heard) == len(compared), f"{peer.called} heard {len(heard)} messages of {len(compared)}"
+
+
+def all_kinds():
+    """Without gRPC, where the server or this Python has none."""
+    if "PROTOS" not in os.environ:
+        return KINDS
+    try:
+        grpc_client.protos()
+        return KINDS + GRPC_KINDS
+    except Skip as reason:
+        print(f"not by gRPC: {reason}", flush=True)
+        return KINDS
 
 
 def talk_among(kinds, kills):
@@ -156,25 +171,25 @@ def talk_among(kinds, kills):
 
 
 def test_each_way_in_hears_the_same():
-    talk_among(KINDS, 0)
+    talk_among(all_kinds(), 0)
 
 
 def test_each_way_in_hears_the_same_when_the_server_is_killed():
-    talk_among(KINDS, 1)
+    talk_among(all_kinds(), 1)
 
 
 def test_each_way_in_hears_the_same_when_the_server_is_killed_again_and_again():
-    talk_among(KINDS, 5)
+    talk_among(all_kinds(), 5)
 
 
 def test_a_browser_hears_the_same_as_all_others():
     test_page.browser(), test_page.packages()  # or this is skipped
-    talk_among((*KINDS, BrowserPeer), 0)
+    talk_among((*all_kinds(), BrowserPeer), 0)
 
 
 def test_a_browser_hears_the_same_as_all_others_when_the_server_is_killed():
     test_page.browser(), test_page.packages()
-    talk_among((*KINDS, BrowserPeer), 2)
+    talk_among((*all_kinds(), BrowserPeer), 2)
 
 
 if __name__ == "__main__":

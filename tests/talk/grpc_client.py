@@ -163,6 +163,10 @@ class Stream:
             self._end = (self._call.code().name, self._call.details())
         return answer
 
+    def take(self, seconds=DEADLINE):
+        """The next message; END when the call has ended, however; None when neither came in time."""
+        return self._next(seconds)
+
     def next(self, seconds=DEADLINE):
         """The next message."""
         answer = self._next(seconds)

@@ -4,21 +4,18 @@ of its own; here is only what has to be there before: node, Chromium, and the tw
 build folder.
 """
 
-import fcntl
-import json
 import os
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
+import npm
 from talk import BUILD_KIND, main, program, skip
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WEB = ROOT / "tcpserver" / "web"
-NPM_SECONDS = 150
 CASE_SECONDS = {"plain": 150, "asan": 400, "tsan": 800}.get(BUILD_KIND, 800)
 
 
@@ -29,44 +26,8 @@ def browser():
     return skip("there is no Chromium; ./check --full installs it")
 
 
-def installed(folder):
-    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
-    try:
-        return all(json.loads((folder / "node_modules" / name / "package.json").read_text())["version"] == version
-                   for name, version in wanted.items())
-    except OSError:
-        return False
-
-
 def packages():
-    """The folder with the packages, installed once; an npm that does not answer keeps one test waiting, not each."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        skip("node and npm are not installed; ./check --full installs them")
-    folder = Path(os.environ.get("TCPCHAT_BUILD_FOLDER", ROOT / "build")) / "web-npm"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.copy(HERE / "package.json", folder)
-        failed = folder / "failed"
-        if not installed(folder):
-            if failed.exists() and time.time() - failed.stat().st_mtime < 300:
-                skip(failed.read_text())
-            install(folder, failed)
-    return folder
-
-
-def install(folder, failed):
-    command = ["npm", "install", "--no-save", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund"]
-    reason = "npm could not install playwright-core and axe-core"
-    try:
-        done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=NPM_SECONDS, check=False)
-        print(done.stdout)
-    except subprocess.TimeoutExpired:
-        reason = f"npm did not answer within {NPM_SECONDS} s"
-    if not installed(folder):
-        failed.write_text(reason)
-        skip(reason)
+    return npm.packages(HERE, "web-npm", "playwright-core and axe-core")
 
 
 def case(name):
@@ -174,4 +135,4 @@ def test_it_is_read_without_javascript():
 
 
 if __name__ == "__main__":
-    main(CASE_SECONDS + NPM_SECONDS + 10)
+    main(CASE_SECONDS + npm.SECONDS + 10)

@@ -1,0 +1,33 @@
+/*
+ * Events of our own service (proto/tcpchat/v1/chat.proto): a message of a room's log, and what is told to one client.
+ *
+ * The text of a message is no string of C, and may be long; it is written behind the fields that protobuf-c packs, which may stand in any
+ * order, so that it is copied once, into its place.
+ *
+ * Threads: any.
+ * Source: Protocol Buffers, "Encoding" (length-delimited fields).
+ */
+#ifndef TCPSERVER_DOORS_GRPC_EVENT_H
+#define TCPSERVER_DOORS_GRPC_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tcpserver/core/door.h"
+#include "tcpserver/core/room_log.h"
+
+struct message;
+
+/* Its records have their heads: they are on the wire as they are in the log. */
+extern const struct format grpc_event_format;
+/* A client of Talk; one that only reads, by Subscribe. */
+extern const struct door grpc_talk_door;
+extern const struct door grpc_subscribe_door;
+
+/* Writes an event without a head, if it fits in 'size' bytes. Returns its size in any case. */
+size_t grpc_event_body(const struct message *message, bool history, char *out, size_t size);
+/* Writes the head of a field with so many bytes; 'field' is at most 15. Returns its size, GRPC_FIELD_HEAD_MAX at most. */
+enum { GRPC_FIELD_HEAD_MAX = 11 };
+size_t grpc_event_field(unsigned field, size_t size, char out[GRPC_FIELD_HEAD_MAX]);
+
+#endif

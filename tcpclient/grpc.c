@@ -82,12 +82,23 @@ void grpc_fail(struct grpc *grpc, enum grpc_code code, const char *words)
 	(void)nghttp2_submit_rst_stream(grpc->session, NGHTTP2_FLAG_NONE, grpc->stream, NGHTTP2_CANCEL); /* without memory it ends with the connection */
 }
 
+/* The bytes were no HTTP/2, or the last of it. */
+static void finish_broken(struct grpc *grpc, const char *words)
+{
+	if (grpc->was_heard)
+		finish(grpc, GRPC_UNAVAILABLE, words);
+	else
+		finish(grpc, GRPC_UNIMPLEMENTED, "the server does not speak gRPC (HTTP/2)");
+}
+
 /* The answer of something that is no gRPC server, as a web server's. */
 static void finish_without_status(struct grpc *grpc, uint32_t error)
 {
 	char words[WORD_SIZE];
 
-	if (grpc->http_status == 0 && error == NGHTTP2_REFUSED_STREAM) {
+	if (!grpc->was_heard) {
+		finish_broken(grpc, "");
+	} else if (grpc->http_status == 0 && error == NGHTTP2_REFUSED_STREAM) {
 		finish(grpc, GRPC_UNAVAILABLE, "the server takes no more calls");
 	} else if (grpc->http_status != 0 && !grpc->is_grpc) {
 		(void)snprintf(words, sizeof words, "the server does not speak gRPC: HTTP status %d", grpc->http_status);
@@ -96,15 +107,6 @@ static void finish_without_status(struct grpc *grpc, uint32_t error)
 		(void)snprintf(words, sizeof words, "the server broke off the call: %s", nghttp2_http2_strerror(error));
 		finish(grpc, GRPC_UNAVAILABLE, words);
 	}
-}
-
-/* The bytes were no HTTP/2, or the last of it. */
-static void finish_broken(struct grpc *grpc, const char *words)
-{
-	if (grpc->was_heard)
-		finish(grpc, GRPC_UNAVAILABLE, words);
-	else
-		finish(grpc, GRPC_UNIMPLEMENTED, "the server does not speak gRPC (HTTP/2)");
 }
 
 /* ---- What comes. ---- */

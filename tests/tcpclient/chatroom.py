@@ -90,7 +90,6 @@ class Chatroom:
             certificate, key = (pathlib.Path(path).read_bytes() for path in pair)
             self.port = self.server.add_secure_port(where, grpc.ssl_server_credentials([(key, certificate)]))
         assert self.port != 0, where
-        self.address = f"{HOST}:{self.port}"
 
     @staticmethod
     def coder(request):

@@ -27,7 +27,7 @@ ID = r"[0-9a-f]{20}"
 def on_both(test):
     """Runs a test with each server."""
     def run():
-        for kind in (Chatroom,) if os.environ.get("ONLY_FAKE") else (Chatroom, Server):
+        for kind in (Chatroom, Server):
             with kind() as server:
                 test(server)
     return run
@@ -63,8 +63,12 @@ def make_room(server):
     return service(server).CreateChatRoom().room_id
 
 
+def where(server):
+    return f"{HOST}:{server.port}"
+
+
 def client(server, *arguments, **more):
-    return Filter("--grpc", *arguments, server.address, **more)
+    return Filter("--grpc", *arguments, where(server), **more)
 
 
 def run(server, *arguments, given=b"", **more):
@@ -75,7 +79,7 @@ def run(server, *arguments, given=b"", **more):
 @contextlib.contextmanager
 def joined(server, room, name="bob", **more):
     """At a terminal, in a room."""
-    with Terminal("--grpc", "--room", room, "-username", name, server.address, **more) as terminal:
+    with Terminal("--grpc", "--room", room, "-username", name, where(server), **more) as terminal:
         terminal.wait(rf"{name}: {CAME}")
         terminal.wait_prompt(name)
         yield terminal
@@ -92,7 +96,7 @@ def test_the_whole_dialogue_at_a_terminal(server):
     room = make_room(server)
     eve = Guest(server, room)
     eve.say("is anybody here?")
-    with Terminal("--grpc", server.address, width=100) as terminal:
+    with Terminal("--grpc", where(server), width=100) as terminal:
         rows = terminal.wait(r"Pick a room: ?\Z")
         assert rows[0] == "Chat rooms:", rows
         terminal.keys(number_of(rows, room), "Enter")
@@ -111,7 +115,7 @@ def test_the_whole_dialogue_at_a_terminal(server):
         assert all(re.match(r"\d\d:\d\d ", row) for row in rows[start + 1:-1]), rows
         shown = [re.sub(CAME, "CAME", row) for row in terminal.clock_free(rows[start + 1:])]
         assert [row for row in shown if row != "eve: CAME"] == [  # ours keeps only what was said
-            HINT, f"Connected to {server.address}(protocol: grpc)!", "eve: is anybody here?", "bob: CAME", "bob: here I am",
+            HINT, f"Connected to {where(server)}(protocol: grpc)!", "eve: is anybody here?", "bob: CAME", "bob: here I am",
             "eve: so you are, bob", "You(bob)>"], shown
         terminal.keys("!exit", "Enter")
         assert terminal.ended() == 0
@@ -142,7 +146,7 @@ def test_a_deleted_room_is_told_at_a_terminal(server):
 
 @on_both
 def test_an_unknown_room_is_told_at_a_terminal(server):
-    with Terminal("--grpc", "--room", "nowhere", "-username", "bob", server.address) as terminal:
+    with Terminal("--grpc", "--room", "nowhere", "-username", "bob", where(server)) as terminal:
         terminal.wait(r"It is over: the server says: room ID does not exist \(NOT_FOUND\)")
         assert terminal.ended() == 1
 
@@ -172,7 +176,7 @@ def test_a_server_that_comes_back_is_talked_to_again():
         journal = f"sqlite:{folder}/chat.db"
         with Server(journal=journal) as server:
             room, port = make_room(server), server.port
-            terminal = Terminal("--grpc", "--room", room, "-username", "bob", server.address)
+            terminal = Terminal("--grpc", "--room", room, "-username", "bob", where(server))
             with contextlib.ExitStack() as stack:
                 stack.enter_context(terminal)
                 terminal.wait(rf"bob: {CAME}")
@@ -195,7 +199,7 @@ def test_a_room_that_went_with_its_server_is_told():
     with contextlib.ExitStack() as stack:
         with Chatroom() as server:
             room, port = make_room(server), server.port
-            terminal = stack.enter_context(Terminal("--grpc", "--room", room, "-username", "bob", server.address))
+            terminal = stack.enter_context(Terminal("--grpc", "--room", room, "-username", "bob", where(server)))
             terminal.wait(f"bob: {CAME}")
         terminal.wait(r"is gone: .*Connecting again")
         with Chatroom(port=port):
@@ -225,7 +229,7 @@ def test_without_questions_only_lines_are_printed(server):
     code, lines, errors = run(server, "--room", room, "--username", "bob", given=b"one\ntwo\n")
     assert (code, errors, lines[1:]) == (0, "", ["bob: one", "bob: two"]) and re.fullmatch(f"bob: {CAME}", lines[0]), (lines, errors)
     code, lines, errors = run(server, "--room", room, "--username", "bob", "--plain", "-c", "three")
-    assert code == 0 and errors == "" and lines[0] == f"Connected to {server.address}(protocol: grpc)!" and lines[-1] == "bob: three", lines
+    assert code == 0 and errors == "" and lines[0] == f"Connected to {where(server)}(protocol: grpc)!" and lines[-1] == "bob: three", lines
 
 
 @on_both
@@ -263,6 +267,7 @@ def test_a_room_that_is_deleted_before_the_input_ends_is_an_error(server):
         pipe.give(b"hello\n")
         wait_for(lambda: b"bob: hello\n" in os.pread(pipe.output.fileno(), 65536, 0), "the line")
         service(server).DeleteChatRoom(room_id=room)
+        pipe.process.wait(DEADLINE)
         code, _, errors = pipe.end()
     assert code == 1 and "tcpclient: the connection ended before the input did (the room was deleted)" in errors, (code, errors)
 
@@ -292,7 +297,7 @@ def test_an_input_that_ends_at_a_question_ends_the_program(server):
         code, lines, errors = run(server, given=given)
         assert (code, errors) == (1, "tcpclient: the input has ended before that was answered\n"), (code, errors)
         assert lines[-1].endswith(": "), lines
-    with Terminal("--grpc", server.address) as terminal:
+    with Terminal("--grpc", where(server)) as terminal:
         terminal.wait("Pick a room:")
         terminal.keys("C-d")
         assert terminal.ended() == 1
@@ -411,7 +416,7 @@ def test_a_call_that_fails_for_a_while_is_made_again():
         for request in requests:
             yield said_by("echo", request.message.message)
 
-    with Chatroom(chat=chat) as server, Terminal("--grpc", "--room", "x", "-username", "bob", server.address, width=200) as terminal:
+    with Chatroom(chat=chat) as server, Terminal("--grpc", "--room", "x", "-username", "bob", where(server), width=200) as terminal:
         terminal.wait(r"is gone: the server says: come \S*back.*later % \(UNAVAILABLE\)\. Connecting again")
         terminal.wait("bob: Has joined")
         terminal.keys("hi", "Enter")
@@ -489,7 +494,7 @@ def test_a_message_that_is_too_large_ends_the_call():
 # ---- TLS. ----
 
 def test_it_goes_through_tls():
-    for kind in (Chatroom,) if os.environ.get("ONLY_FAKE") else (Chatroom, None):
+    for kind in (Chatroom, None):
         with Certificates() as certificates:
             authority = certificates.authority()
             pair = certificates.vouched("server")
@@ -509,11 +514,11 @@ def test_it_goes_through_tls():
 
 
 def test_a_stranger_is_asked_about_before_any_question():
-    for kind in (Chatroom,) if os.environ.get("ONLY_FAKE") else (Chatroom, None):
+    for kind in (Chatroom, None):
         with Certificates() as certificates:
             pair = certificates.own("own")
             with Chatroom(pair, rooms=["a" * 20]) if kind else Server(*options(pair)) as server, \
-                    Terminal("--grpc", "--tls", server.address, width=120) as terminal:
+                    Terminal("--grpc", "--tls", where(server), width=120) as terminal:
                 terminal.wait(r"name this fingerprint\? \(yes/no\)")
                 terminal.keys("yes", "Enter")
                 terminal.wait("Pick a room:")

@@ -1093,6 +1093,7 @@ struct session *session_create(struct talk *talk, int socket, const struct door 
 	session->client.number = session->stranger.number;
 	session->socket = socket;
 	session->carrier = carrier;
+	session->release_carrier = carrier == NULL ? NULL : carrier->release;
 	session->is_secure = carrier != NULL && carrier->is_secure;
 	if (carrier == NULL)
 		net_peer_address(socket, session->address);
@@ -1103,10 +1104,8 @@ struct session *session_create(struct talk *talk, int socket, const struct door 
 
 void session_destroy(struct session *session)
 {
-	const struct carrier *carrier = session->carrier;
-
-	if (carrier != NULL && carrier->release != NULL)
-		carrier->release(carrier);
+	if (session->release_carrier != NULL)
+		session->release_carrier(session->carrier);
 	session_free_input(session);
 	free(session->places);
 	free(session);

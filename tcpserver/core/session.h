@@ -78,6 +78,7 @@ struct session {
 	int socket;
 	bool is_administrator;
 	const struct carrier *carrier; /* NULL: the socket is the peer's own */
+	void (*release_carrier)(const struct carrier *carrier); /* the carrier's release(); without one it may be gone before us */
 	bool is_deaf;        /* the client has closed its side and goes on reading: session_receive() returns 0 when it has gone */
 	bool is_secure;      /* it came through TLS                                                     */
 	long long name_deadline_ms; /* on clock_ms(); until then the client has to have told who it is   */

@@ -141,6 +141,7 @@ static char *words(const struct telling *telling, size_t *size)
 {
 	Tcpchat__V1__Event event = telling_event(telling);
 
+	*size = 0;
 	return grpc_make(&event.base, size);
 }
 

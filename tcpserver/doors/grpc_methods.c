@@ -6,6 +6,7 @@
 #include "tcpserver/doors/grpc_call.h"
 #include "tcpserver/doors/grpc_chatroom.h"
 #include "tcpserver/doors/grpc_go_chat.h"
+#include "tcpserver/doors/grpc_talk.h"
 
 extern const struct grpc_method grpc_health_methods[];
 extern const struct grpc_method grpc_reflection_methods[];
@@ -13,6 +14,7 @@ extern const struct grpc_method grpc_reflection_methods[];
 static const struct grpc_method *const lists[] = {
 	grpc_chatroom_methods,
 	grpc_go_chat_methods,
+	grpc_tcpchat_methods,
 	grpc_health_methods,
 	grpc_reflection_methods,
 };

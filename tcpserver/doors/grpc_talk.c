@@ -1,0 +1,230 @@
+#include "tcpserver/doors/grpc_talk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/text.h"
+#include "tcpchat/v1/chat.pb-c.h"
+#include "tcpserver/core/door.h"
+#include "tcpserver/core/room.h"
+#include "tcpserver/core/session.h"
+#include "tcpserver/core/talk.h"
+#include "tcpserver/core/visit.h"
+#include "tcpserver/doors/event.h"
+#include "tcpserver/doors/grpc_call.h"
+#include "tcpserver/doors/grpc_event.h"
+#include "tcpserver/doors/grpc_transcode.h"
+
+#define SERVICE "/tcpchat.v1.Chat/"
+
+const struct grpc_method grpc_tcpchat_methods[] = {
+	{SERVICE "Talk", grpc_talk_talk},
+	{SERVICE "Subscribe", grpc_talk_subscribe},
+	{SERVICE "Send", grpc_talk_send},
+	{SERVICE "ListRooms", grpc_talk_list_rooms},
+	{SERVICE "GetRoom", grpc_talk_get_room},
+	{SERVICE "CreateRoom", grpc_talk_create_room},
+	{SERVICE "DeleteRoom", grpc_talk_delete_room},
+	{SERVICE "ListMessages", grpc_talk_list_messages},
+	{NULL, NULL},
+};
+
+bool grpc_reading(const struct session *session, const struct grpc_start *start, struct reading *reading)
+{
+	size_t size = strlen(start->room_id);
+
+	if (size != 0 && size != ROOM_ID_SIZE - 1)
+		return false;
+	*reading = session_reading(session);
+	reading->resumes = start->resumes;
+	reading->after = start->after;
+	if (start->has_past)
+		reading->count = start->past;
+	memcpy(reading->of, start->room_id, size + 1);
+	return true;
+}
+
+/* ---- The first request. ---- */
+
+/* Lets a client in that has no session id. */
+static void come_without_id(struct session *session, const Tcpchat__V1__Session *wanted)
+{
+	struct grpc_start start = GRPC_START(wanted, TCPCHAT__V1__SESSION);
+	struct reading reading;
+
+	if (!grpc_reading(session, &start, &reading)) {
+		session_error(session, "usage", "room_id has to be the id of a room, %d hex digits", ROOM_ID_SIZE - 1);
+		session_finish(session, SESSION_REFUSED);
+	} else if (!visit_come(session, wanted->name, wanted->room, &reading)) {
+		session_error(session, "bad-name",
+			"a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose another");
+		session_finish(session, SESSION_REFUSED);
+	}
+}
+
+static void begin_without_id(struct session *session, const Tcpchat__V1__Request *request)
+{
+	char id[24];
+
+	(void)snprintf(id, sizeof id, "%llu", (unsigned long long)request->id);
+	session->request_id = request->id == 0 ? NULL : id;
+	come_without_id(session, request->session);
+	session->request_id = NULL;
+}
+
+/* The words for a first request that was refused; its error was an event, too. */
+static const char *refusal(const Tcpchat__V1__Request *request)
+{
+	char name[NAME_SIZE];
+
+	if (request->op_case != TCPCHAT__V1__REQUEST__OP_SESSION)
+		return "the first request has to be \"session\", with a name";
+	if (!name_make(request->session->name, strlen(request->session->name), name))
+		return "bad-name: a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose another";
+	return "this session is refused; the event before says why";
+}
+
+/* A client that was given a name and still is nowhere asked for nothing wrong: there was no room or memory for it. */
+static void refuse(struct session *session, struct grpc_call *call, const Tcpchat__V1__Request *request)
+{
+	enum grpc_code code = session->client.name[0] == '\0' ? GRPC_INVALID_ARGUMENT : GRPC_UNAVAILABLE;
+
+	grpc_finish(session, call, code, "%s", refusal(request));
+}
+
+/* ---- Requests. ---- */
+
+static void run_request(struct session *session, const Tcpchat__V1__Request *request)
+{
+	size_t size;
+	char *json = grpc_transcode(request, &size);
+
+	if (json == NULL)
+		session_error(session, "no-memory", "the server has no memory for this request now; it was dropped, send it again");
+	else
+		event_request(session, json, size);
+	free(json);
+}
+
+static bool is_session_without_id(const Tcpchat__V1__Request *request)
+{
+	return request->op_case == TCPCHAT__V1__REQUEST__OP_SESSION && request->session->session[0] == '\0';
+}
+
+static void hear_request(struct session *session, struct grpc_call *call, const Tcpchat__V1__Request *request)
+{
+	bool is_first = !session_has_name(session);
+
+	if (is_first && is_session_without_id(request))
+		begin_without_id(session, request);
+	else
+		run_request(session, request);
+	if (is_first && session->end == SESSION_REFUSED)
+		refuse(session, call, request);
+}
+
+static void hear(struct session *session, struct grpc_call *call, const unsigned char *message, size_t size)
+{
+	ProtobufCMessage *unpacked = grpc_unpack(session, call, &tcpchat__v1__request__descriptor, message, size);
+
+	if (unpacked == NULL)
+		return;
+	hear_request(session, call, (const Tcpchat__V1__Request *)unpacked);
+	protobuf_c_message_free_unpacked(unpacked, NULL);
+}
+
+/* ---- The conversation. ---- */
+
+static void no_name(struct session *session, struct grpc_call *call)
+{
+	grpc_finish(session, call, GRPC_DEADLINE_EXCEEDED, "no session came within %d s; call again and send it at once",
+		session->talk->name_timeout_ms / 1000);
+}
+
+static void client_said_all(struct session *session, struct grpc_call *call)
+{
+	if (!session_has_name(session))
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "the first request has to be \"session\", with a name");
+}
+
+static int timeout_ms(const struct session *session)
+{
+	long long left_ms = session->name_deadline_ms - clock_ms();
+
+	if (session_has_name(session))
+		return -1;
+	return left_ms < 0 ? 0 : (int)left_ms;
+}
+
+static void listen_once(struct session *session, struct grpc_call *call)
+{
+	const unsigned char *message;
+	size_t size;
+
+	switch (grpc_receive(session, call, timeout_ms(session), &message, &size)) {
+	case GRPC_GOT_MESSAGE:
+		hear(session, call, message, size);
+		break;
+	case GRPC_GOT_TIMEOUT:
+		no_name(session, call);
+		break;
+	case GRPC_GOT_END:
+		client_said_all(session, call);
+		break;
+	case GRPC_GOT_OVER:
+		break;
+	}
+}
+
+void grpc_talk_talk(struct session *session, struct grpc_call *call)
+{
+	session_set_door(session, &grpc_talk_door);
+	while (!session_ended(session))
+		listen_once(session, call);
+	if (session->end == SESSION_REFUSED) /* unless it was said already: too many wrong passwords, or no way back to the lobby */
+		grpc_finish(session, call, session->password_tries > 0 ? GRPC_PERMISSION_DENIED : GRPC_UNAVAILABLE,
+			"the server ended the conversation; the event before says why");
+}
+
+/* ---- Reading unseen. ---- */
+
+static void read_room(struct session *session, struct grpc_call *call, struct room *room, const struct reading *reading)
+{
+	const unsigned char *ignored;
+	size_t size;
+
+	session_set_door(session, &grpc_subscribe_door);
+	if (!session_observe(session, room, reading))
+		grpc_finish(session, call, GRPC_UNAVAILABLE, "the room cannot be read now; try again");
+	while (!session_ended(session))
+		(void)!grpc_receive(session, call, -1, &ignored, &size); /* nothing that the client sends has a meaning any more */
+}
+
+/* The room that is to be read, with a reference; NULL: the call has ended, and says why. */
+static struct room *choose_room(
+	struct session *session, struct grpc_call *call, const Tcpchat__V1__SubscribeRequest *request, struct reading *reading)
+{
+	struct grpc_start start = GRPC_START(request, TCPCHAT__V1__SUBSCRIBE_REQUEST);
+
+	if (grpc_reading(session, &start, reading))
+		return grpc_find_room(session, call, request->room);
+	grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "room_id has to be the id of a room, %d hex digits", ROOM_ID_SIZE - 1);
+	return NULL;
+}
+
+void grpc_talk_subscribe(struct session *session, struct grpc_call *call)
+{
+	ProtobufCMessage *request = grpc_receive_request(session, call, &tcpchat__v1__subscribe_request__descriptor);
+
+	struct reading reading;
+	struct room *room;
+
+	if (request == NULL)
+		return;
+	room = choose_room(session, call, (const Tcpchat__V1__SubscribeRequest *)request, &reading);
+	protobuf_c_message_free_unpacked(request, NULL); /* the call may go on for days */
+	if (room != NULL)
+		read_room(session, call, room, &reading);
+}

@@ -37,6 +37,7 @@ struct grpc {
 	struct buffer output;   /* bytes for the socket   */
 	size_t output_from;
 	bool was_heard;
+	long long heard_at;
 	bool was_answered;
 	int http_status;
 	bool is_grpc;  /* by the answer's content-type */
@@ -186,6 +187,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 	(void)session;
 	grpc->was_heard = true;
+	grpc->heard_at = clock_ms();
 	if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
 		grpc->was_answered = true;
 	return 0;
@@ -342,6 +344,11 @@ void grpc_work(struct grpc *grpc, bool may_read)
 bool grpc_was_heard(const struct grpc *grpc)
 {
 	return grpc->was_heard;
+}
+
+long long grpc_heard_at(const struct grpc *grpc)
+{
+	return grpc->heard_at;
 }
 
 bool grpc_is_over(const struct grpc *grpc)

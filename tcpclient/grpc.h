@@ -69,8 +69,9 @@ short grpc_wanted(const struct grpc *grpc, bool may_read);
 /* Reads, if 'may_read', and writes what can be without waiting. */
 void grpc_work(struct grpc *grpc, bool may_read);
 
-/* Whether the server has said anything in HTTP/2. */
+/* Whether the server has said anything in HTTP/2, and when the last time (clock_ms()). */
 bool grpc_was_heard(const struct grpc *grpc);
+long long grpc_heard_at(const struct grpc *grpc);
 bool grpc_is_over(const struct grpc *grpc);
 /* When it is over. */
 const struct grpc_outcome *grpc_outcome(const struct grpc *grpc);

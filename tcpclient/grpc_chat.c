@@ -21,7 +21,7 @@ enum {
 	ANSWER_WITHIN_MS = 10000,
 	JOINED_AFTER_MS = 1000, /* at most */
 	QUIET_MS = 50,          /* after what was said before, which comes at once */
-	SETTLE_MS = 500, /* after the last line: see the header */
+	SETTLE_MS = 500,        /* of silence: see the header */
 };
 
 struct carried {
@@ -249,6 +249,18 @@ static void judge_outcome(struct carried *carried, const struct grpc_outcome *ou
 	}
 }
 
+/* When the server has had the time to look at all that we said; in a busy room it is never silent. */
+static long long settled_at(const struct carried *carried)
+{
+	long long heard_at = grpc_heard_at(carried->grpc);
+	long long latest = carried->ended_at + ANSWER_WITHIN_MS;
+	long long last = heard_at > carried->said_at ? heard_at : carried->said_at;
+
+	if (carried->said_at + SETTLE_MS < carried->ended_at)
+		return carried->ended_at; /* what was said is long ago */
+	return last + SETTLE_MS < latest ? last + SETTLE_MS : latest;
+}
+
 /* Whether the server has got all that we said, and some time to look at it. */
 static bool has_left(struct carried *carried)
 {
@@ -257,7 +269,7 @@ static bool has_left(struct carried *carried)
 	if (!carried->asked)
 		grpc_ask(carried->grpc);
 	carried->asked = true;
-	return grpc_was_answered(carried->grpc) && (carried->said_at == 0 || clock_ms() >= carried->said_at + SETTLE_MS);
+	return grpc_was_answered(carried->grpc) && clock_ms() >= settled_at(carried);
 }
 
 /* When we count as being in the room: what was said before has come then, and our own "Has entered the chat". */
@@ -277,7 +289,7 @@ static long long alarm_at(const struct carried *carried)
 	if (!carried->has_joined)
 		return joined_at(carried);
 	if (carried->input_ended && grpc_was_answered(carried->grpc))
-		return carried->said_at + SETTLE_MS;
+		return settled_at(carried);
 	return carried->input_ended ? carried->ended_at + ANSWER_WITHIN_MS : 0;
 }
 

@@ -1,5 +1,6 @@
 #include "tcpserver/doors/grpc_chatroom.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,6 @@
 #include "common/text.h"
 #include "rpc/chat.pb-c.h"
 #include "tcpserver/core/door.h"
-#include "tcpserver/core/journal.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/room.h"
 #include "tcpserver/core/room_log.h"
@@ -20,11 +20,10 @@
 #include "tcpserver/doors/http_json.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/doors/request.h"
+#include "tcpserver/doors/room_desk.h"
 
 enum {
 	HISTORY_COUNT = 9,   /* of what was said before; with one's own coming these are ten */
-	ROOMS_SHOWN = 10000, /* in a list                                                    */
-	KEPT_PAGE = 50,      /* read from the journal at a time                              */
 	MAKE_TRIES = 100,    /* of a name that nobody has                                    */
 	SECRET_DIGITS = 20,  /* of the name of a private room                                */
 };
@@ -173,8 +172,9 @@ static struct room *find_room(struct session *session, struct grpc_call *call, c
 static void reply_room(struct session *session, const struct room *room)
 {
 	char id[ROOM_ID_SIZE];
-	Rpc__ChatRoom answer = RPC__CHAT_ROOM__INIT;
+	Rpc__ChatRoom answer;
 
+	rpc__chat_room__init(&answer);
 	(void)snprintf(id, sizeof id, "%s", room_id(room));
 	answer.room_id = id;
 	grpc_reply(session, &answer.base);
@@ -226,13 +226,11 @@ static void come(struct session *session, struct grpc_call *call, const char *na
 	(void)room_acquire(room);
 	if (!session_come(session, name, room, &reading))
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "this is no name");
-	gone = room_is_shut(room);
+	gone = room_is_shut(room); /* who came when it was closed may have missed the words that say so */
 	room_release(room);
-	if (session_has_name(session))
-		return;
 	if (gone)
 		grpc_finish(session, call, GRPC_NOT_FOUND, "%s", no_such_room);
-	else
+	else if (!session_has_name(session))
 		grpc_finish(session, call, GRPC_UNAVAILABLE, "nobody can be let in now; try again later");
 }
 
@@ -378,52 +376,17 @@ static void create_chat_room(struct session *session, struct grpc_call *call)
 
 /* ---- ListChatRooms. ---- */
 
-struct list {
-	size_t count;
-	char ids[ROOMS_SHOWN][ROOM_ID_SIZE];
-};
-
-static void list_add(struct list *list, const char *id)
+static bool reply_list(struct session *session, const struct room_list *list)
 {
-	if (list->count < ROOMS_SHOWN)
-		memcpy(list->ids[list->count++], id, ROOM_ID_SIZE);
-}
-
-static void list_add_open(struct room *room, size_t people, void *context)
-{
-	(void)people;
-	list_add(context, room_id(room));
-}
-
-/* Rooms that nobody is in, but that the journal keeps. Returns false when it cannot be read. */
-static bool list_add_kept(struct list *list, struct rooms *rooms)
-{
-	struct room_record *records = calloc(KEPT_PAGE, sizeof *records);
-	char after[ROOM_ID_SIZE] = "";
-	ssize_t count = records == NULL ? -1 : KEPT_PAGE;
-
-	while (count == KEPT_PAGE && list->count < ROOMS_SHOWN) {
-		count = rooms->journal->ops->list_rooms(rooms->journal, after, true, records, KEPT_PAGE);
-		for (ssize_t i = 0; i < count; i++) {
-			memcpy(after, records[i].id, sizeof after);
-			if (!rooms_is_open(rooms, after))
-				list_add(list, after);
-		}
-	}
-	free(records);
-	return count >= 0;
-}
-
-static bool list_reply(struct session *session, struct list *list)
-{
-	Rpc__ListChatRoomsResponse answer = RPC__LIST_CHAT_ROOMS_RESPONSE__INIT;
+	Rpc__ListChatRoomsResponse answer;
 	Rpc__ChatRoom *rooms = calloc(list->count, sizeof *rooms);
 	Rpc__ChatRoom **places = calloc(list->count, sizeof *places);
 	bool made = rooms != NULL && places != NULL;
 
+	rpc__list_chat_rooms_response__init(&answer);
 	for (size_t i = 0; made && i < list->count; i++) {
 		rpc__chat_room__init(&rooms[i]);
-		rooms[i].room_id = list->ids[i];
+		rooms[i].room_id = list->views[i].id;
 		places[i] = &rooms[i];
 	}
 	answer.n_chat_rooms = list->count;
@@ -438,72 +401,59 @@ static bool list_reply(struct session *session, struct list *list)
 static void list_chat_rooms(struct session *session, struct grpc_call *call)
 {
 	ProtobufCMessage *request = grpc_receive_request(session, call, &rpc__list_chat_rooms_request__descriptor);
-	struct rooms *rooms = &session->talk->rooms;
-	struct list *list;
+	struct room_list list;
 
 	if (request == NULL)
 		return;
 	protobuf_c_message_free_unpacked(request, NULL);
-	list = calloc(1, sizeof *list);
-	if (list != NULL)
-		(void)rooms_visit(rooms, ROOMS_SHOWN, list_add_open, list);
-	if (list == NULL || !list_add_kept(list, rooms) || !list_reply(session, list))
+	if (room_desk_list(&session->talk->rooms, &list) != 0 || !reply_list(session, &list))
 		refuse_for_now(session, call, ROOMS_NO_MEMORY);
-	free(list);
+	room_desk_free(&list);
 }
 
 /* ---- DeleteChatRoom. ---- */
 
-static bool is_creator(const struct grpc_call *call, const struct room *room)
-{
-	unsigned char id[CLIENT_ID_SIZE];
-
-	return credentials_session_id(call->chat_session, id) &&
-	       session_is_same_secret(id, room_attributes(room)->creator_id, sizeof id);
-}
-
 static bool is_everybodys(const struct room *room)
 {
-	return strcmp(room_attributes(room)->creator, creator_is_nobody) == 0;
+	return strcmp(room_attributes(room)->creator, creator_is_nobody) == 0 && !room_attributes(room)->persistent;
+}
+
+static const char *metadata(const char *value)
+{
+	return value[0] == '\0' ? NULL : value;
 }
 
 /* If not, the status says why. */
 static bool may_delete(struct session *session, struct grpc_call *call, const struct room *room)
 {
-	if (room_attributes(room)->persistent) {
+	if (is_everybodys(room))
+		return true;
+	switch (room_desk_may_close(session, room, metadata(call->chat_session), metadata(call->authorization))) {
+	case ROOM_MAY_CLOSE:
+		return true;
+	case ROOM_STAYS:
 		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "%s always stays; nobody may close it", room_label(room));
 		return false;
-	}
-	if (is_everybodys(room) || is_creator(call, room) ||
-		credentials_are_administrators(session, call->authorization))
-		return true;
-	if (call->chat_session[0] != '\0' && call->authorization[0] == '\0')
+	case ROOM_IS_OF_ANOTHER:
 		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "only who made %s, or an administrator, may close it",
 			room_label(room));
-	else
+		return false;
+	case ROOM_NEEDS_PROOF:
 		grpc_finish(session, call, GRPC_UNAUTHENTICATED,
 			"only who made %s (chat-session), or an administrator (authorization), may close it", room_label(room));
+		return false;
+	}
 	return false;
 }
 
-/* Closes the room under the name of who asks, which it has for the moment. */
 static void delete_room(struct session *session, struct grpc_call *call, struct room *room)
 {
-	struct client_list *clients = &session->talk->clients;
-	char user[CREDENTIALS_SIZE];
-	char password[CREDENTIALS_SIZE];
-	char name[NAME_SIZE];
+	int error = room_desk_close(session, room, metadata(call->authorization));
 
-	if (!credentials_read(call->authorization, user, password) || !name_make(user, strlen(user), name))
-		http_guest_name(name);
-	if (client_list_register(clients, &session->client, name) != 0) {
-		refuse_for_now(session, call, ROOMS_NO_MEMORY);
-		return;
-	}
-	session_close_room(session, room);
-	client_list_unregister(clients, &session->client);
-	if (room_is_shut(room))
+	if (error == 0)
 		reply_room(session, room);
+	else if (error == -ENOMEM)
+		refuse_for_now(session, call, ROOMS_NO_MEMORY);
 	else
 		grpc_finish(session, call, GRPC_UNAVAILABLE, "this could not be kept, and nothing was closed; try again later");
 }

@@ -30,6 +30,11 @@ struct span {
 	size_t size;   /* bytes that those take that were said in it   */
 };
 
+static bool is_shown(const struct message *message)
+{
+	return message->kind == MESSAGE_TEXT || message->kind == MESSAGE_ACTION;
+}
+
 static size_t record_size(const struct message *message)
 {
 	struct grpc_speech speech = grpc_speech_of(message);
@@ -50,7 +55,7 @@ static char *record_write(const struct message *message, char *out)
 /* Takes a message that is older than those in the span, if it is to be sent. Returns whether older ones may be, too. */
 static bool span_take(struct span *span, const struct message *message)
 {
-	size_t size = message_is_said(message) ? record_size(message) : 0;
+	size_t size = is_shown(message) ? record_size(message) : 0;
 
 	if (span->size + size > ANSWER_SIZE_MAX)
 		return false;
@@ -151,7 +156,7 @@ static void answer_add_page(struct answer *answer, struct room *room, uint64_t *
 		answer->error = EIO;
 	*from = count <= 0 ? last + 1 : messages[count - 1]->seq + 1;
 	for (ssize_t i = 0; i < count; i++) {
-		if (answer->error == 0 && messages[i]->seq <= last && message_is_said(messages[i]))
+		if (answer->error == 0 && messages[i]->seq <= last && is_shown(messages[i]))
 			answer_add(answer, messages[i]);
 		message_release(messages[i]);
 	}

@@ -83,9 +83,9 @@ def protos():
     return Protos(pathlib.Path(folder))
 
 
-def message(name, **fields):
-    """A message of that name, as message("rpc.Message", name="bob", message="hi")."""
-    return protos().kind(name)(**fields)
+def message(kind, /, **fields):
+    """A message of that kind, as message("rpc.Message", name="bob", message="hi")."""
+    return protos().kind(kind)(**fields)
 
 
 # ---- Calls. ----
@@ -119,7 +119,7 @@ class Stream:
         self._wanted = threading.Semaphore(0)
         self._asked = 0  # for so many answers that did not come yet
         self._answers = queue.SimpleQueue()
-        self._end = None
+        self.end = None  # or status and words
         self._call = start(iter(self._requests.get, END))
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -149,7 +149,7 @@ class Stream:
 
     def _next(self, seconds):
         """The next message, or END, or None if none came in time."""
-        if self._end is not None:
+        if self.end is not None:
             return END
         if self._asked == 0:
             self._asked = 1
@@ -160,7 +160,7 @@ class Stream:
             return None
         self._asked = 0
         if answer is END:
-            self._end = (self._call.code().name, self._call.details())
+            self.end = (self._call.code().name, self._call.details())
         return answer
 
     def take(self, seconds=DEADLINE):
@@ -173,12 +173,12 @@ class Stream:
         if answer is None:
             raise AssertionError(f"waited {seconds} s, but no message came")
         if answer is END:
-            raise AssertionError(f"the call ended with {self._end[0]}: {self._end[1]}")
+            raise AssertionError(f"the call ended with {self.end[0]}: {self.end[1]}")
         return answer
 
     def ask(self):
         """Lets the library read one message more, for next(), and does not wait for it."""
-        if self._asked == 0 and self._end is None:
+        if self._asked == 0 and self.end is None:
             self._asked = 1
             self._wanted.release()
 
@@ -195,7 +195,7 @@ class Stream:
         """Nothing comes any more but the end of the call, with that status, and those words."""
         answer = self._next(seconds)
         assert answer is END, f"{answer!r} instead of the end"
-        assert self._end[0] == code and words in (None, self._end[1]), f"{self._end} instead of {(code, words)}"
+        assert self.end[0] == code and words in (None, self.end[1]), f"{self.end} instead of {(code, words)}"
 
     def headers(self):
         """The metadata that came before the first message; waits for it."""

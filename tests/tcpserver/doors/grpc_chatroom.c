@@ -102,13 +102,14 @@ TEST(a_text_of_any_size_is_a_whole_message)
 	memset(text, 'x', sizeof text);
 	for (size_t size = 0; size < sizeof text; size = size < 300 ? size + 1 : size < 16000 ? size * 2 : size + 384) {
 		struct grpc_speech speech = {.name = "bob", .name_size = 3, .mark = "", .text = text, .text_size = size};
-		Rpc__Message expected = RPC__MESSAGE__INIT;
+		Rpc__Message expected;
 		static unsigned char packed[80000];
 		char name[] = "bob";
 		char cut = text[size];
 		size_t needed;
 
 		text[size] = '\0';
+		rpc__message__init(&expected);
 		expected.name = name;
 		expected.message = text;
 		needed = grpc_speech_write_whole(&speech, out, sizeof out);

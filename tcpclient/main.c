@@ -116,21 +116,33 @@ static const struct option table[] = {
 		.help = "send these lines instead of standard input, and end",
 		.kind = OPTION_STRING,
 		.value = &settings.lines},
+	/* Those of gRPC are in the help's first line, since it has twenty. */
 	{.name = "grpc",
-		.help = "talk gRPC (rpc.ChatService): asks for a room and a name, unless --room and --username tell",
+		.help = "talk gRPC (rpc.ChatService), in a room that is picked",
 		.kind = OPTION_FLAG,
-		.value = &settings.grpc},
-	{.name = "create", .help = "with --grpc: make a room, print its id, and end", .kind = OPTION_FLAG, .value = &settings.makes_room},
+		.value = &settings.grpc,
+		.unlisted = true},
+	{.name = "create",
+		.help = "with --grpc: make a room, print its id, and end",
+		.kind = OPTION_FLAG,
+		.value = &settings.makes_room,
+		.unlisted = true},
 	{.name = "private",
 		.help = "with --create: the room is in no list",
 		.kind = OPTION_FLAG,
-		.value = &settings.is_private},
-	{.name = "list", .help = "with --grpc: print the ids of the rooms, and end", .kind = OPTION_FLAG, .value = &settings.lists_rooms},
+		.value = &settings.is_private,
+		.unlisted = true},
+	{.name = "list",
+		.help = "with --grpc: print the ids of the rooms, and end",
+		.kind = OPTION_FLAG,
+		.value = &settings.lists_rooms,
+		.unlisted = true},
 	{.name = "delete",
 		.argument = "ID",
 		.help = "with --grpc: delete a room, and end",
 		.kind = OPTION_STRING,
-		.value = &settings.deleted_room},
+		.value = &settings.deleted_room,
+		.unlisted = true},
 	{.name = "continue",
 		.help = "begin where you stopped the last time, and send what was not sent then",
 		.kind = OPTION_FLAG,
@@ -176,9 +188,9 @@ static const struct option table[] = {
 
 static void print_help(void)
 {
-	(void)printf("Usage: tcpclient [-username NAME] [[tls://]HOST[:PORT]]  (HOST is localhost and PORT 7777 unless given)\n");
+	(void)printf("Usage: tcpclient [-username NAME] [--grpc [--create [--private] | --list | --delete ID]] [[tls://]HOST[:PORT]]\n");
 	options_print_help(table, stdout);
-	(void)printf("At a terminal /help lists the commands, !exit leaves; in a pipe standard input is sent. See tcpclient(1).\n");
+	(void)printf("The server is localhost:7777 unless given. /help lists the commands, !exit leaves. More is in tcpclient(1).\n");
 }
 
 static int usage_error(const char *message)

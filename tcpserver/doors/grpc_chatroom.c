@@ -174,7 +174,7 @@ static void reply_room(struct session *session, const struct room *room)
 	char id[ROOM_ID_SIZE];
 	Rpc__ChatRoom answer;
 
-	rpc__chat_room__init(&answer);
+	rpc__chat_room__init(&answer); /* the macro for it drops a const, which clang does not pass over */
 	(void)snprintf(id, sizeof id, "%s", room_id(room));
 	answer.room_id = id;
 	grpc_reply(session, &answer.base);
@@ -302,21 +302,25 @@ static void chat(struct session *session, struct grpc_call *call)
 
 /* ---- CreateChatRoom. ---- */
 
-/* A private room's name cannot be guessed: its id leads there, and nothing else. */
-static void choose_room_name(bool private, char name[NAME_SIZE])
+/* Cannot be guessed: the room's id leads there, and nothing else. */
+static void make_private_name(char name[NAME_SIZE])
 {
-	unsigned char bytes[SECRET_DIGITS / 2] = {0};
-	unsigned number;
+	unsigned char bytes[SECRET_DIGITS / 2];
+	int size = snprintf(name, NAME_SIZE, "private-");
 
-	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-		abort(); /* Linux has given so few ever since it has the call, once it has begun to */
-	memcpy(&number, bytes, sizeof number);
-	name_tagged("room", number, name);
-	if (!private)
-		return;
-	(void)snprintf(name, NAME_SIZE, "private-");
+	while (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+		continue; /* a signal, early at boot */
 	for (size_t i = 0; i < sizeof bytes; i++)
-		(void)snprintf(name + strlen("private-") + 2 * i, 3, "%02x", bytes[i]);
+		(void)snprintf(name + size + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* What people in line clients, for example, find the room by. */
+static void make_public_name(char name[NAME_SIZE])
+{
+	unsigned number = 0;
+
+	(void)!getrandom(&number, sizeof number, GRND_NONBLOCK); /* one that a room has already is not taken */
+	name_tagged("room", number, name);
 }
 
 /* What the room is like; 'creator' is where the name stays of who asks, as far as that is told. */
@@ -346,7 +350,7 @@ static struct room *make_room(struct session *session, struct grpc_call *call, b
 	for (int tries = 0; result == ROOMS_EXISTS && tries < MAKE_TRIES; tries++) {
 		char name[NAME_SIZE];
 
-		choose_room_name(private, name);
+		(private ? make_private_name : make_public_name)(name);
 		result = talk_make_room(session->talk, name, &attributes, &room);
 	}
 	if (result == ROOMS_DONE)

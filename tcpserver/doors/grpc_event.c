@@ -44,8 +44,9 @@ static Tcpchat__V1__Event event_of(const struct message *message, bool history)
 		[MESSAGE_TOPIC] = TCPCHAT__V1__EVENT__KIND__KIND_TOPIC,
 		[MESSAGE_ROOM_CLOSED] = TCPCHAT__V1__EVENT__KIND__KIND_ROOM_CLOSED,
 	};
-	Tcpchat__V1__Event event = TCPCHAT__V1__EVENT__INIT;
+	Tcpchat__V1__Event event;
 
+	tcpchat__v1__event__init(&event);
 	event.kind = kinds[message->kind];
 	event.seq = message->seq;
 	event.room = string(message->room);
@@ -116,8 +117,9 @@ static Tcpchat__V1__Event telling_event(const struct telling *telling)
 		[TELL_ROOM_CLOSED] = TCPCHAT__V1__EVENT__KIND__KIND_ROOM_CLOSED,
 		[TELL_FAREWELL] = TCPCHAT__V1__EVENT__KIND__KIND_FAREWELL,
 	};
-	Tcpchat__V1__Event event = TCPCHAT__V1__EVENT__INIT;
+	Tcpchat__V1__Event event;
 
+	tcpchat__v1__event__init(&event);
 	event.kind = kinds[telling->kind];
 	event.at_ns = clock_wall_ns();
 	event.code = string(telling->kind == TELL_SAID ? "said" : telling->code);

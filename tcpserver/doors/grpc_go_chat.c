@@ -1,6 +1,6 @@
 /*
- * The answer is one message, whose size stands before it: so the journal is read twice, first from the end, for how much there is to
- * send, then from there on, to send it. It never is in memory as a whole.
+ * The answer is one message, whose size stands before it: so the journal is read twice, first from its end, for how much
+ * there is to send, then from there on, to send it. It never is in memory as a whole.
  */
 #include "tcpserver/doors/grpc_go_chat.h"
 

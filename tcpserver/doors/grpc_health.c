@@ -5,6 +5,7 @@
 #include "tcpserver/core/health.h"
 #include "tcpserver/doors/grpc_call.h"
 #include "tcpserver/doors/grpc_schema.h"
+#include "tcpserver/doors/grpc_tools.h"
 
 enum { LOOK_MS = 1000 }; /* how soon who watches learns of a change */
 

@@ -107,10 +107,11 @@ static struct room *find_or_make_room(
 
 static void reply_kept(struct session *session, struct room *room, struct receipt *receipt)
 {
-	Tcpchat__V1__SendResponse answer = TCPCHAT__V1__SEND_RESPONSE__INIT;
+	Tcpchat__V1__SendResponse answer;
 	bool is_elsewhere = strcmp(receipt->room, room_label(room)) != 0;
 	char id[ROOM_ID_SIZE];
 
+	tcpchat__v1__send_response__init(&answer);
 	(void)snprintf(id, sizeof id, "%s", is_elsewhere ? "" : room_id(room));
 	answer.seq = receipt->seq;
 	answer.room = receipt->room;
@@ -275,11 +276,12 @@ static uint64_t choose_range(const Tcpchat__V1__ListMessagesRequest *request, ui
 static void list_room(
 	struct session *session, struct grpc_call *call, const Tcpchat__V1__ListMessagesRequest *request, struct room *room)
 {
-	Tcpchat__V1__ListMessagesResponse rest = TCPCHAT__V1__LIST_MESSAGES_RESPONSE__INIT;
+	Tcpchat__V1__ListMessagesResponse rest;
 	struct listing listing = {.messages = NULL};
 	char label[NAME_SIZE];
 	char id[ROOM_ID_SIZE];
 
+	tcpchat__v1__list_messages_response__init(&rest);
 	(void)snprintf(label, sizeof label, "%s", room_label(room));
 	(void)snprintf(id, sizeof id, "%s", room_id(room));
 	rest.room = label;

@@ -7,9 +7,7 @@
 #include "tcpserver/doors/grpc_chatroom.h"
 #include "tcpserver/doors/grpc_go_chat.h"
 #include "tcpserver/doors/grpc_talk.h"
-
-extern const struct grpc_method grpc_health_methods[];
-extern const struct grpc_method grpc_reflection_methods[];
+#include "tcpserver/doors/grpc_tools.h"
 
 static const struct grpc_method *const lists[] = {
 	grpc_chatroom_methods,

@@ -9,6 +9,7 @@
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "tcpserver/doors/grpc_call.h"
 #include "tcpserver/doors/grpc_schema.h"
+#include "tcpserver/doors/grpc_tools.h"
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest reflection_request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse reflection_response;

@@ -70,8 +70,9 @@ struct room *grpc_find_room(struct session *session, struct grpc_call *call, con
 
 static Tcpchat__V1__Room shown(struct room_view *view)
 {
-	Tcpchat__V1__Room room = TCPCHAT__V1__ROOM__INIT;
+	Tcpchat__V1__Room room;
 
+	tcpchat__v1__room__init(&room);
 	room.id = view->id;
 	room.name = view->name;
 	room.topic = view->topic;
@@ -111,11 +112,12 @@ void grpc_talk_get_room(struct session *session, struct grpc_call *call)
 /* Returns whether there was memory. */
 static bool reply_list(struct session *session, const struct room_list *list)
 {
-	Tcpchat__V1__ListRoomsResponse answer = TCPCHAT__V1__LIST_ROOMS_RESPONSE__INIT;
+	Tcpchat__V1__ListRoomsResponse answer;
 	Tcpchat__V1__Room *rooms = calloc(list->count + 1, sizeof *rooms); /* one more: there may be none */
 	Tcpchat__V1__Room **places = calloc(list->count + 1, sizeof(Tcpchat__V1__Room *));
 	bool had_memory = rooms != NULL && places != NULL;
 
+	tcpchat__v1__list_rooms_response__init(&answer);
 	for (size_t i = 0; had_memory && i < list->count; i++) {
 		rooms[i] = shown(&list->views[i]);
 		places[i] = &rooms[i];
@@ -182,7 +184,7 @@ static void create_room(struct session *session, struct grpc_call *call, const T
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "usage: a session has 32 hex digits that are not all 0");
 		return;
 	}
-	if (request->name[0] == '\0')
+	if (request->name[0] == '\0' && request->private_) /* a list shows names */
 		result = make_nameless(session, &attributes, &room);
 	else
 		result = talk_make_room(session->talk, request->name, &attributes, &room);
@@ -230,9 +232,10 @@ static bool may_delete(struct session *session, struct grpc_call *call, const st
 
 static void delete_room(struct session *session, struct grpc_call *call, struct room *room)
 {
-	Tcpchat__V1__DeleteRoomResponse answer = TCPCHAT__V1__DELETE_ROOM_RESPONSE__INIT;
+	Tcpchat__V1__DeleteRoomResponse answer;
 	int error = room_desk_close(session, room, call->authorization);
 
+	tcpchat__v1__delete_room_response__init(&answer);
 	if (error == 0)
 		grpc_reply(session, &answer.base);
 	else

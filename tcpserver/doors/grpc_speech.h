@@ -1,5 +1,5 @@
 /*
- * What somebody said, as both Chatroom and Go-Chat have it in gRPC: a message whose field 1 is a name and whose field 2 is a text.
+ * What somebody said, as Chatroom and Go-Chat both have it in gRPC: a message with a name (field 1) and a text (field 2).
  *
  * It is written without a copy of the text, and without memory, because a room's log is made of it.
  *

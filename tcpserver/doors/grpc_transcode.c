@@ -87,7 +87,7 @@ static void write_field(struct json_writer *json, const ProtobufCMessage *messag
 		write_text(json, name, *(const char *const *)value, always);
 		break;
 	default:
-		assert(!"a field of a request is a number, a switch or a text");
+		assert(false); /* a field of a request is a number, a switch or a text */
 	}
 }
 

@@ -26,6 +26,9 @@ void manyrooms_run(const struct options *options, struct report *report);
 void ws_run(const struct options *options, struct report *report);
 void wstext_run(const struct options *options, struct report *report);
 void gochat_run(const struct options *options, struct report *report);
+void grpc_run(const struct options *options, struct report *report);
+void grpctalk_run(const struct options *options, struct report *report);
+void grpcidle_run(const struct options *options, struct report *report);
 
 /* Sends 'line_count' lines, as latency does; '*sent' is how many there were before. Returns when everybody has them. */
 void latency_talk(struct crowd *crowd, uint64_t line_count, uint64_t lines_per_s, bool measured, uint64_t *sent);

@@ -39,6 +39,7 @@ static const struct option_number option_numbers[] = {
 	NUMBER("lines", churner_lines, 5, 1, 1000, "how many lines each of them says (churn)"),
 	NUMBER("rooms", rooms, 10000, 2, 100000, "how many rooms (manyrooms)"),
 	NUMBER("sleepers", sleepers, 0, 0, 19000, "how many more join and never read (asleep)"),
+	NUMBER("streams", streams, 1, 1, 100, "streams that share a connection (grpc, grpcidle)"),
 	NUMBER("timeout", timeout_s, 30, 1, 600, "seconds to wait for anything, at most"),
 	NUMBER("server-pid", server_pid, 0, 1, 4194304, "process of the server, to measure it"),
 };

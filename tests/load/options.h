@@ -26,6 +26,7 @@ struct options {
 	long churner_lines;
 	long rooms;
 	long sleepers;
+	long streams;
 	long timeout_s;
 	long server_pid; /* 0: not known */
 	bool no_senders; /* the server makes the lines itself                          */

@@ -281,7 +281,8 @@ static void ws_wait_ready(struct ws *ws, struct ws_member *member, const char *b
 
 /* ---- Receiving. ---- */
 
-static bool ws_receive(struct ws *ws, struct ws_member *member)
+/* Receives once. Returns whether there may be more now, of which no event would tell. */
+static bool ws_receive(struct ws *ws, struct ws_member *member, bool hung_up)
 {
 	ssize_t size = recv(member->fd, ws->buffer, WS_BUFFER_SIZE, MSG_DONTWAIT);
 
@@ -293,7 +294,7 @@ static bool ws_receive(struct ws *ws, struct ws_member *member)
 		ws_take(ws, member, ws->buffer, (size_t)size);
 	else if (!member->ready)
 		ws_wait_ready(ws, member, ws->buffer, (size_t)size);
-	return size == WS_BUFFER_SIZE && !verdict_failed();
+	return (hung_up || size == WS_BUFFER_SIZE) && !verdict_failed();
 }
 
 static uint64_t ws_slowest(const struct ws *ws)
@@ -399,7 +400,7 @@ static void ws_pass(struct ws *ws)
 	int count = epoll_wait(ws->epoll, events, WS_EVENTS, WS_PASS_MS);
 
 	for (int i = 0; i < count; i++) {
-		while (ws_receive(ws, events[i].data.ptr))
+		while (ws_receive(ws, events[i].data.ptr, (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0))
 			continue;
 	}
 	ws_speak(ws);

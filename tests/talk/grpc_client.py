@@ -8,8 +8,9 @@ gRPC as Google's library for Python speaks it, which we did not write. The messa
         assert bob.next().message == "Has entered the chat"
         fails("NOT_FOUND", chat.DeleteChatRoom, room_id="tea")
 
-A method is called with the fields of its request. A unary one returns its answer, or raises Failed; any other returns a Stream,
-which reads from the server only when the test does. A channel is a connection of its own, and goes with its server's 'with' block.
+A method is called with the fields of its request. A unary one returns its answer, or raises Failed; any other returns a
+Stream, which reads from the server only when the test does. A channel is a connection of its own, and goes with its
+server's 'with' block.
 
 Environment: PROTOS, the folder with the *.desc files of the build.
 """

@@ -4,6 +4,8 @@ rpc.ChatService, Chatroom's wire, and MessageService, Go-Chat's history in gRPC,
 The bugs are those of Chatroom's list in what is known of the predecessors.
 """
 
+import base64
+import os
 import re
 import tempfile
 import threading
@@ -85,7 +87,8 @@ def test_messages_have_the_bytes_of_chatroom():
             (message("rpc.CreateChatRoomRequest"), ""),
             (message("rpc.CreateChatRoomRequest", private=True), "08 01"),
             (message("rpc.ChatRoom", room_id="R"), "0a 01 52"),
-            (message("rpc.ListChatRoomsResponse", chat_rooms=[{"room_id": "R"}, {"room_id": "S"}]), "0a 03 0a 01 52 0a 03 0a 01 53"),
+            (message("rpc.ListChatRoomsResponse", chat_rooms=[{"room_id": "R"}, {"room_id": "S"}]),
+             "0a 03 0a 01 52 0a 03 0a 01 53"),
             (message("rpc.DeleteChatRoomRequest", room_id="R"), "0a 01 52"),
             (message("MessageResponses", data=[{"username": "a", "message": "b"}]), "0a 06 0a 01 61 12 01 62")):
         assert whole.SerializeToString() == bytes.fromhex(wanted), whole
@@ -228,7 +231,7 @@ def test_names_of_rooms_serve_as_ids():
     with Server() as server:
         service = chatroom(server)
         ann = server.join("ann")
-        ann.say("/join my tea".replace("my tea", '"my tea"'))
+        ann.say('/join "my tea"')
         ann.expect("* You are in my tea, 1 here.")
         bob = Person(service, "bob", "My Tea")
         ann.expect(came("bob"))
@@ -291,14 +294,14 @@ def test_there_are_no_more_rooms_than_allowed():
 # ---- Who may delete a room. ----
 
 def basic(user, password):
-    import base64
     return (("authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()),)
 
 
 def test_the_lobby_always_stays():
     with Server() as server:
         service = chatroom(server)
-        fails("PERMISSION_DENIED", service.DeleteChatRoom, room_id=lobby_of(service), words="lobby always stays; nobody may close it")
+        fails("PERMISSION_DENIED", service.DeleteChatRoom, room_id=lobby_of(service),
+              words="lobby always stays; nobody may close it")
         fails("PERMISSION_DENIED", service.DeleteChatRoom, room_id="LOBBY")
 
 
@@ -509,8 +512,8 @@ def test_a_text_that_is_too_long_is_refused_and_the_call_goes_on():
         ann.say("x" * MAX_LINE)
         bob.expect(("ann", "x" * MAX_LINE))
         ann.say("x" * (MAX_LINE + 1))
-        ann.expect((SERVER, f"line-too-long: a line may have {MAX_LINE} bytes when it is clean UTF-8; this one was dropped, send it in"
-                            " parts"))
+        ann.expect((SERVER, f"line-too-long: a line may have {MAX_LINE} bytes when it is clean UTF-8; this one was dropped,"
+                            " send it in parts"))
         ann.say("shorter")
         bob.expect(("ann", "shorter"))
         ann.say("x" * (MAX_LINE + 5000))
@@ -678,6 +681,35 @@ def test_a_stopping_server_says_so_and_ends_the_calls():
         for person in (ann, bob):
             assert person.rest() == [STOPPING]
             person.call.expect_end("UNAVAILABLE", "the server is stopping")
+
+
+NOT_STORED = re.compile(r"not-stored: this could not be kept \(.*\), nobody saw it; .*")
+
+
+def test_what_the_journal_cannot_keep_is_told_and_calls_go_on():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "chat.db")
+        with Server(journal="sqlite:" + path) as server:
+            service = chatroom(server)
+            room = service.CreateChatRoom().room_id
+            ann, bob = Person(service, "ann", room), Person(service, "bob", room)
+            ann.expect(("bob", ENTERED))
+            os.rename(path, path + ".old")
+            server.log.wait("journal-failed")
+            ann.say("lost")
+            ann.expect((SERVER, NOT_STORED))
+            carl = Person(service, "carl", room, comes=False)
+            carl.expect((SERVER, NOT_STORED))
+            carl.call.expect_end("UNAVAILABLE", "nobody can be let in now; try again later")
+            fails("UNAVAILABLE", service.DeleteChatRoom, room_id=room,
+                  words="this could not be kept, and nothing was closed; try again later")
+            os.rename(path + ".old", path)
+            server.log.wait("journal-works-again")
+            ann.say("kept")
+            bob.expect(("ann", "kept"))
+            assert service.DeleteChatRoom(room_id=room).room_id == room
+            bob.expect(CLOSING)
+            bob.call.expect_end()
 
 
 # ---- Crowds, and the slow. ----

@@ -43,7 +43,7 @@ static void talk_begin(void)
 	talk.peer_timeout_s = 60;
 }
 
-struct listener {
+struct ear {
 	int socket;
 	unsigned char *output;
 	size_t size;
@@ -52,7 +52,7 @@ struct listener {
 /* The client's side: takes all that comes, until the server closes. */
 static void *receive_all(void *argument)
 {
-	struct listener *client = argument;
+	struct ear *client = argument;
 	ssize_t got;
 
 	while ((got = recv(client->socket, client->output + client->size, OUTPUT_SIZE - client->size, 0)) > 0)
@@ -88,7 +88,7 @@ static void check_frames(const unsigned char *output, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	static bool begun;
-	struct listener client = {.output = malloc(OUTPUT_SIZE)};
+	struct ear client = {.output = malloc(OUTPUT_SIZE)};
 	pthread_t thread;
 	int pair[2];
 

@@ -328,7 +328,7 @@ static void call_turn_away(int socket, const char *why)
 }
 
 const struct door grpc_call_door = {
-	.name = "grpc-call",
+	.name = "grpc",
 	.serve = call_serve,
 	.words = call_words,
 	.turn_away = call_turn_away,

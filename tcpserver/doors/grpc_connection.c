@@ -5,6 +5,7 @@
  */
 #include "tcpserver/doors/grpc_connection.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -453,8 +454,7 @@ size_t grpc_connection_fill(struct grpc_connection *connection, char *out, size_
 
 		if (frame_size <= 0)
 			break;
-		if ((size_t)frame_size > size - filled)
-			break;
+		assert((size_t)frame_size <= size - filled);
 		memcpy(out + filled, frame, (size_t)frame_size);
 		filled += (size_t)frame_size;
 	}

@@ -476,10 +476,10 @@ def test_connections_and_calls_are_counted():
     with Server() as server:
         peer = Peer(server)
         call = watch(peer)
-        assert metric("grpc") == 1 and metric("grpc-call") == 1
+        assert metric("http2") == 1 and metric("grpc") == 1
         call.reset()
-        wait_for(lambda: metric("grpc-call") == 0, "the call is over")
-        assert metric("grpc") == 1
+        wait_for(lambda: metric("grpc") == 0, "the call is over")
+        assert metric("http2") == 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /*
- * A whole connection to the gRPC door, with its calls and their threads. Whatever the client sends behind the preface, what it gets
- * begins with settings and is whole frames, the conversation ends when its side does, and nobody is left then.
+ * A whole connection to the gRPC door, with its calls and their threads. Whatever the client sends behind the preface,
+ * what it gets begins with settings and is whole frames, the conversation ends when its side does, and nobody is left
+ * then.
  *
  * Input: the bytes that the client sends behind the preface.
  */
@@ -65,7 +66,8 @@ static void converse(int socket)
 {
 	struct session *session = session_create(&talk, socket, &grpc_door, NULL);
 
-	MUST(session != NULL && client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
+	MUST(session != NULL &&
+		client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
 	session_run(session);
 	client_list_remove(&talk.clients, &session->client);
 	session_destroy(session);

@@ -18,6 +18,7 @@ import time
 from events import come_back, join_events
 from talk import BUILD_KIND, DEADLINE, Server, main, on_each_journal, scaled, skip, wait_for
 from web import Stream, ask, connect, keep, parse, raw, receive_all
+from websocket import say_all
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ID = re.compile("[0-9a-f]{20}")
@@ -616,6 +617,21 @@ def test_a_stream_of_events_has_numbers_and_goes_on_after_them():
         assert number is None and farewell["event_type"] == "server_shutting_down"
         again.client.expect_end()
         assert server.ended() == 0
+
+
+def test_a_slow_stream_of_a_closed_room_gets_all_that_was_said():
+    """What its socket did not take at once was lost, the words that close the room with it."""
+    texts = [f"{i} " + "x" * 500 for i in range(4000)]
+    with Server("--lag-memory", "64k") as server:
+        bob = server.join("bob")
+        bob.say("/new-room tea")
+        bob.expect("* You are in tea, 1 here.")
+        stream = Stream(server, "/rooms/tea/stream?format=text", receive_buffer=4096)
+        say_all(bob, texts)
+        bob.say("/delete-room tea")
+        bob.expect("chat server: chat room is closing")
+        lines = [line for line in stream.client.rest() if not line.startswith("* You are ")]  # so many messages behind
+        assert lines == [*(f"bob: {text}" for text in texts), "chat server: chat room is closing"], (len(lines), lines[-1])
 
 
 def test_the_number_of_a_room_that_was_made_anew_is_another_ones():

@@ -21,7 +21,8 @@ enum {
 	ANSWER_WITHIN_MS = 10000,
 	JOINED_AFTER_MS = 1000, /* at most */
 	QUIET_MS = 50,          /* after what was said before, which comes at once */
-	SETTLE_MS = 500,        /* of silence: see the header */
+	SETTLE_MS = 500,        /* of silence, and a millisecond for each line of the last burst: see the header */
+	BURST_MS = 1000,        /* a pause ends it                                                                */
 };
 
 struct carried {
@@ -42,6 +43,7 @@ struct carried {
 	long long begun_at;
 	long long heard_at; /* the last message; 0: none */
 	long long said_at;  /* the last line             */
+	long long burst;    /* lines without a pause     */
 	long long ended_at;
 	/* Published by 'is_over', released before the end is seen through the pair. */
 	enum carrier_end end;
@@ -163,6 +165,7 @@ static void say(struct carried *carried, const char *line, size_t size)
 	message.message = &said;
 	send_packed(carried, &message);
 	add_line(&carried->echoes, name, text);
+	carried->burst = clock_ms() > carried->said_at + BURST_MS ? 1 : carried->burst + 1;
 	carried->said_at = clock_ms();
 	free(name);
 	free(text);
@@ -256,9 +259,11 @@ static long long settled_at(const struct carried *carried)
 	long long latest = carried->ended_at + ANSWER_WITHIN_MS;
 	long long last = heard_at > carried->said_at ? heard_at : carried->said_at;
 
-	if (carried->said_at + SETTLE_MS < carried->ended_at)
+	long long settle_ms = SETTLE_MS + carried->burst;
+
+	if (carried->said_at + settle_ms < carried->ended_at)
 		return carried->ended_at; /* what was said is long ago */
-	return last + SETTLE_MS < latest ? last + SETTLE_MS : latest;
+	return last + settle_ms < latest ? last + settle_ms : latest;
 }
 
 /* Whether the server has got all that we said, and some time to look at it. */

@@ -36,8 +36,8 @@ const struct metrics_histogram_form metrics_histogram_forms[METRICS_HISTOGRAMS] 
 };
 
 const char *const metrics_door_names[METRICS_DOORS] = {
-	"sniff", "line", "event", "http", "websocket", "go-chat", "sse", "jsonl", "text", "tls", "grpc",
-	"grpc-call", "other"};
+	"sniff", "line", "event", "http", "websocket", "go-chat", "sse", "jsonl", "text", "tls", "http2",
+	"grpc", "grpc-subscribe", "chatroom", "other"};
 
 static struct shard *metrics_own_shard(void)
 {

@@ -13,7 +13,7 @@
 #include "tcpserver/core/metrics.h"
 
 enum {
-	METRICS_DOORS = 13,
+	METRICS_DOORS = 15,
 	METRICS_BOUNDS_MOST = 16, /* of a histogram's buckets */
 	METRICS_HTTP_LEAST = 100,
 	METRICS_HTTP_CODES = 500, /* from there on */

@@ -67,7 +67,7 @@ static void print_connections(FILE *out)
 	};
 
 	print_head(out, "chat_connections", "gauge",
-		"Connections, by the door that serves them; one through TLS counts twice, as tls and as what it carries; so do the calls of a connection of gRPC (grpc), as grpc-call.");
+		"Connections, by the door that serves them; one through TLS counts twice, as tls and as what it carries; each call of a connection of gRPC (http2) counts, too.");
 	for (unsigned i = 0; i < METRICS_DOORS; i++)
 		print_labelled(out, "chat_connections", "door", metrics_door_names[i], metrics_gauge(METRICS_CONNECTIONS + i));
 	print_whole(out, "chat_connections_accepted_total", "counter", "Connections that were accepted.",

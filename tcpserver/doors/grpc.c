@@ -16,29 +16,31 @@
 #include "tcpserver/doors/grpc_connection.h"
 
 enum {
-	IN_SIZE = 16 * 1024,          /* bytes read at a time                                                      */
-	OUT_SIZE = 64 * 1024,         /* bytes sent at a time, of many frames                                      */
-	QUIET_MS = 1000,              /* after which a connection gives back what only traffic needs               */
-	IDLE_MS = 5 * 60 * 1000,      /* a connection may be without a call so long, if there was one before       */
-	STALLED_MS = 10 * 1000,       /* at its end: for a client that takes nothing of what is left               */
-	STOPPING_MS = 3 * 1000,       /* and so long when the server stops, the farewells of the calls included    */
+	IN_SIZE = 16 * 1024,     /* bytes read at a time                                                      */
+	OUT_SIZE = 64 * 1024,    /* bytes sent at a time, of many frames                                      */
+	SENDS_MOST = 16,         /* of these, before it is looked what the client says                        */
+	QUIET_MS = 1000,         /* after which a connection gives back what only traffic needs               */
+	IDLE_MS = 5 * 60 * 1000, /* a connection may be without a call so long, if there was one before       */
+	STALLED_MS = 10 * 1000,  /* at its end: for a client that takes nothing of what is left               */
+	STOPPING_MS = 3 * 1000,  /* and so long when the server stops, the farewells of the calls included    */
 };
 
 /* The conversation with one client. */
 struct peer {
 	struct session *session;
 	struct grpc_connection *connection;
-	char *in;             /* IN_SIZE; NULL while it is quiet                             */
-	char *out;            /* OUT_SIZE; NULL while it is quiet                            */
-	size_t out_start;     /* of what is to be sent                                       */
+	char *in;         /* IN_SIZE; NULL while it is quiet                             */
+	char *out;        /* OUT_SIZE; NULL while it is quiet                            */
+	size_t out_start; /* of what is to be sent                                       */
 	size_t out_end;
-	bool has_ended;       /* the client closed its side, or broke the rules of HTTP/2    */
-	bool is_going;        /* GOAWAY was said                                             */
-	int error;            /* why the connection broke, a positive errno                  */
+	bool has_ended; /* the client closed its side, or broke the rules of HTTP/2    */
+	bool is_going;  /* GOAWAY was said                                             */
+	int error;      /* why the connection broke, a positive errno                  */
+	bool has_more;  /* to send, which waits for nothing                            */
 	bool is_quiet;
-	size_t calls_begun;   /* when it was looked last                                     */
+	size_t calls_begun;      /* when it was looked last                                     */
 	long long idle_until_ms; /* a connection without a call                              */
-	long long end_by_ms;  /* 0: it is not to end                                         */
+	long long end_by_ms;     /* 0: it is not to end                                         */
 };
 
 static bool is_stopping(const struct session *session)
@@ -80,9 +82,14 @@ static bool get_buffer(struct peer *peer, char **buffer, size_t size)
 	return *buffer != NULL;
 }
 
-static void write_all(struct peer *peer)
+/* Sends what there is: all, unless calls say more all the time. */
+static void write_some(struct peer *peer)
 {
-	while (peer->error == 0 && get_buffer(peer, &peer->out, OUT_SIZE) && send_out(peer)) {
+	peer->has_more = false;
+	for (int i = 0; peer->error == 0 && get_buffer(peer, &peer->out, OUT_SIZE) && send_out(peer); i++) {
+		peer->has_more = i == SENDS_MOST;
+		if (peer->has_more)
+			return;
 		peer->out_start = 0;
 		peer->out_end = grpc_connection_fill(peer->connection, peer->out, OUT_SIZE);
 		if (peer->out_end == 0)
@@ -145,7 +152,7 @@ static int wait_ms(const struct peer *peer)
 		until_ms = sooner(until_ms, peer->idle_until_ms);
 	if (!peer->is_quiet)
 		until_ms = sooner(until_ms, now + QUIET_MS);
-	return until_ms < now ? 0 : (int)(until_ms - now);
+	return peer->has_more || until_ms < now ? 0 : (int)(until_ms - now);
 }
 
 /* ---- Waiting. ---- */
@@ -180,7 +187,7 @@ static void wait_for_something(struct peer *peer)
 
 	polls[0] = (struct pollfd){.fd = peer->session->socket, .events = outer_events(peer)};
 	found = outlet_poll(polls, 1 + count, wait_ms(peer));
-	if (found == -ETIMEDOUT) {
+	if (found == -ETIMEDOUT && !peer->has_more) {
 		become_quiet(peer);
 		if (net_peer_is_dead(peer->session->socket, peer->session->talk->peer_timeout_s))
 			peer->error = EHOSTUNREACH;
@@ -210,11 +217,11 @@ static bool is_over(const struct peer *peer)
 
 static void converse(struct peer *peer)
 {
-	write_all(peer);
+	write_some(peer);
 	while (!is_over(peer)) {
 		wait_for_something(peer);
 		check_time(peer);
-		write_all(peer);
+		write_some(peer);
 	}
 	free(peer->in);
 	free(peer->out);
@@ -222,7 +229,9 @@ static void converse(struct peer *peer)
 
 static void grpc_serve(struct session *session)
 {
-	struct peer peer = {.session = session, .connection = grpc_connection_create(session), .idle_until_ms = session->name_deadline_ms};
+	struct peer peer = {.session = session,
+		.connection = grpc_connection_create(session),
+		.idle_until_ms = session->name_deadline_ms};
 
 	if (peer.connection == NULL) {
 		session_break(session, ENOMEM);
@@ -248,7 +257,7 @@ static void grpc_turn_away(int socket, const char *why)
 }
 
 const struct door grpc_door = {
-	.name = "grpc",
+	.name = "http2",
 	.serve = grpc_serve,
 	.words = grpc_words,
 	.turn_away = grpc_turn_away,

@@ -164,7 +164,7 @@ def test_the_commands_by_hand_do_what_the_readme_says():
     assert "Goodbye. ==" in log, log
     assert "tea?" not in log and "tea" in rooms and "hello, stranger" in stranger, (log, rooms, stranger)
     heard = [json.loads(line) for line in tea.splitlines()]
-    said = [event["text"] for event in heard if event["kind"] == "message"]
+    said = [event["text"] for event in heard if event["kind"] == "message" and event["room"] == "tea"]
     assert said == ["is there tea?", "hi", "hello"], heard
     assert re.search(r"guest#[0-9a-f]{6}: build failed\n.*ci: build passed\n.*bot: hello\n", stream), stream
     assert [json.loads(line)["text"] for line in bot.splitlines()] == ["build failed", "build passed", "hello"], bot

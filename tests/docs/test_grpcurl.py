@@ -64,6 +64,7 @@ def run(server, words):
 
 
 def test_the_calls_of_the_readme():
+    grpc_client.library()
     with talk.Server() as server:
         listed, rooms, made = [run(server, words) for words in calls()]
         assert {"rpc.ChatService", "tcpchat.v1.Chat", "grpc.health.v1.Health"} <= set(listed.split()), listed

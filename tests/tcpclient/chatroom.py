@@ -73,6 +73,7 @@ class Chatroom:
         grpc = library()
         self.grpc = grpc
         self.rooms = {room: Room() for room in rooms}
+        self.listeners = []
         self.clients = []  # channels of grpc_client
         self.asked = []  # each request to make a room: whether it was private
         self.server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
@@ -108,6 +109,8 @@ class Chatroom:
 
     def stop(self):
         self.server.stop(None).wait(DEADLINE)
+        for listener in self.listeners:  # within the library, which must not be there when Python ends
+            listener.join(DEADLINE)
 
     def room(self):
         """A new room, and its id."""
@@ -151,6 +154,8 @@ class Chatroom:
             member.put(END)
 
         context.add_callback(leave)
-        threading.Thread(target=listen, daemon=True).start()
+        listener = threading.Thread(target=listen)
+        self.listeners.append(listener)
+        listener.start()
         while (said := member.get()) is not END:
             yield said

@@ -16,31 +16,31 @@
 #include "tcpserver/doors/grpc_connection.h"
 
 enum {
-	IN_SIZE = 16 * 1024,          /* bytes read at a time                                                      */
-	OUT_SIZE = 64 * 1024,         /* bytes sent at a time, of many frames                                      */
-	SENDS_MOST = 16,              /* of these, before it is looked what the client says                        */
-	QUIET_MS = 1000,              /* after which a connection gives back what only traffic needs               */
-	IDLE_MS = 5 * 60 * 1000,      /* a connection may be without a call so long, if there was one before       */
-	STALLED_MS = 10 * 1000,       /* at its end: for a client that takes nothing of what is left               */
-	STOPPING_MS = 3 * 1000,       /* and so long when the server stops, the farewells of the calls included    */
+	IN_SIZE = 16 * 1024,     /* bytes read at a time                                                      */
+	OUT_SIZE = 64 * 1024,    /* bytes sent at a time, of many frames                                      */
+	SENDS_MOST = 16,         /* of these, before it is looked what the client says                        */
+	QUIET_MS = 1000,         /* after which a connection gives back what only traffic needs               */
+	IDLE_MS = 5 * 60 * 1000, /* a connection may be without a call so long, if there was one before       */
+	STALLED_MS = 10 * 1000,  /* at its end: for a client that takes nothing of what is left               */
+	STOPPING_MS = 3 * 1000,  /* and so long when the server stops, the farewells of the calls included    */
 };
 
 /* The conversation with one client. */
 struct peer {
 	struct session *session;
 	struct grpc_connection *connection;
-	char *in;             /* IN_SIZE; NULL while it is quiet                             */
-	char *out;            /* OUT_SIZE; NULL while it is quiet                            */
-	size_t out_start;     /* of what is to be sent                                       */
+	char *in;         /* IN_SIZE; NULL while it is quiet                             */
+	char *out;        /* OUT_SIZE; NULL while it is quiet                            */
+	size_t out_start; /* of what is to be sent                                       */
 	size_t out_end;
-	bool has_ended;       /* the client closed its side, or broke the rules of HTTP/2    */
-	bool is_going;        /* GOAWAY was said                                             */
-	int error;            /* why the connection broke, a positive errno                  */
-	bool has_more;        /* to send, which waits for nothing                            */
+	bool has_ended; /* the client closed its side, or broke the rules of HTTP/2    */
+	bool is_going;  /* GOAWAY was said                                             */
+	int error;      /* why the connection broke, a positive errno                  */
+	bool has_more;  /* to send, which waits for nothing                            */
 	bool is_quiet;
-	size_t calls_begun;   /* when it was looked last                                     */
+	size_t calls_begun;      /* when it was looked last                                     */
 	long long idle_until_ms; /* a connection without a call                              */
-	long long end_by_ms;  /* 0: it is not to end                                         */
+	long long end_by_ms;     /* 0: it is not to end                                         */
 };
 
 static bool is_stopping(const struct session *session)
@@ -229,7 +229,9 @@ static void converse(struct peer *peer)
 
 static void grpc_serve(struct session *session)
 {
-	struct peer peer = {.session = session, .connection = grpc_connection_create(session), .idle_until_ms = session->name_deadline_ms};
+	struct peer peer = {.session = session,
+		.connection = grpc_connection_create(session),
+		.idle_until_ms = session->name_deadline_ms};
 
 	if (peer.connection == NULL) {
 		session_break(session, ENOMEM);

@@ -38,7 +38,9 @@ void grpc_finish(struct session *session, struct grpc_call *call, enum grpc_code
 PRINTF_LIKE(4, 5)
 static void break_call(struct session *session, struct grpc_call *call, int error, const char *format, ...)
 {
-	enum grpc_code code = error == ENOMEM ? GRPC_RESOURCE_EXHAUSTED : error == ECONNABORTED ? GRPC_ABORTED : GRPC_UNAVAILABLE;
+	enum grpc_code code = error == ENOMEM         ? GRPC_RESOURCE_EXHAUSTED
+			      : error == ECONNABORTED ? GRPC_ABORTED
+						      : GRPC_UNAVAILABLE;
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -90,13 +92,15 @@ static enum grpc_got end_input(struct session *session, struct grpc_call *call)
 	return GRPC_GOT_END;
 }
 
-static enum grpc_got refuse_frame(struct session *session, struct grpc_call *call, enum grpc_frame_found found, size_t size)
+static enum grpc_got refuse_frame(
+	struct session *session, struct grpc_call *call, enum grpc_frame_found found, size_t size)
 {
 	if (found == GRPC_FRAME_TOO_LARGE)
-		grpc_finish(session, call, GRPC_RESOURCE_EXHAUSTED, "a message of %zu bytes is longer than the %zu that one may have", size,
-			call->reader.limit);
+		grpc_finish(session, call, GRPC_RESOURCE_EXHAUSTED,
+			"a message of %zu bytes is longer than the %zu that one may have", size, call->reader.limit);
 	else if (found == GRPC_FRAME_COMPRESSED)
-		grpc_finish(session, call, GRPC_UNIMPLEMENTED, "compressed messages are not understood here; send them with identity");
+		grpc_finish(session, call, GRPC_UNIMPLEMENTED,
+			"compressed messages are not understood here; send them with identity");
 	else
 		lose_call(session, call, ENOMEM);
 	return GRPC_GOT_OVER;
@@ -136,8 +140,8 @@ enum grpc_got grpc_receive(
 
 /* ---- Unpacking. ----
  *
- * protobuf-c does not look whether a string is UTF-8, and makes one that ends at a NUL inside it. So the bytes are walked
- * along their descriptor before. What is no message at all is left for protobuf-c to refuse.
+ * protobuf-c does not look whether a string is UTF-8, and makes one that ends at a NUL inside it. So the bytes are
+ * walked along their descriptor before. What is no message at all is left for protobuf-c to refuse.
  */
 
 struct walk {
@@ -173,7 +177,8 @@ static bool is_text(const unsigned char *bytes, size_t size)
 {
 	struct utf8_check check = {.rest = 0};
 
-	return memchr(bytes, '\0', size) == NULL && utf8_check_feed(&check, (const char *)bytes, size) && utf8_check_is_whole(&check);
+	return memchr(bytes, '\0', size) == NULL && utf8_check_feed(&check, (const char *)bytes, size) &&
+	       utf8_check_is_whole(&check);
 }
 
 static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *descriptor, uint64_t number)
@@ -181,7 +186,8 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
 	return number > UINT32_MAX ? NULL : protobuf_c_message_descriptor_get_field(descriptor, (unsigned)number);
 }
 
-static bool texts_are_good(const ProtobufCMessageDescriptor *descriptor, const unsigned char *bytes, size_t size, int depth);
+static bool texts_are_good(
+	const ProtobufCMessageDescriptor *descriptor, const unsigned char *bytes, size_t size, int depth);
 
 static bool field_is_good(const ProtobufCFieldDescriptor *field, const unsigned char *bytes, size_t size, int depth)
 {
@@ -192,7 +198,8 @@ static bool field_is_good(const ProtobufCFieldDescriptor *field, const unsigned 
 	return field->type != PROTOBUF_C_TYPE_MESSAGE || texts_are_good(field->descriptor, bytes, size, depth + 1);
 }
 
-static bool texts_are_good(const ProtobufCMessageDescriptor *descriptor, const unsigned char *bytes, size_t size, int depth)
+static bool texts_are_good(
+	const ProtobufCMessageDescriptor *descriptor, const unsigned char *bytes, size_t size, int depth)
 {
 	struct walk walk = {.next = bytes, .end = bytes + size};
 	uint64_t tag;
@@ -211,24 +218,27 @@ static bool texts_are_good(const ProtobufCMessageDescriptor *descriptor, const u
 		else if (is_whole && (tag & 7) == WIRE_FOUR)
 			is_whole = walk_bytes(&walk, 4, &content);
 		else
-			is_whole = is_whole && (tag & 7) == WIRE_BYTES && walk_varint(&walk, &value) && walk_bytes(&walk, value, &content);
+			is_whole = is_whole && (tag & 7) == WIRE_BYTES && walk_varint(&walk, &value) &&
+				   walk_bytes(&walk, value, &content);
 		if (!is_whole)
 			return false;
-		if ((tag & 7) == WIRE_BYTES && !field_is_good(find_field(descriptor, tag >> 3), content, (size_t)value, depth))
+		if ((tag & 7) == WIRE_BYTES &&
+			!field_is_good(find_field(descriptor, tag >> 3), content, (size_t)value, depth))
 			return false;
 	}
 	return true;
 }
 
-ProtobufCMessage *grpc_unpack(struct session *session, struct grpc_call *call, const ProtobufCMessageDescriptor *descriptor,
-	const unsigned char *message, size_t size)
+ProtobufCMessage *grpc_unpack(struct session *session, struct grpc_call *call,
+	const ProtobufCMessageDescriptor *descriptor, const unsigned char *message, size_t size)
 {
 	ProtobufCMessage *unpacked = NULL;
 
 	if (texts_are_good(descriptor, message, size, 0))
 		unpacked = protobuf_c_message_unpack(descriptor, NULL, size, message);
 	if (unpacked == NULL)
-		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "this is no %s, or a text in it is no UTF-8", descriptor->name);
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "this is no %s, or a text in it is no UTF-8",
+			descriptor->name);
 	return unpacked;
 }
 
@@ -242,7 +252,8 @@ ProtobufCMessage *grpc_receive_request(
 	case GRPC_GOT_MESSAGE:
 		return grpc_unpack(session, call, descriptor, message, size);
 	case GRPC_GOT_END:
-		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "there is no request: a %s has to come", descriptor->name);
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "there is no request: a %s has to come",
+			descriptor->name);
 		break;
 	case GRPC_GOT_TIMEOUT:
 		grpc_finish(session, call, GRPC_DEADLINE_EXCEEDED, "no request came in time");

@@ -1,7 +1,8 @@
 /*
- * When a call's pair is looked at: see stream_events(). A call that has said nothing yet is always; then its bytes are asked for by
- * HTTP/2 (take_data()), which is told to ask again when there are more, and asks by itself when a window opens. While a window is shut
- * nothing is taken, but the end of a call is noticed: without bytes before it, it needs no window.
+ * When a call's pair is looked at: see stream_events(). A call that has said nothing yet is always; then its bytes are
+ * asked for by HTTP/2 (take_data()), which is told to ask again when there are more, and asks by itself when a window
+ * opens. While a window is shut nothing is taken, but the end of a call is noticed: without bytes before it, it needs
+ * no window.
  */
 #include "tcpserver/doors/grpc_connection.h"
 
@@ -21,10 +22,10 @@
 #include "tcpserver/doors/grpc_stream.h"
 
 enum {
-	STREAM_WINDOW = 65535,   /* bytes that a call may have waiting from its client; HTTP/2's default          */
+	STREAM_WINDOW = 65535,      /* bytes that a call may have waiting from its client; HTTP/2's default          */
 	HEADERS_FATAL = 128 * 1024, /* of one request: nobody means well who sends as much                       */
-	QUEUE_MOST = 1000,       /* frames that wait to be sent before more are read                              */
-	STALLED_MS = 10 * 1000,  /* a call that has ended: for a client that takes nothing of what is left        */
+	QUEUE_MOST = 1000,          /* frames that wait to be sent before more are read                              */
+	STALLED_MS = 10 * 1000,     /* a call that has ended: for a client that takes nothing of what is left        */
 	NUMBER_SIZE = 12,
 };
 
@@ -66,7 +67,8 @@ static void cut(struct grpc_connection *connection, struct grpc_stream *stream, 
 	if (stream->pair < 0)
 		return;
 	if (waiting > 0)
-		(void)nghttp2_session_consume(connection->http2, stream->id, waiting); /* fails without memory: then later calls do */
+		(void)nghttp2_session_consume(
+			connection->http2, stream->id, waiting); /* fails without memory: then later calls do */
 	grpc_stream_cut(stream, error);
 	if (--connection->calls == 0)
 		client_list_carry_none(&connection->session->talk->clients, &connection->session->client);
@@ -83,30 +85,38 @@ static void forget_stream(struct grpc_connection *connection, struct grpc_stream
 
 static nghttp2_nv field(const char *name, const char *value)
 {
-	return (nghttp2_nv){
-		.name = (uint8_t *)(uintptr_t)name, .namelen = strlen(name), .value = (uint8_t *)(uintptr_t)value, .valuelen = strlen(value)};
+	return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
+		.namelen = strlen(name),
+		.value = (uint8_t *)(uintptr_t)value,
+		.valuelen = strlen(value)};
+}
+
+static const char *number(char text[NUMBER_SIZE], int value)
+{
+	(void)snprintf(text, NUMBER_SIZE, "%d", value);
+	return text;
 }
 
 /* A stream that cannot be answered is reset: there is no memory. */
 static void must_submit(struct grpc_connection *connection, const struct grpc_stream *stream, int result)
 {
 	if (result != 0)
-		(void)nghttp2_submit_rst_stream(connection->http2, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
+		(void)nghttp2_submit_rst_stream(
+			connection->http2, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
 }
 
 /* Ends the stream with a status: as trailers, or, where nothing was said yet, as all there is. */
 static void end_stream(struct grpc_connection *connection, struct grpc_stream *stream, int code, const char *words)
 {
-	char number[NUMBER_SIZE];
+	char text[NUMBER_SIZE];
 	char encoded[3 * GRPC_WORDS_SIZE];
 	nghttp2_nv fields[4] = {field(":status", "200"), field("content-type", "application/grpc")};
 	nghttp2_nv *trailers = fields + 2;
 	size_t trailer_count = words[0] == '\0' ? 1 : 2;
 	int result;
 
-	(void)snprintf(number, sizeof number, "%d", code);
 	(void)grpc_words_encode(words, encoded);
-	trailers[0] = field("grpc-status", number);
+	trailers[0] = field("grpc-status", number(text, code));
 	trailers[1] = field("grpc-message", encoded);
 	if (stream->answer == GRPC_ANSWER_NONE)
 		result = nghttp2_submit_response(connection->http2, stream->id, fields, 2 + trailer_count, NULL);
@@ -147,13 +157,14 @@ static ssize_t take_data(nghttp2_session *http2, int32_t id, uint8_t *bytes, siz
 
 static void begin_answer(struct grpc_connection *connection, struct grpc_stream *stream)
 {
-	nghttp2_nv fields[] = {
-		field(":status", "200"), field("content-type", "application/grpc"), field("grpc-accept-encoding", "identity")};
+	nghttp2_nv fields[] = {field(":status", "200"), field("content-type", "application/grpc"),
+		field("grpc-accept-encoding", "identity")};
 	nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = take_data};
 
 	stream->answer = GRPC_ANSWER_BEGUN;
 	must_submit(connection, stream,
-		nghttp2_submit_response(connection->http2, stream->id, fields, sizeof fields / sizeof *fields, &provider));
+		nghttp2_submit_response(
+			connection->http2, stream->id, fields, sizeof fields / sizeof *fields, &provider));
 }
 
 static ssize_t take_body(nghttp2_session *http2, int32_t id, uint8_t *bytes, size_t size, uint32_t *flags,
@@ -172,20 +183,21 @@ static ssize_t take_body(nghttp2_session *http2, int32_t id, uint8_t *bytes, siz
 }
 
 /* Answers what is no call of gRPC, in a way that any client of HTTP understands. */
-static void answer_http(struct grpc_connection *connection, struct grpc_stream *stream, const struct grpc_refusal *refusal)
+static void answer_http(
+	struct grpc_connection *connection, struct grpc_stream *stream, const struct grpc_refusal *refusal)
 {
 	char status[NUMBER_SIZE];
-	nghttp2_nv fields[] = {
-		field(":status", status), field("content-type", "text/plain; charset=utf-8"), field("allow", "POST")};
+	nghttp2_nv fields[] = {field(":status", number(status, (int)refusal->http_status)),
+		field("content-type", "text/plain; charset=utf-8"), field("allow", "POST")};
 	nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = take_body};
 
-	(void)snprintf(status, sizeof status, "%u", refusal->http_status);
-	fields[0].valuelen = strlen(status);
-	(void)snprintf(stream->call.words, sizeof stream->call.words, "%s", refusal->words); /* nobody else has the call */
+	(void)snprintf(
+		stream->call.words, sizeof stream->call.words, "%s", refusal->words); /* nobody else has the call */
 	stream->body = stream->call.words;
 	stream->answer = GRPC_ANSWER_ENDED;
 	must_submit(connection, stream,
-		nghttp2_submit_response(connection->http2, stream->id, fields, refusal->http_status == 405 ? 3 : 2, &provider));
+		nghttp2_submit_response(
+			connection->http2, stream->id, fields, refusal->http_status == 405 ? 3 : 2, &provider));
 }
 
 /* ---- Calls. ---- */
@@ -240,15 +252,16 @@ static int on_begin_headers(nghttp2_session *http2, const nghttp2_frame *frame, 
 	return nghttp2_session_set_stream_user_data(http2, frame->hd.stream_id, stream);
 }
 
-static int on_header(nghttp2_session *http2, const nghttp2_frame *frame, const uint8_t *name, size_t name_size, const uint8_t *value,
-	size_t value_size, uint8_t flags, void *context)
+static int on_header(nghttp2_session *http2, const nghttp2_frame *frame, const uint8_t *name, size_t name_size,
+	const uint8_t *value, size_t value_size, uint8_t flags, void *context)
 {
 	struct grpc_stream *stream = nghttp2_session_get_stream_user_data(http2, frame->hd.stream_id);
 
 	(void)flags, (void)context;
 	if (stream == NULL || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
-	grpc_request_take(&stream->request, &stream->call, (const char *)name, name_size, (const char *)value, value_size);
+	grpc_request_take(
+		&stream->request, &stream->call, (const char *)name, name_size, (const char *)value, value_size);
 	if (stream->request.size > HEADERS_FATAL)
 		(void)nghttp2_session_terminate_session(http2, NGHTTP2_ENHANCE_YOUR_CALM);
 	return 0;
@@ -262,7 +275,8 @@ static int on_frame(nghttp2_session *http2, const nghttp2_frame *frame, void *co
 		return 0;
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
 		take_request(context, stream);
-	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+		(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
 		grpc_stream_end_input(stream);
 	return 0;
 }
@@ -283,7 +297,9 @@ static int on_data(nghttp2_session *http2, uint8_t flags, int32_t id, const uint
 	(void)flags;
 	if (given < 0)
 		reset_stream(context, stream, NGHTTP2_INTERNAL_ERROR, ENOMEM);
-	return nghttp2_session_consume(http2, id, given < 0 ? size : (size_t)given) == NGHTTP2_ERR_NOMEM ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+	return nghttp2_session_consume(http2, id, given < 0 ? size : (size_t)given) == NGHTTP2_ERR_NOMEM
+		       ? NGHTTP2_ERR_CALLBACK_FAILURE
+		       : 0;
 }
 
 /* We have said all. What the client still says is not wanted. Source: RFC 9113, 8.1. */
@@ -292,7 +308,8 @@ static int on_sent(nghttp2_session *http2, const nghttp2_frame *frame, void *con
 	(void)context;
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
-	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && nghttp2_session_get_stream_remote_close(http2, frame->hd.stream_id) == 0)
+	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
+		nghttp2_session_get_stream_remote_close(http2, frame->hd.stream_id) == 0)
 		(void)nghttp2_submit_rst_stream(http2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
 	return 0;
 }
@@ -314,7 +331,7 @@ static int on_close(nghttp2_session *http2, int32_t id, uint32_t code, void *con
 static bool may_send(const struct grpc_connection *connection, const struct grpc_stream *stream)
 {
 	return nghttp2_session_get_remote_window_size(connection->http2) > 0 &&
-		nghttp2_session_get_stream_remote_window_size(connection->http2, stream->id) > 0;
+	       nghttp2_session_get_stream_remote_window_size(connection->http2, stream->id) > 0;
 }
 
 /* What a call is waited for; 0: nothing now. */
@@ -333,7 +350,8 @@ size_t grpc_connection_polls(struct grpc_connection *connection, struct pollfd *
 {
 	size_t count = 0;
 
-	for (struct grpc_stream *stream = connection->streams; stream != NULL && count < GRPC_STREAMS_MOST; stream = stream->next) {
+	for (struct grpc_stream *stream = connection->streams; stream != NULL && count < GRPC_STREAMS_MOST;
+		stream = stream->next) {
 		short events = stream->pair < 0 ? 0 : stream_events(connection, stream);
 
 		if (events == 0)
@@ -349,7 +367,8 @@ static void give_waiting(struct grpc_connection *connection, struct grpc_stream 
 	ssize_t given = grpc_stream_give_waiting(stream);
 
 	if (given > 0)
-		(void)nghttp2_session_consume(connection->http2, stream->id, (size_t)given); /* fails without memory: then later calls do */
+		(void)nghttp2_session_consume(
+			connection->http2, stream->id, (size_t)given); /* fails without memory: then later calls do */
 }
 
 /* There is something of the call, or its end. */
@@ -359,7 +378,8 @@ static void notice(struct grpc_connection *connection, struct grpc_stream *strea
 
 	if (stream->answer == GRPC_ANSWER_BEGUN && may_send(connection, stream)) {
 		if (stream->is_deferred)
-			(void)nghttp2_session_resume_data(connection->http2, stream->id); /* fails when it was resumed already */
+			(void)nghttp2_session_resume_data(
+				connection->http2, stream->id); /* fails when it was resumed already */
 		stream->is_deferred = false;
 		stream->is_dry = false;
 		return;
@@ -424,7 +444,8 @@ void grpc_connection_check_time(struct grpc_connection *connection)
 		if (stream->pair < 0)
 			continue;
 		if (stream->deadline_ms != 0 && stream->deadline_ms <= now) {
-			end_stream(connection, stream, GRPC_DEADLINE_EXCEEDED, "the time that the client gave to this call is over");
+			end_stream(connection, stream, GRPC_DEADLINE_EXCEEDED,
+				"the time that the client gave to this call is over");
 			cut(connection, stream, ETIME);
 		} else if (is_stalled(stream)) {
 			reset_stream(connection, stream, NGHTTP2_CANCEL, 0);
@@ -440,7 +461,8 @@ bool grpc_connection_feed(struct grpc_connection *connection, const void *bytes,
 
 	if (taken >= 0)
 		return true;
-	log_event(LOG_INFO, "HTTP/2 connection ended", "from", connection->session->address, "why", nghttp2_strerror((int)taken), NULL);
+	log_event(LOG_INFO, "HTTP/2 connection ended", "from", connection->session->address, "why",
+		nghttp2_strerror((int)taken), NULL);
 	return false;
 }
 
@@ -476,8 +498,9 @@ void grpc_connection_say_goaway(struct grpc_connection *connection, const char *
 	if (connection->is_going)
 		return;
 	connection->is_going = true;
-	(void)nghttp2_submit_goaway(connection->http2, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(connection->http2),
-		NGHTTP2_NO_ERROR, (const uint8_t *)words, strlen(words)); /* without memory the end comes without words */
+	(void)nghttp2_submit_goaway(connection->http2, NGHTTP2_FLAG_NONE,
+		nghttp2_session_get_last_proc_stream_id(connection->http2), NGHTTP2_NO_ERROR, (const uint8_t *)words,
+		strlen(words)); /* without memory the end comes without words */
 }
 
 size_t grpc_connection_calls(const struct grpc_connection *connection)
@@ -524,7 +547,8 @@ static bool submit_settings(nghttp2_session *http2)
 	};
 
 	return nghttp2_submit_settings(http2, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) == 0 &&
-		nghttp2_session_set_local_window_size(http2, NGHTTP2_FLAG_NONE, 0, (GRPC_STREAMS_MOST + 1) * STREAM_WINDOW) == 0;
+	       nghttp2_session_set_local_window_size(
+		       http2, NGHTTP2_FLAG_NONE, 0, (GRPC_STREAMS_MOST + 1) * STREAM_WINDOW) == 0;
 }
 
 struct grpc_connection *grpc_connection_create(struct session *session)

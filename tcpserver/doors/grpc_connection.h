@@ -1,10 +1,10 @@
 /*
- * An HTTP/2 connection as gRPC uses it: nghttp2 does the frames, this the calls. It does no input or output on the client's
- * socket: bytes go in by grpc_connection_feed(), and come out by grpc_connection_fill().
+ * An HTTP/2 connection as gRPC uses it: nghttp2 does the frames, this the calls. It does no input or output on the
+ * client's socket: bytes go in by grpc_connection_feed(), and come out by grpc_connection_fill().
  *
- * A call's bytes are taken from its pair only when the windows of its stream and of the connection let them go on, so a client that does
- * not read is a slow reader for the call's session, as through every door. What a client sends is credited to it when its call has
- * taken it.
+ * A call's bytes are taken from its pair only when the windows of its stream and of the connection let them go on, so a
+ * client that does not read is a slow reader for the call's session, as through every door. What a client sends is
+ * credited to it when its call has taken it.
  *
  * Threads: one.
  * Source: RFC 9113; gRPC over HTTP2 (PROTOCOL-HTTP2.md).
@@ -28,7 +28,8 @@ enum {
 
 /* NULL without memory. 'session' is borrowed. */
 struct grpc_connection *grpc_connection_create(struct session *session) MUST_CHECK;
-/* The calls that go on are told that their connection broke with 'error', a positive errno; 0: that the client went by itself. */
+/* The calls that go on are told that their connection broke with 'error', a positive errno; 0: that the client went by
+ * itself. */
 void grpc_connection_destroy(struct grpc_connection *connection, int error);
 
 /* What came from the client. Returns false when it does not keep to HTTP/2: what there is to send is the last. */

@@ -1,5 +1,6 @@
 /*
- * Which methods there are: a list for each file of them, ended by one without a path. A line here, and they can be called.
+ * Which methods there are: a list for each file of them, ended by one without a path. A line here, and they can be
+ * called.
  */
 #include <string.h>
 

@@ -58,8 +58,8 @@ static void keep(struct grpc_request *request, char *kept, size_t kept_size, con
 	kept[size] = '\0';
 }
 
-void grpc_request_take(struct grpc_request *request, struct grpc_call *call, const char *name, size_t name_size, const char *value,
-	size_t value_size)
+void grpc_request_take(struct grpc_request *request, struct grpc_call *call, const char *name, size_t name_size,
+	const char *value, size_t value_size)
 {
 	request->size += name_size + value_size + FIELD_COST;
 	if (request->size > GRPC_HEADERS_MOST) {
@@ -96,19 +96,23 @@ static bool refuse(struct grpc_refusal *refusal, unsigned http_status, enum grpc
 	return false;
 }
 
-bool grpc_request_is_good(const struct grpc_request *request, const struct grpc_call *call, struct grpc_refusal *refusal)
+bool grpc_request_is_good(
+	const struct grpc_request *request, const struct grpc_call *call, struct grpc_refusal *refusal)
 {
 	if (request->is_too_large)
 		return refuse(refusal, 431, GRPC_RESOURCE_EXHAUSTED, "the headers are too large");
 	if (!request->is_post)
 		return refuse(refusal, 405, GRPC_UNIMPLEMENTED, "calls of gRPC are made with POST");
 	if (!request->is_grpc)
-		return refuse(refusal, 415, GRPC_UNIMPLEMENTED, "over HTTP/2 this server speaks gRPC alone: application/grpc");
+		return refuse(refusal, 415, GRPC_UNIMPLEMENTED,
+			"over HTTP/2 this server speaks gRPC alone: application/grpc");
 	if (call->method == NULL)
 		return refuse(refusal, 200, GRPC_UNIMPLEMENTED, "unknown method %s", request->path);
 	if (request->is_encoded)
-		return refuse(refusal, 200, GRPC_UNIMPLEMENTED, "compressed messages are not understood here; send them with identity");
+		return refuse(refusal, 200, GRPC_UNIMPLEMENTED,
+			"compressed messages are not understood here; send them with identity");
 	if (request->has_bad_timeout)
-		return refuse(refusal, 200, GRPC_INVALID_ARGUMENT, "grpc-timeout is up to eight digits and one of H, M, S, m, u, n");
+		return refuse(refusal, 200, GRPC_INVALID_ARGUMENT,
+			"grpc-timeout is up to eight digits and one of H, M, S, m, u, n");
 	return true;
 }

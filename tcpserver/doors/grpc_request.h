@@ -23,9 +23,9 @@ struct grpc_request {
 	size_t size;               /* of all fields so far                                                        */
 	char path[GRPC_PATH_SIZE]; /* cut                                                                         */
 	bool is_post;
-	bool is_grpc;              /* by its content type                                                         */
-	bool is_encoded;           /* in a way that is not identity                                               */
-	bool is_too_large;         /* all fields, or one of those that are kept                                   */
+	bool is_grpc;      /* by its content type                                                         */
+	bool is_encoded;   /* in a way that is not identity                                               */
+	bool is_too_large; /* all fields, or one of those that are kept                                   */
 	bool has_timeout;
 	bool has_bad_timeout;
 	long long timeout_ms;
@@ -39,10 +39,11 @@ struct grpc_refusal {
 };
 
 /* Takes one field of a request. What a method has to know goes to 'call'. */
-void grpc_request_take(struct grpc_request *request, struct grpc_call *call, const char *name, size_t name_size, const char *value,
-	size_t value_size);
+void grpc_request_take(struct grpc_request *request, struct grpc_call *call, const char *name, size_t name_size,
+	const char *value, size_t value_size);
 /* Whether the call can begin, when all fields were taken. If not, 'refusal' says why. */
-bool grpc_request_is_good(const struct grpc_request *request, const struct grpc_call *call, struct grpc_refusal *refusal);
+bool grpc_request_is_good(
+	const struct grpc_request *request, const struct grpc_call *call, struct grpc_refusal *refusal);
 /* Reads a field grpc-timeout: up to eight digits and a unit. A part of a millisecond is a whole one. */
 bool grpc_timeout_read(const char *value, size_t size, long long *timeout_ms);
 

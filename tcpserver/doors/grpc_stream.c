@@ -177,7 +177,8 @@ static ssize_t receive_out(const struct grpc_stream *stream, void *bytes, size_t
 		got = recv(stream->pair, bytes, size, flags | MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? -EAGAIN : 0; /* closed with something unread: an end, too */
+		return errno == EAGAIN || errno == EWOULDBLOCK ? -EAGAIN
+							       : 0; /* closed with something unread: an end, too */
 	return got;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The reader of gRPC's messages: what it finds does not depend on how the bytes come, no message is longer than allowed, and what was
- * written is read.
+ * The reader of gRPC's messages: what it finds does not depend on how the bytes come, no message is longer than
+ * allowed, and what was written is read.
  *
  * Input: a byte of how many bytes come at a time, then the bytes.
  */
@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		return 0;
 	read_all(&whole, bytes + 1, size - 1, size - 1);
 	read_all(&pieces, bytes + 1, size - 1, 1U + bytes[0]);
-	MUST(whole.count == pieces.count && whole.size == pieces.size && whole.end == pieces.end && whole.is_open == pieces.is_open);
+	MUST(whole.count == pieces.count && whole.size == pieces.size && whole.end == pieces.end &&
+		whole.is_open == pieces.is_open);
 	MUST(memcmp(whole.bytes, pieces.bytes, whole.size) == 0);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * A whole connection to the gRPC door, with its calls and their threads. Whatever the client sends behind the preface, what it gets
- * begins with settings and is whole frames, the conversation ends when its side does, and nobody is left then.
+ * A whole connection to the gRPC door, with its calls and their threads. Whatever the client sends behind the preface,
+ * what it gets begins with settings and is whole frames, the conversation ends when its side does, and nobody is left
+ * then.
  *
  * Input: the bytes that the client sends behind the preface.
  */
@@ -43,7 +44,7 @@ static void talk_begin(void)
 	talk.peer_timeout_s = 60;
 }
 
-struct listener {
+struct ear {
 	int socket;
 	unsigned char *output;
 	size_t size;
@@ -52,7 +53,7 @@ struct listener {
 /* The client's side: takes all that comes, until the server closes. */
 static void *receive_all(void *argument)
 {
-	struct listener *client = argument;
+	struct ear *client = argument;
 	ssize_t got;
 
 	while ((got = recv(client->socket, client->output + client->size, OUTPUT_SIZE - client->size, 0)) > 0)
@@ -65,7 +66,8 @@ static void converse(int socket)
 {
 	struct session *session = session_create(&talk, socket, &grpc_door, NULL);
 
-	MUST(session != NULL && client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
+	MUST(session != NULL &&
+		client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
 	session_run(session);
 	client_list_remove(&talk.clients, &session->client);
 	session_destroy(session);
@@ -88,7 +90,7 @@ static void check_frames(const unsigned char *output, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	static bool begun;
-	struct listener client = {.output = malloc(OUTPUT_SIZE)};
+	struct ear client = {.output = malloc(OUTPUT_SIZE)};
 	pthread_t thread;
 	int pair[2];
 

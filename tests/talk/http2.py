@@ -103,9 +103,9 @@ class Call:
         self.reset_code = None
 
     def raw(self, data, end=False):
-        """Sends bytes, as far as the server's windows take them at a time."""
+        """Sends bytes, as far as the server's windows take them at a time, and as long as it wants them."""
         at = 0
-        while at < len(data) or (end and at == len(data)):
+        while (at < len(data) or end) and not self.ended and self.reset_code is None:
             room = min(self.peer.h2.local_flow_control_window(self.id), self.peer.h2.max_outbound_frame_size)
             if room == 0 and at < len(data):
                 self.peer.receive()

@@ -46,9 +46,10 @@ TEST(a_call_of_a_method_that_is_there_is_good)
 
 TEST(a_content_type_is_that_of_grpc_with_proto_or_parameters)
 {
-	static const char *const good[] = {
-		"application/grpc", "application/grpc+proto", "Application/GRPC", "application/grpc;x=y", "application/grpc+proto; x"};
-	static const char *const bad[] = {"", "application/json", "application/grpcx", "application/grpc+json", "application/grpc-web", "application/gr"};
+	static const char *const good[] = {"application/grpc", "application/grpc+proto", "Application/GRPC",
+		"application/grpc;x=y", "application/grpc+proto; x"};
+	static const char *const bad[] = {"", "application/json", "application/grpcx", "application/grpc+json",
+		"application/grpc-web", "application/gr"};
 
 	take_good();
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {

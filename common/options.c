@@ -724,7 +724,7 @@ void options_print_help(const struct option *table, FILE *out)
 	for (; table->name != NULL; table++) {
 		char head[80];
 
-		if (table->help == NULL)
+		if (table->help == NULL || table->unlisted)
 			continue;
 		(void)snprintf(head, sizeof head, "%s%s%s%s", options_dashes(table), table->name,
 			table->argument == NULL ? "" : " ", table->argument == NULL ? "" : table->argument);

@@ -56,6 +56,7 @@ struct option {
 	const char *alias_format; /* what makes our value of its value: one %s; NULL: "%s"               */
 	const char *default_from; /* a variable that gives the default, weaker than any file, or NULL    */
 	bool names_file;          /* the value is the name of a file                                     */
+	bool unlisted;            /* completed like the others, but not in the list of --help            */
 	/* As --help: where the command line has it, no other source is read, so that nothing can stand in its way. */
 	bool answers;
 	/* Of "config" alone: the file below the user's configuration that is read when it exists and none is named, or NULL. */

@@ -15,6 +15,7 @@
 #include "common/lines.h"
 #include "common/text.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/carrier.h"
 #include "tcpclient/request.h"
 #include "tcpclient/secure.h"
 
@@ -34,7 +35,9 @@ enum {
 /* What belongs to one connection to the server; owned by the thread. */
 struct call {
 	int socket;
-	struct secure_call *secure; /* what carries it; NULL: it is not encrypted */
+	struct secure_call *secure; /* what encrypts it; NULL: it is not encrypted */
+	struct carried *carried;    /* what carries it; NULL: nothing             */
+	char carried_words[CARRIER_WORDS_SIZE]; /* why that has ended; ""         */
 	enum dialect dialect;
 	bool line_came;       /* the first line tells the dialect    */
 	bool asking;          /* "/events" was sent; no answer yet   */
@@ -43,6 +46,8 @@ struct call {
 	bool half_closed;     /* we have said that no more comes     */
 	bool quit;            /* "/quit" was sent                    */
 	bool refused;         /* as a bad name is                    */
+	bool over;            /* there is nothing to come back to    */
+	bool turned_away;     /* by what the carrier speaks with     */
 	bool send_failed;     /* no more can be sent                 */
 	long long started_at; /* clock_ms()                          */
 	long long plain_at;   /* when silence means goTCP            */
@@ -75,6 +80,7 @@ struct connection {
 	char address[NET_ADDRESS_SIZE]; /* of the server */
 	struct buffer words;  /* about how it is encrypted, or why there is none   */
 	struct secure_call *secured; /* the connection that was reached last       */
+	struct carried *carried;     /* on it                                      */
 	struct call call;
 	struct buffer clean;
 	struct buffer sending;
@@ -310,12 +316,35 @@ static void hear_last(struct connection *connection)
 		hear_line(connection, state, line, size);
 }
 
+/* The same, with a carrier. */
+static int end_of_carried(struct connection *connection)
+{
+	struct call *call = &connection->call;
+
+	hear_last(connection);
+	switch (connection->settings.carrier->judge(call->carried, call->carried_words)) {
+	case CARRIER_BROKEN:
+		return -ECONNABORTED;
+	case CARRIER_OVER:
+		call->over = true;
+		break;
+	case CARRIER_REFUSED:
+		call->turned_away = true;
+		break;
+	case CARRIER_LEFT:
+		break;
+	}
+	return 0;
+}
+
 /* The server has closed its side. Returns 0, or -errno when it is only a connection that broke. */
 static int end_of_input(struct connection *connection)
 {
 	const struct secure_call *secure = connection->call.secure;
 	int broken = secure == NULL ? 0 : secure_broken(secure);
 
+	if (connection->call.carried != NULL)
+		return end_of_carried(connection);
 	if (broken != 0)
 		return -broken;
 	hear_last(connection);
@@ -545,6 +574,8 @@ static void call_greet(struct connection *connection)
 	struct call *call = &connection->call;
 
 	buffer_clear(&connection->sending);
+	if (call->carried != NULL)
+		return; /* the carrier has said who we are */
 	if (!connection->knows_session) {
 		buffer_add_format(&connection->sending, "%s\n", settings->name);
 		return;
@@ -563,6 +594,7 @@ static void call_begin(struct connection *connection, int socket)
 	connection->call = (struct call){
 		.socket = socket,
 		.secure = connection->secured,
+		.carried = connection->carried,
 		.started_at = now,
 		.plain_at = now + (connection->was_tcpchat ? WELCOME_AGAIN_MS : CONNECTION_PLAIN_AFTER_MS),
 		.heard_at = now,
@@ -574,12 +606,18 @@ static void call_begin(struct connection *connection, int socket)
 	tell(connection, CONNECTION_MADE, connection->address);
 	if (connection->words.size > 0)
 		tell(connection, CONNECTION_SECURED, connection->words.bytes);
+	if (connection->carried == NULL)
+		return;
+	connection->call.line_came = true; /* the dialect is known, whatever the first line looks like */
+	ready_plain(connection);
 }
 
 static void call_end(struct connection *connection)
 {
 	lines_fini(&connection->call.lines);
 	(void)close(connection->call.socket); /* nothing is left to be lost */
+	if (connection->call.carried != NULL)
+		connection->settings.carrier->end(connection->call.carried);
 	if (connection->call.secure != NULL)
 		secure_end(connection->call.secure);
 }
@@ -589,6 +627,12 @@ static const char *reason(int error)
 	if (error == 0)
 		return "it closed the connection";
 	return error == -EHOSTUNREACH ? "there is no such host, or no way to it" : strerrordesc_np(-error);
+}
+
+/* Why the connection was lost, as it is known best. */
+static const char *reason_of_loss(const struct call *call, int error)
+{
+	return call->carried_words[0] != '\0' ? call->carried_words : reason(error);
 }
 
 static void forget_sent(struct connection *connection)
@@ -614,10 +658,15 @@ static bool call_was_lost(struct connection *connection, int error)
 	connection->end = CONNECTION_REFUSED;
 	if (call->refused)
 		return false;
+	connection->end = call->over ? CONNECTION_OVER : CONNECTION_TURNED_AWAY;
+	if (call->over || call->turned_away) {
+		tell(connection, CONNECTION_ENDED, call->carried_words);
+		return false;
+	}
 	connection->end = error == 0 ? CONNECTION_CLOSED : CONNECTION_BROKEN;
 	if (call->dialect == DIALECT_PLAIN && clock_ms() - call->started_at > SETTLED_AFTER_MS)
 		connection->attempt = 0;
-	tell(connection, CONNECTION_LOST, reason(error));
+	tell(connection, CONNECTION_LOST, reason_of_loss(call, error));
 	if (!is_persistent(connection))
 		return false;
 	forget_sent(connection);
@@ -687,12 +736,29 @@ static int secure_it(struct connection *connection, int socket)
 	return -EKEYREJECTED;
 }
 
+/* Has the carrier take a connection. Returns the socket that speaks in lines, or -errno. */
+static int carry_it(struct connection *connection, int socket)
+{
+	const struct carrier *carrier = connection->settings.carrier;
+	int lines = -1;
+
+	if (socket < 0 || carrier == NULL)
+		return socket;
+	connection->carried = carrier->start(carrier->context, socket, connection->secured != NULL, &lines);
+	if (connection->carried != NULL)
+		return lines;
+	if (connection->secured != NULL)
+		secure_end(connection->secured);
+	return -ENOMEM;
+}
+
 static int reach(struct connection *connection)
 {
 	int socket = -ECANCELED;
 
 	buffer_clear(&connection->words);
 	connection->secured = NULL;
+	connection->carried = NULL;
 	atomic_store(&connection->connecting, true);
 	if (!leaving(connection))
 		socket = net_connect(&connection->settings.place, CONNECTION_REACH_WITHIN_MS);
@@ -702,10 +768,10 @@ static int reach(struct connection *connection)
 	net_tune(socket, DEAD_AFTER_S);
 	net_peer_address(socket, connection->address);
 	if (connection->settings.secure == NULL)
-		return socket;
+		return carry_it(connection, socket);
 	socket = secure_it(connection, socket);
 	connection->was_secured = connection->was_secured || socket >= 0;
-	return socket;
+	return carry_it(connection, socket);
 }
 
 /* There is no secure connection, and will be none. Returns false: it is not to be tried again. */

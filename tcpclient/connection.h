@@ -14,7 +14,8 @@
  * of a connection of ours that it has not yet found dead. A server that is known to understand that is told at once,
  * instead of the name; if it does not after all, the next connection begins with the name again.
  *
- * Through TLS (secure.h) it is the same conversation: the socket is one end of a pair then.
+ * Through TLS (secure.h) it is the same conversation: the socket is one end of a pair then. So it is with a carrier (carrier.h), which
+ * speaks another protocol for it, and needs no look at the dialect: it is that of a goTCP server.
  *
  * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client
  * that does not read.
@@ -54,6 +55,7 @@ enum connection_event {
 	CONNECTION_UNSENT,      /* 'detail' lines were too long for a request            */
 	CONNECTION_SECURED,     /* it is encrypted; 'detail' says who vouches for the server: one or more lines */
 	CONNECTION_INSECURE,    /* there is no secure connection; 'detail' says why and what to do, in lines     */
+	CONNECTION_ENDED,       /* with a carrier: there is nothing to come back to; 'detail' says why           */
 };
 
 /* How it ended for good. */
@@ -63,9 +65,12 @@ enum connection_end {
 	CONNECTION_REFUSED,     /* the server does not want us, and would not the next time     */
 	CONNECTION_BROKEN,      /* it broke ('persistent' tries again instead)                  */
 	CONNECTION_DISTRUSTED,  /* there is no secure connection, and would be none the next time */
+	CONNECTION_OVER,        /* with a carrier: what one was connected to is no more, as a room that was deleted */
+	CONNECTION_TURNED_AWAY, /* with a carrier: the server does not want us, and would not the next time         */
 	CONNECTION_NOT_REACHED, /* there was none ('persistent' tries again instead)            */
 };
 
+struct carrier;
 struct secure;
 
 /* Called by the connection's thread. */
@@ -89,6 +94,7 @@ struct connection_listener {
 struct connection_settings {
 	struct net_place place;
 	const struct secure *secure; /* how it is encrypted; NULL: it is not; borrowed        */
+	const struct carrier *carrier; /* what speaks below; NULL: we ourselves; borrowed     */
 	const char *name; /* without line ends, not empty, not starting with '/' */
 	bool persistent;  /* connect again when the server is gone               */
 	bool events;      /* ask for event mode                                  */

@@ -311,7 +311,7 @@ static void say_lines(struct filter *filter, enum render_tone tone, char *lines)
 static void add_news(struct filter *filter, enum connection_event event, const char *detail)
 {
 	struct buffer text = {0};
-	enum render_tone tone = news_add(&text, event, filter->address, detail);
+	enum render_tone tone = news_add(&text, event, filter->address, filter->settings->carrier, detail);
 
 	buffer_add(&text, "", 1);
 	if (text.size > 1 && filter->settings->form == FILTER_PLAIN)
@@ -371,6 +371,10 @@ static void on_event(void *context, enum connection_event event, const char *det
 		on_secured(filter, detail);
 		break;
 	case CONNECTION_INSECURE:
+		complain(detail, "");
+		break;
+	case CONNECTION_ENDED:
+		(void)snprintf(filter->lost, sizeof filter->lost, "%s", detail);
 		complain(detail, "");
 		break;
 	case CONNECTION_CUT:
@@ -466,10 +470,16 @@ static bool put_line(struct filter *filter)
 	return outbox_put_to(filter->outbox, room, line->bytes, line->size);
 }
 
+/* A carrier knows no commands, so the server cannot be told. */
+static bool is_quit(const struct filter *filter, const char *line, size_t size)
+{
+	return filter->settings->carrier != NULL && size == 5 && memcmp(line, "/quit", 5) == 0;
+}
+
 static void send_line(struct filter *filter, enum lines_state state, const char *line, size_t size)
 {
 	filter->line_number++;
-	if (state == LINES_LINE && heard_is_exit(line, size)) {
+	if (state == LINES_LINE && (heard_is_exit(line, size) || is_quit(filter, line, size))) {
 		end_input(filter);
 		return;
 	}
@@ -600,7 +610,7 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 
 	if (filter->refused || filter_is_unwritten(filter))
 		filter->failed = true; /* said already */
-	if (end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED || !filter->was_made)
+	if (end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED || end == CONNECTION_TURNED_AWAY || !filter->was_made)
 		return EXIT_FAILURE;
 	if (missing > 0) {
 		(void)fprintf(stderr,
@@ -610,7 +620,8 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	} else if (end != CONNECTION_LEFT && filter->something_was_read && !filter->input_ended) {
 		(void)fprintf(stderr, "tcpclient: the connection ended before the input did (%s)\n", filter->lost);
 		filter->failed = true;
-	} else if (end == CONNECTION_BROKEN && !filter->something_was_read && !filter->is_person) {
+	} else if (end == CONNECTION_BROKEN && !filter->is_person && (!filter->something_was_read || filter->settings->carrier != NULL)) {
+		/* what a carrier echoed was written, and perhaps not taken */
 		complain("the connection broke: ", filter->lost);
 		filter->failed = true;
 	}
@@ -639,6 +650,7 @@ static int filter_start(struct filter *filter)
 	const struct filter_settings *wanted = filter->settings;
 	struct connection_settings settings = {.place = wanted->place,
 		.secure = wanted->secure,
+		.carrier = wanted->carrier,
 		.name = wanted->name,
 		.persistent = wanted->form != FILTER_AS_IT_CAME,
 		.events = wanted->form != FILTER_AS_IT_CAME,

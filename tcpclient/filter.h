@@ -19,11 +19,13 @@ enum filter_form {
 	FILTER_PLAIN,      /* for a person: what the screen shows, but times and colours */
 };
 
+struct carrier;
 struct secure;
 
 struct filter_settings {
 	struct net_place place;
-	const struct secure *secure; /* see connection.h */
+	const struct secure *secure;   /* see connection.h */
+	const struct carrier *carrier; /* see connection.h */
 	const char *name;  /* valid: see connection.h                     */
 	const char *lines; /* instead of standard input, or NULL          */
 	const char *room;  /* to join, or NULL                            */

@@ -18,6 +18,10 @@
 #include "common/net.h"
 #include "common/options.h"
 #include "common/text.h"
+#ifdef TCPCHAT_GRPC
+#include "tcpclient/chatter.h"
+#include "tcpclient/grpc_chat.h"
+#endif
 #include "tcpclient/filter.h"
 #include "tcpclient/render.h"
 #include "tcpclient/secure.h"
@@ -50,6 +54,11 @@ static struct {
 	int tls;
 	const char *authorities;
 	const char *fingerprint;
+	int grpc;
+	int makes_room;
+	int is_private;
+	int lists_rooms;
+	const char *deleted_room;
 	int plain;
 	int json;
 	int color;
@@ -107,6 +116,33 @@ static const struct option table[] = {
 		.help = "send these lines instead of standard input, and end",
 		.kind = OPTION_STRING,
 		.value = &settings.lines},
+	/* Those of gRPC are in the help's first line, since it has twenty. */
+	{.name = "grpc",
+		.help = "talk gRPC (rpc.ChatService), in a room that is picked",
+		.kind = OPTION_FLAG,
+		.value = &settings.grpc,
+		.unlisted = true},
+	{.name = "create",
+		.help = "with --grpc: make a room, print its id, and end",
+		.kind = OPTION_FLAG,
+		.value = &settings.makes_room,
+		.unlisted = true},
+	{.name = "private",
+		.help = "with --create: the room is in no list",
+		.kind = OPTION_FLAG,
+		.value = &settings.is_private,
+		.unlisted = true},
+	{.name = "list",
+		.help = "with --grpc: print the ids of the rooms, and end",
+		.kind = OPTION_FLAG,
+		.value = &settings.lists_rooms,
+		.unlisted = true},
+	{.name = "delete",
+		.argument = "ID",
+		.help = "with --grpc: delete a room, and end",
+		.kind = OPTION_STRING,
+		.value = &settings.deleted_room,
+		.unlisted = true},
 	{.name = "continue",
 		.help = "begin where you stopped the last time, and send what was not sent then",
 		.kind = OPTION_FLAG,
@@ -152,9 +188,9 @@ static const struct option table[] = {
 
 static void print_help(void)
 {
-	(void)printf("Usage: tcpclient [-username NAME] [[tls://]HOST[:PORT]]  (HOST is localhost and PORT 7777 unless given)\n");
+	(void)printf("Usage: tcpclient [-username NAME] [--grpc [--create [--private] | --list | --delete ID]] [[tls://]HOST[:PORT]]\n");
 	options_print_help(table, stdout);
-	(void)printf("At a terminal /help lists the commands, !exit leaves; in a pipe standard input is sent. See tcpclient(1).\n");
+	(void)printf("The server is localhost:7777 unless given. /help lists the commands, !exit leaves. More is in tcpclient(1).\n");
 }
 
 static int usage_error(const char *message)
@@ -178,6 +214,12 @@ static const char *account_name(void)
 		text[i] = fits ? found[i] : '-';
 	}
 	return name_make(text, size, name) ? name : "guest";
+}
+
+/* Who one is unless asked. */
+static const char *default_name(void)
+{
+	return settings.name != NULL ? settings.name : account_name();
 }
 
 /* What is wrong with a name, as far as we can tell; the server decides. NULL: nothing. */
@@ -239,18 +281,30 @@ static bool is_person(void)
 	       strcmp(terminal, "dumb") != 0;
 }
 
-static int run_talk(const struct net_place *place, const struct secure *secure)
+/* How one talks: who one is, and through what. */
+struct way {
+	struct net_place place;
+	const struct secure *secure;   /* or NULL */
+	const struct carrier *carrier; /* or NULL */
+	const char *name;
+	const char *room; /* to join; or NULL */
+};
+
+static int run_talk(const struct way *way)
 {
+	const struct net_place *place = &way->place;
+	bool keeps = way->carrier == NULL; /* what is kept is of a server that knows our lines by their numbers */
 	char *history_path = state_history_path(place);
 	char *ignored_path = state_ignored_path(place);
-	char *unsent_path = state_unsent_path(place, settings.name);
-	char *progress_path = state_progress_path(place, settings.name);
+	char *unsent_path = keeps ? state_unsent_path(place, way->name) : NULL;
+	char *progress_path = keeps ? state_progress_path(place, way->name) : NULL;
 	struct talk_settings talk = {.place = *place,
-		.secure = secure,
-		.name = settings.name,
+		.secure = way->secure,
+		.carrier = way->carrier,
+		.name = way->name,
 		.colors = choose_colors(),
 		.bell = (enum scene_bell)settings.bell,
-		.room = settings.room,
+		.room = way->room,
 		.highlights = &settings.highlights,
 		.history_path = history_path,
 		.ignored_path = ignored_path,
@@ -277,18 +331,21 @@ static enum filter_form choose_form(void)
 	return FILTER_AS_IT_CAME;
 }
 
-static int run_filter(const struct net_place *place, const struct secure *secure)
+static int run_filter(const struct way *way)
 {
+	const struct net_place *place = &way->place;
 	enum filter_form form = choose_form();
-	bool keeps = form != FILTER_AS_IT_CAME && (settings.goes_on || (form == FILTER_PLAIN && isatty(STDIN_FILENO)));
+	bool is_seen = form == FILTER_PLAIN && isatty(STDIN_FILENO);
+	bool keeps = way->carrier == NULL && form != FILTER_AS_IT_CAME && (settings.goes_on || is_seen);
 	char *ignored_path = form == FILTER_PLAIN ? state_ignored_path(place) : NULL;
-	char *unsent_path = keeps ? state_unsent_path(place, settings.name) : NULL;
-	char *progress_path = keeps ? state_progress_path(place, settings.name) : NULL;
+	char *unsent_path = keeps ? state_unsent_path(place, way->name) : NULL;
+	char *progress_path = keeps ? state_progress_path(place, way->name) : NULL;
 	struct filter_settings filter = {.place = *place,
-		.secure = secure,
-		.name = settings.name,
+		.secure = way->secure,
+		.carrier = way->carrier,
+		.name = way->name,
 		.lines = settings.lines,
-		.room = settings.room,
+		.room = way->room,
 		.form = form,
 		.highlights = &settings.highlights,
 		.ignored_path = ignored_path,
@@ -348,11 +405,120 @@ static const char *tls_option_fault(void)
 	return NULL;
 }
 
-static int run(const struct net_place *place, const struct secure *secure)
+static int run_way(const struct way *way)
 {
 	if (is_person() && !settings.plain && !settings.json && settings.lines == NULL)
-		return run_talk(place, secure);
-	return run_filter(place, secure);
+		return run_talk(way);
+	return run_filter(way);
+}
+
+/* ---- gRPC. ---- */
+
+/* What is wrong with the options about gRPC; NULL: nothing. */
+static const char *grpc_option_fault(void)
+{
+	int orders = settings.makes_room + settings.lists_rooms + (settings.deleted_room != NULL);
+
+	if (!settings.grpc && orders > 0)
+		return "--create, --list and --delete are for gRPC: add --grpc";
+	if (settings.is_private && !settings.makes_room)
+		return "--private is for a room that is made: add --create";
+	if (orders > 1)
+		return "one of --create, --list and --delete is enough";
+	if (settings.grpc && settings.json)
+		return "--json is for servers that speak in events; with --grpc there are only lines";
+	if (settings.grpc && settings.goes_on)
+		return "--continue is not for --grpc, where nobody knows what was said before";
+#ifndef TCPCHAT_GRPC
+	if (settings.grpc)
+		return "--grpc: this program was built without gRPC";
+#endif
+	return NULL;
+}
+
+#ifdef TCPCHAT_GRPC
+
+/* $USER is a default, which is asked about. The options point into the environment, so it is that very string. */
+static bool name_was_given(void)
+{
+	return settings.name != NULL && settings.name != getenv("USER");
+}
+
+/* The room and the name, asked for as far as they were not given. Returns false when there is none, which was said. */
+static bool choose(const struct chatter *chatter, char **room, char **name)
+{
+	static const char option[] = "--username: "; /* which was not used: what was given there is checked before */
+	bool asks = settings.room == NULL || !name_was_given();
+	const char *fault;
+
+	*room = settings.room != NULL ? strdup(settings.room) : chatter_pick(chatter);
+	if (*room == NULL)
+		return false;
+	*name = name_was_given() ? strdup(settings.name) : chatter_ask_name();
+	if (*name == NULL)
+		return false;
+	if ((*name)[0] == '\0') {
+		free(*name);
+		*name = strdup(default_name());
+	}
+	fault = *name == NULL ? "there is no memory" : name_fault(*name);
+	if (fault != NULL)
+		(void)fprintf(stderr, "error: %s\n", fault + (strncmp(fault, option, strlen(option)) == 0 ? strlen(option) : 0));
+	else if (asks)
+		(void)printf("Joining room\n");
+	return fault == NULL && fflush(stdout) == 0;
+}
+
+static int run_chatter(const struct chatter *chatter)
+{
+	char *room = NULL;
+	char *name = NULL;
+	int exit_code = EXIT_FAILURE;
+
+	if (choose(chatter, &room, &name)) {
+		const struct grpc_chat chat = {.authority = chatter->authority, .room = room, .name = name};
+		const struct carrier carrier = grpc_chat_carrier(&chat);
+		const struct way way = {.place = chatter->place, .secure = chatter->secure, .carrier = &carrier, .name = name};
+
+		exit_code = run_way(&way);
+	}
+	free(room);
+	free(name);
+	return exit_code;
+}
+
+static int run_grpc(const struct net_place *place, const struct secure *secure)
+{
+	struct chatter chatter;
+
+	chatter_init(&chatter, place, secure);
+	if (settings.makes_room)
+		return chatter_create(&chatter, settings.is_private);
+	if (settings.lists_rooms)
+		return chatter_list(&chatter);
+	if (settings.deleted_room != NULL)
+		return chatter_delete(&chatter, settings.deleted_room);
+	return run_chatter(&chatter);
+}
+
+#else
+
+/* grpc_option_fault() has said that there is none. */
+static int run_grpc(const struct net_place *place, const struct secure *secure)
+{
+	(void)place;
+	(void)secure;
+	return EXIT_FAILURE;
+}
+
+#endif
+
+static int run(const struct net_place *place, const struct secure *secure)
+{
+	const struct way way = {
+		.place = *place, .secure = secure, .name = default_name(), .room = settings.room};
+
+	return settings.grpc ? run_grpc(place, secure) : run_way(&way);
 }
 
 /* Where a person can be asked, or -1. */
@@ -430,6 +596,7 @@ static int run_secure(const struct net_place *place, char **argv)
 		.fingerprint = settings.fingerprint,
 		.pins_path = pins_path,
 		.asks = terminal >= 0,
+		.speaks_http2 = settings.grpc,
 		.stranger = &stranger};
 	char fault[FAULT_SIZE];
 	struct secure *secure = secure_create(&wanted, fault, sizeof fault);
@@ -488,9 +655,7 @@ int main(int argc, char **argv)
 		return usage_error("one server is enough: tcpclient [-username NAME] [[tls://]HOST[:PORT]]");
 	if (!net_place_parse(where, "localhost", "7777", &place))
 		return usage_error("the server is given as HOST, HOST:PORT or [IPV6]:PORT, with a port of 1 to 65535");
-	if (settings.name == NULL)
-		settings.name = account_name();
-	fault = name_fault(settings.name);
+	fault = settings.name == NULL ? NULL : name_fault(settings.name);
 	if (fault != NULL)
 		return usage_error(fault);
 	fault = room_fault(settings.room);
@@ -500,6 +665,9 @@ int main(int argc, char **argv)
 	if (fault != NULL)
 		return usage_error(fault);
 	fault = tls_option_fault();
+	if (fault != NULL)
+		return usage_error(fault);
+	fault = grpc_option_fault();
 	if (fault != NULL)
 		return usage_error(fault);
 	return settings.tls ? run_secure(&place, argv) : run(&place, NULL);

@@ -3,23 +3,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tcpclient/carrier.h"
+
 void news_address(const struct net_place *place, char address[NEWS_ADDRESS_SIZE])
 {
 	(void)snprintf(address, NEWS_ADDRESS_SIZE, strchr(place->host, ':') == NULL ? "%s:%s" : "[%s]:%s", place->host,
 		place->port);
 }
 
-enum render_tone news_add(struct buffer *out, enum connection_event event, const char *address, const char *detail)
+enum render_tone news_add(struct buffer *out, enum connection_event event, const char *address, const struct carrier *carrier,
+	const char *detail)
 {
+	const char *protocol = carrier == NULL ? "tcp" : carrier->protocol;
+
 	switch (event) {
 	case CONNECTION_UNREACHABLE:
 		buffer_add_format(out,
-			"Error while connecting %s(protocol: tcp): %s. Is the server running? Trying again; what you "
+			"Error while connecting %s(protocol: %s): %s. Is the server running? Trying again; what you "
 			"type waits.",
-			address, detail);
+			address, protocol, detail);
 		break;
 	case CONNECTION_MADE:
-		buffer_add_format(out, "Connected to %s(protocol: tcp)!", detail);
+		buffer_add_format(out, "Connected to %s(protocol: %s)!", detail, protocol);
 		return RENDER_CALM;
 	case CONNECTION_READY:
 		return RENDER_CALM;
@@ -42,6 +47,9 @@ enum render_tone news_add(struct buffer *out, enum connection_event event, const
 		return RENDER_CALM;
 	case CONNECTION_INSECURE:
 		buffer_add_text(out, detail);
+		break;
+	case CONNECTION_ENDED:
+		buffer_add_format(out, "It is over: %s.", detail);
 		break;
 	case CONNECTION_CUT:
 		buffer_add_text(out, "(a line from the server was too long to be shown)");

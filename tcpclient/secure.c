@@ -420,6 +420,14 @@ void secure_destroy(struct secure *secure)
 
 /* ---- One connection. ---- */
 
+/* Some servers speak HTTP/2 only with whom has offered it. */
+static bool offer_http2(SSL *ssl)
+{
+	static const unsigned char http2[] = {2, 'h', '2'};
+
+	return SSL_set_alpn_protos(ssl, http2, sizeof http2) == 0;
+}
+
 static SSL *begin(const struct secure *secure, int socket, struct doubts *doubts)
 {
 	char name[NET_HOST_SIZE]; /* OpenSSL's macro takes no constant */
@@ -428,6 +436,7 @@ static SSL *begin(const struct secure *secure, int socket, struct doubts *doubts
 	bool set = ssl != NULL && SSL_set_fd(ssl, socket) == 1 && SSL_set_ex_data(ssl, doubts_place, doubts) == 1;
 
 	memcpy(name, secure->name, sizeof name);
+	set = set && (!secure->settings.speaks_http2 || offer_http2(ssl));
 	if (set && secure->is_address)
 		set = X509_VERIFY_PARAM_set1_ip_asc(wanted, secure->name) == 1;
 	else if (set)

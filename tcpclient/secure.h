@@ -33,6 +33,7 @@ struct secure_settings {
 	const char *fingerprint; /* or NULL                                                        */
 	const char *pins_path;   /* or NULL: nothing is remembered                                  */
 	bool asks;               /* a person will be asked about a stranger                         */
+	bool speaks_http2;       /* what goes through it is HTTP/2, as ALPN has it                  */
 	struct secure_stranger *stranger; /* who was refused as one; stays                          */
 };
 

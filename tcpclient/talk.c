@@ -36,6 +36,7 @@ enum {
 struct talk {
 	const char *wanted_name;   /* constant */
 	const char *wanted_room;   /* constant; or NULL */
+	const struct carrier *carrier; /* constant; or NULL */
 	enum render_colors colors; /* constant */
 	enum scene_bell bell;      /* constant */
 	struct outbox *outbox;
@@ -406,7 +407,7 @@ static void add_news(struct talk *talk, enum connection_event event, const char 
 	enum render_tone tone;
 
 	get_address(talk, address);
-	tone = news_add(&text, event, address, detail);
+	tone = news_add(&text, event, address, talk->carrier, detail);
 	buffer_add(&text, "", 1);
 	for (char *rest = text.bytes, *line; (line = strsep(&rest, "\n")) != NULL;) {
 		if (line[0] != '\0')
@@ -543,7 +544,9 @@ static bool is_goodbye(struct talk *talk, const struct typed *typed)
 
 	if (typed->lines != 1)
 		return false;
-	return heard_is_exit(line, size) || (size == 5 && memcmp(line, "/quit", 5) == 0 && !is_online(talk));
+	if (size == 5 && memcmp(line, "/quit", 5) == 0)
+		return talk->carrier != NULL || !is_online(talk);
+	return heard_is_exit(line, size);
 }
 
 /* Commands of the client itself. Returns whether it was one of them. */
@@ -717,6 +720,12 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Whether it ended for a reason that stays, and that was told. */
+static bool is_final(enum connection_end end)
+{
+	return end == CONNECTION_DISTRUSTED || end == CONNECTION_OVER || end == CONNECTION_TURNED_AWAY;
+}
+
 static void say_goodbye(struct talk *talk, enum connection_end end)
 {
 	char address[NEWS_ADDRESS_SIZE];
@@ -724,7 +733,7 @@ static void say_goodbye(struct talk *talk, enum connection_end end)
 	size_t waiting = state.waiting - state.asked_waiting;
 
 	screen_close();
-	if (end == CONNECTION_DISTRUSTED)
+	if (is_final(end))
 		return; /* why was said */
 	if (end == CONNECTION_REFUSED) {
 		(void)fprintf(stderr,
@@ -762,6 +771,7 @@ static int talk_start(struct talk *talk, const struct talk_settings *wanted)
 {
 	struct connection_settings settings = {.place = wanted->place,
 		.secure = wanted->secure,
+		.carrier = wanted->carrier,
 		.name = talk->wanted_name,
 		.persistent = true,
 		.events = true,
@@ -802,7 +812,7 @@ static void prompt_fini(struct talk *talk) UNCHECKED /* there is no other thread
 int talk_run(const struct talk_settings *settings)
 {
 	struct talk talk = {
-		.wanted_name = settings->name, .wanted_room = settings->room, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
+		.wanted_name = settings->name, .wanted_room = settings->room, .carrier = settings->carrier, .colors = settings->colors, .bell = settings->bell, .signals = take_signals(), .timer = timer_open()};
 	struct scene_settings scene = {
 		.colors = settings->colors,
 		.room = settings->room,
@@ -846,5 +856,5 @@ int talk_run(const struct talk_settings *settings)
 	mutex_fini(&talk.mutex);
 	(void)close(talk.timer);
 	(void)close(talk.signals);
-	return end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED ? EXIT_FAILURE : talk.exit_code;
+	return end == CONNECTION_REFUSED || is_final(end) ? EXIT_FAILURE : talk.exit_code;
 }

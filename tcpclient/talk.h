@@ -13,11 +13,13 @@
 #include "tcpclient/render.h"
 #include "tcpclient/scene.h"
 
+struct carrier;
 struct secure;
 
 struct talk_settings {
 	struct net_place place;
-	const struct secure *secure; /* see connection.h */
+	const struct secure *secure;   /* see connection.h */
+	const struct carrier *carrier; /* see connection.h */
 	const char *name; /* valid: see connection.h */
 	enum render_colors colors;
 	enum scene_bell bell;

@@ -25,9 +25,9 @@ def completions(name, shell):
 
 
 def options(name):
-    """The options of the help, each as it is written there."""
+    """The options of the help and its first line, each as it is written there."""
     text = subprocess.run([program(name.upper()), "--help"], capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"^  (--?[a-z-]+)", text, re.MULTILINE))
+    return set(re.findall(r"^  (--?[a-z-]+)", text, re.MULTILINE)) | set(re.findall(r"--[a-z-]+", text.splitlines()[0]))
 
 
 def shell_or_skip(shell):

@@ -51,6 +51,14 @@ RUN_BY = {
     "curl localhost:7777/rooms": BY_HAND,
     "curl -N localhost:7777/rooms/ops/stream": BY_HAND,
     "echo hello | docs/bot.sh http://localhost:7777 ops": BY_HAND,
+    "tcpclient --grpc --create": BY_HAND,
+    "tcpclient --grpc --list": BY_HAND,
+    "tcpclient --grpc": BY_HAND,
+    'echo "build failed" | tcpclient --grpc --room lobby -username bot': BY_HAND,
+    "grpcurl -plaintext localhost:7777 list": "docs/test_grpcurl.py test_the_calls_of_the_readme",
+    "grpcurl -plaintext localhost:7777 rpc.ChatService/ListChatRooms": "docs/test_grpcurl.py test_the_calls_of_the_readme",
+    """grpcurl -plaintext -d '{"private": false}' localhost:7777 rpc.ChatService/CreateChatRoom""":
+        "docs/test_grpcurl.py test_the_calls_of_the_readme",
     STRANGER: BY_HAND,
     EVENTS: BY_HAND,
 }
@@ -69,7 +77,8 @@ def commands():
 
 def options_of(program):
     help_text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
-    return set("--" + name for name in re.findall(r"^  --?([a-z-]+)", help_text, re.MULTILINE))
+    in_usage = re.findall(r"--[a-z-]+", help_text.splitlines()[0])
+    return set("--" + name for name in re.findall(r"^  --?([a-z-]+)", help_text, re.MULTILINE)) | set(in_usage)
 
 
 def man_options(page):
@@ -121,6 +130,10 @@ curl -N localhost:7777/rooms/ops/stream > stream.txt & stream=$!
 echo hello | setsid "$ROOT"/docs/bot.sh http://localhost:7777 ops > bot.txt 2> bot.log & bot=$!
 until grep -q ": hello" stream.txt; do kill -0 $stream; read -rt 0.02 <> <(:) || :; done
 until grep -q '"hello"' bot.txt; do kill -0 $bot; read -rt 0.02 <> <(:) || :; done
+tcpclient --grpc --create > made.txt
+tcpclient --grpc --list > ids.txt
+tcpclient --grpc <<< $'1\\nann\\nhello through gRPC' > picked.txt
+echo "build failed" | tcpclient --grpc --room lobby -username bot > grpc.txt
 kill -TERM $server
 wait $server
 wait $stream
@@ -146,14 +159,18 @@ def test_the_commands_by_hand_do_what_the_readme_says():
         log, tea, rooms, stranger, events = (
             read(os.path.join(here, name)) for name in ("chat.log", "tea.json", "rooms.txt", "stranger.txt", "events.txt"))
         stream, bot = (read(os.path.join(here, name)) for name in ("stream.txt", "bot.txt"))
+        made, ids, picked, through = (read(os.path.join(here, f"{name}.txt")) for name in ("made", "ids", "picked", "grpc"))
     assert "bot: build failed" in log and "ann: hello" in log, log
     assert "Goodbye. ==" in log, log
     assert "tea?" not in log and "tea" in rooms and "hello, stranger" in stranger, (log, rooms, stranger)
     heard = [json.loads(line) for line in tea.splitlines()]
-    said = [event["text"] for event in heard if event["kind"] == "message"]
+    said = [event["text"] for event in heard if event["kind"] == "message" and event["room"] == "tea"]
     assert said == ["is there tea?", "hi", "hello"], heard
     assert re.search(r"guest#[0-9a-f]{6}: build failed\n.*ci: build passed\n.*bot: hello\n", stream), stream
     assert [json.loads(line)["text"] for line in bot.splitlines()] == ["build failed", "build passed", "hello"], bot
+    assert made.startswith("Chat room created: ") and made.split()[-1] in ids.split(), (made, ids)
+    assert "[1]: " in picked and "Joining room\n" in picked and picked.endswith("ann: hello through gRPC\n"), picked
+    assert through.endswith("bot: build failed\n") and log.count("bot: build failed") == 2, (through, log)
     assert '"id":2' in events.replace(" ", ""), events
 
 

@@ -7,6 +7,7 @@ build folder.
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -221,6 +222,28 @@ def test_buf_chats_until_the_room_is_deleted():
         assert messages == [("bob", "Has entered the chat"), ("ann", "hello"), ("chat server", "chat room is closing")], messages
 
     in_each_way(chats)
+
+
+def examples(path):
+    """Each command "$ buf curl ..." of a document, with the answer in the line after it."""
+    lines = (HERE.parents[1] / path).read_text(encoding="utf-8").splitlines()
+    for command, answer in zip(lines, [*lines[1:], ""]):
+        if command.startswith("    $ buf curl "):
+            yield shlex.split(command)[3:], json.loads(answer)
+
+
+def test_buf_does_what_the_documents_say():
+    packages()
+    with Server() as server:
+        Buf(server, None).call("tcpchat.v1.Chat/Send", room="ops", name="ci", text="build failed")
+        found = [*examples("docs/PROTOCOL.md"), *examples("README.md")]
+        assert found
+        for arguments, wanted in found:
+            base, path = arguments[-1].split("localhost:7777")
+            assert base == "http://"
+            code, output, errors = Buf(server, None).run(*arguments[:-1], path=path)
+            assert code == 0, (arguments, code, errors)
+            assert json.loads(output).keys() == wanted.keys(), (arguments, output, wanted)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,8 @@ static void send_request(struct grpc *grpc, const ProtobufCMessage *request)
 	free(bytes);
 }
 
-/* Calls 'path'. Returns the answer, which the caller frees (protobuf_c_message_free_unpacked()); NULL: there is none, which was said. */
+/* Calls 'path'. Returns the answer, which the caller frees (protobuf_c_message_free_unpacked()); NULL: there is none, which was
+ * said. */
 static ProtobufCMessage *call(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
 	const ProtobufCMessageDescriptor *wanted)
 {

@@ -1,6 +1,6 @@
 /*
- * Who asks, for the doors whose requests stand alone: what a client tells in the field "authorization" and by its session id, which
- * HTTP and gRPC have alike.
+ * Who asks, for the doors whose requests stand alone: what a client tells in the field "authorization" and by its
+ * session id, which HTTP and gRPC have alike.
  *
  * Threads: the client's own.
  * Source: RFC 7617 (Basic), RFC 6750 (Bearer).
@@ -16,16 +16,18 @@
 struct session;
 
 enum {
-	CREDENTIALS_SIZE = 256,     /* of a user name or a password, with a NUL                    */
-	CREDENTIALS_TRIES_MAX = 3,  /* wrong passwords, after which a client has to connect again   */
+	CREDENTIALS_SIZE = 256,    /* of a user name or a password, with a NUL                    */
+	CREDENTIALS_TRIES_MAX = 3, /* wrong passwords, after which a client has to connect again   */
 };
 
 /* The user name and password of "Basic". 'authorization' is the field, or NULL. Returns false without them. */
-bool credentials_read(const char *authorization, char user[CREDENTIALS_SIZE], char password[CREDENTIALS_SIZE]) MUST_CHECK;
-/* Whether an administrator asks. Logs a wrong password, after which it waits, longer each time; session->password_tries counts. */
+bool credentials_read(
+	const char *authorization, char user[CREDENTIALS_SIZE], char password[CREDENTIALS_SIZE]) MUST_CHECK;
+/* Whether an administrator asks. Logs a wrong password, after which it waits, longer each time; session->password_tries
+ * counts. */
 bool credentials_are_administrators(struct session *session, const char *authorization) MUST_CHECK;
-/* The number of 128 bits, 32 hex digits, by which a client knows itself again. Returns false, with 'id' all zero, when 'text' is NULL or
- * none of them; all zero stands for no id. */
+/* The number of 128 bits, 32 hex digits, by which a client knows itself again. Returns false, with 'id' all zero, when
+ * 'text' is NULL or none of them; all zero stands for no id. */
 bool credentials_session_id(const char *text, unsigned char id[CLIENT_ID_SIZE]) MUST_CHECK;
 
 #endif

@@ -123,7 +123,8 @@ static Tcpchat__V1__Event telling_event(const struct telling *telling)
 	event.kind = kinds[telling->kind];
 	event.at_ns = clock_wall_ns();
 	event.code = string(telling->kind == TELL_SAID ? "said" : telling->code);
-	event.id = telling->request_id == NULL ? 0 : strtoull(telling->request_id, NULL, 10); /* it was made of a number */
+	event.id =
+		telling->request_id == NULL ? 0 : strtoull(telling->request_id, NULL, 10); /* it was made of a number */
 	event.seq = telling->seq;
 	event.room = string(telling->room);
 	event.room_id = string(telling->room_id);

@@ -1,8 +1,8 @@
 /*
  * Events of our own service (proto/tcpchat/v1/chat.proto): a message of a room's log, and what is told to one client.
  *
- * The text of a message is no string of C, and may be long; it is written behind the fields that protobuf-c packs, which may stand in any
- * order, so that it is copied once, into its place.
+ * The text of a message is no string of C, and may be long; it is written behind the fields that protobuf-c packs,
+ * which may stand in any order, so that it is copied once, into its place.
  *
  * Threads: any.
  * Source: Protocol Buffers, "Encoding" (length-delimited fields).
@@ -26,7 +26,8 @@ extern const struct door grpc_subscribe_door;
 
 /* Writes an event without a head, if it fits in 'size' bytes. Returns its size in any case. */
 size_t grpc_event_body(const struct message *message, bool history, char *out, size_t size);
-/* Writes the head of a field with so many bytes; 'field' is at most 15. Returns its size, GRPC_FIELD_HEAD_MAX at most. */
+/* Writes the head of a field with so many bytes; 'field' is at most 15. Returns its size, GRPC_FIELD_HEAD_MAX at most.
+ */
 enum { GRPC_FIELD_HEAD_MAX = 11 };
 size_t grpc_event_field(unsigned field, size_t size, char out[GRPC_FIELD_HEAD_MAX]);
 

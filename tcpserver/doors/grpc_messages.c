@@ -21,7 +21,7 @@ enum {
 	LIMIT_USUAL = 100,
 	LIMIT_MOST = 1000,
 	PAGE_MESSAGES = 32,      /* read from the journal at a time                                         */
-	LISTING_BYTES = 4000000, /* of the messages in an answer: clients take 4 MiB, if nobody told them otherwise */
+	LISTING_BYTES = 4000000, /* of the messages in an answer: clients take 4 MiB                       */
 	MESSAGES_FIELD = 3,      /* the number of 'messages' in the proto                                   */
 };
 
@@ -42,14 +42,17 @@ static bool take_text(
 
 	post->text = malloc(TEXT_CLEAN_SIZE(size) + 1);
 	if (post->text == NULL) {
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "no-memory: the server has no memory for this now; try again later");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"no-memory: the server has no memory for this now; try again later");
 		return false;
 	}
 	post->saying.text = post->text;
 	post->saying.text_size = request_clean(request->text, size, post->text);
 	if (post->saying.text_size > session->talk->max_line)
-		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "line-too-long: a text may have %zu bytes when it is clean UTF-8 in one line;"
-			" send it in parts", session->talk->max_line);
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT,
+			"line-too-long: a text may have %zu bytes when it is clean UTF-8 in one line;"
+			" send it in parts",
+			session->talk->max_line);
 	else if (post->saying.text_size == 0)
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "bad-request: there is nothing to be said");
 	else
@@ -63,7 +66,8 @@ static bool take_name(struct session *session, struct grpc_call *call, const cha
 		http_guest_name(made);
 	else if (!name_make(name, strlen(name), made)) {
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT,
-			"bad-name: a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose another");
+			"bad-name: a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose "
+			"another");
 		return false;
 	}
 	return true;
@@ -83,7 +87,9 @@ static bool take_number(
 		return true;
 	}
 	grpc_finish(session, call, GRPC_INVALID_ARGUMENT,
-		"usage: what is to be kept once needs a session of 32 hex digits that are not all 0, and a number from 1 to %" PRId64, INT64_MAX);
+		"usage: what is to be kept once needs a session of 32 hex digits that are not all 0, and a number from "
+		"1 to %" PRId64,
+		INT64_MAX);
 	return false;
 }
 
@@ -91,7 +97,8 @@ static bool take_number(
 static struct room *find_or_make_room(
 	struct session *session, struct grpc_call *call, const char *name, const struct post *post)
 {
-	struct room_attributes attributes = {.creator = post->name, .creator_number = session->client.number, .listed = true};
+	struct room_attributes attributes = {
+		.creator = post->name, .creator_number = session->client.number, .listed = true};
 	struct room *room;
 	enum rooms_result result;
 
@@ -128,7 +135,8 @@ static void say(struct session *session, struct grpc_call *call, const struct po
 	if (!session_post(session, room, post->name, &post->saying, &receipt)) /* which it is: see take_name() */
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "bad-name: this is no name");
 	else if (receipt.error != 0)
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "not-stored: this could not be kept (%s), nobody saw it; try again later",
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"not-stored: this could not be kept (%s), nobody saw it; try again later",
 			strerror(receipt.error));
 	else
 		reply_kept(session, room, &receipt);
@@ -161,7 +169,8 @@ void grpc_talk_send(struct session *session, struct grpc_call *call)
 
 /* ---- Reading. ---- */
 
-/* Messages for an answer: of LISTING_BYTES at most, so that it takes no more memory than that, whatever was asked for. */
+/* Messages for an answer: of LISTING_BYTES at most, so that it takes no more memory than that, whatever was asked for.
+ */
 struct listing {
 	struct message **messages;
 	size_t first; /* those before it were let go   */
@@ -195,7 +204,8 @@ static void listing_add(struct listing *listing, struct message *message)
 	size_t size = field_size(message);
 	bool fits = listing->newest_win || listing->count == 0 || listing->bytes + size <= LISTING_BYTES;
 
-	listing->is_full = listing->is_full || message->seq >= listing->end || listing->count == listing->limit || !fits;
+	listing->is_full =
+		listing->is_full || message->seq >= listing->end || listing->count == listing->limit || !fits;
 	if (listing->is_full) {
 		message_release(message);
 		return;
@@ -230,9 +240,10 @@ static void listing_free(struct listing *listing)
 	free(listing->messages);
 }
 
-/* The answer is written by hand behind what protobuf-c packs of it, as are the events: their texts are no strings of C. */
-static void listing_reply(
-	struct session *session, struct grpc_call *call, const struct listing *listing, const Tcpchat__V1__ListMessagesResponse *rest)
+/* The answer is written by hand behind what protobuf-c packs of it, as are the events: their texts are no strings of C.
+ */
+static void listing_reply(struct session *session, struct grpc_call *call, const struct listing *listing,
+	const Tcpchat__V1__ListMessagesResponse *rest)
 {
 	size_t packed = tcpchat__v1__list_messages_response__get_packed_size(rest);
 	size_t size = GRPC_FRAME_HEAD_SIZE + packed + listing->bytes;
@@ -240,7 +251,8 @@ static void listing_reply(
 	size_t used = GRPC_FRAME_HEAD_SIZE + packed;
 
 	if (answer == NULL) {
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "no-memory: the server has no memory for this now; try again later");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"no-memory: the server has no memory for this now; try again later");
 		return;
 	}
 	grpc_frame_write_head((unsigned char *)answer, size - GRPC_FRAME_HEAD_SIZE);
@@ -273,8 +285,8 @@ static uint64_t choose_range(const Tcpchat__V1__ListMessagesRequest *request, ui
 	return listing->end > listing->limit ? listing->end - listing->limit - 1 : 0; /* numbers have no holes */
 }
 
-static void list_room(
-	struct session *session, struct grpc_call *call, const Tcpchat__V1__ListMessagesRequest *request, struct room *room)
+static void list_room(struct session *session, struct grpc_call *call, const Tcpchat__V1__ListMessagesRequest *request,
+	struct room *room)
 {
 	Tcpchat__V1__ListMessagesResponse rest;
 	struct listing listing = {.messages = NULL};
@@ -290,9 +302,11 @@ static void list_room(
 	rest.next = choose_range(request, rest.last, &listing);
 	listing.messages = calloc(listing.limit, sizeof(struct message *));
 	if (listing.messages == NULL)
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "no-memory: the server has no memory for this now; try again later");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"no-memory: the server has no memory for this now; try again later");
 	else if (listing_read(&listing, room, rest.next + 1) != 0)
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "journal-unreadable: the journal cannot be read now; try again later");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"journal-unreadable: the journal cannot be read now; try again later");
 	else {
 		if (listing.count > 0)
 			rest.next = listing.messages[listing.count - 1]->seq;
@@ -301,12 +315,14 @@ static void list_room(
 	listing_free(&listing);
 }
 
-static void list_messages(struct session *session, struct grpc_call *call, const Tcpchat__V1__ListMessagesRequest *request)
+static void list_messages(
+	struct session *session, struct grpc_call *call, const Tcpchat__V1__ListMessagesRequest *request)
 {
 	struct room *room;
 
 	if (request->limit > LIMIT_MOST) {
-		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "usage: limit has to be a number from 1 to %d", LIMIT_MOST);
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "usage: limit has to be a number from 1 to %d",
+			LIMIT_MOST);
 		return;
 	}
 	room = grpc_find_room(session, call, request->room);
@@ -318,7 +334,8 @@ static void list_messages(struct session *session, struct grpc_call *call, const
 
 void grpc_talk_list_messages(struct session *session, struct grpc_call *call)
 {
-	ProtobufCMessage *request = grpc_receive_request(session, call, &tcpchat__v1__list_messages_request__descriptor);
+	ProtobufCMessage *request =
+		grpc_receive_request(session, call, &tcpchat__v1__list_messages_request__descriptor);
 
 	if (request == NULL)
 		return;

@@ -21,24 +21,29 @@ void grpc_refuse_room(struct session *session, struct grpc_call *call, const cha
 
 	switch (result) {
 	case ROOMS_GONE:
-		grpc_finish(session, call, GRPC_NOT_FOUND, "no-such-room: there is no room %s; see ListRooms", is_name ? name : "of that name");
+		grpc_finish(session, call, GRPC_NOT_FOUND, "no-such-room: there is no room %s; see ListRooms",
+			is_name ? name : "of that name");
 		break;
 	case ROOMS_BAD_NAME:
-		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "bad-room-name: a room's name has 1 to 50 letters, digits, _ - . # and single"
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT,
+			"bad-room-name: a room's name has 1 to 50 letters, digits, _ - . # and single"
 			" spaces inside, and is not like an id; choose another");
 		break;
 	case ROOMS_CLOSED:
-		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "not-allowed: nobody may make rooms here; see ListRooms");
+		grpc_finish(session, call, GRPC_PERMISSION_DENIED,
+			"not-allowed: nobody may make rooms here; see ListRooms");
 		break;
 	case ROOMS_EXISTS:
-		grpc_finish(session, call, GRPC_ALREADY_EXISTS, "room-exists: there is a room %s already", is_name ? name : "of that name");
+		grpc_finish(session, call, GRPC_ALREADY_EXISTS, "room-exists: there is a room %s already",
+			is_name ? name : "of that name");
 		break;
 	case ROOMS_TOO_MANY:
-		grpc_finish(session, call, GRPC_RESOURCE_EXHAUSTED, "too-many-rooms: there are %zu rooms, which is the most",
-			session->talk->rooms.most);
+		grpc_finish(session, call, GRPC_RESOURCE_EXHAUSTED,
+			"too-many-rooms: there are %zu rooms, which is the most", session->talk->rooms.most);
 		break;
 	default:
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "no-memory: the server has no memory for this now, or cannot read its journal");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"no-memory: the server has no memory for this now, or cannot read its journal");
 	}
 }
 
@@ -138,9 +143,11 @@ static void list_rooms(struct session *session, struct grpc_call *call)
 	int error = room_desk_list(&session->talk->rooms, &list);
 
 	if (error == -EIO)
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "journal-unreadable: the journal cannot be read now; try again later");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"journal-unreadable: the journal cannot be read now; try again later");
 	else if (error != 0 || !reply_list(session, &list))
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "no-memory: the server has no memory for this now; try again later");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"no-memory: the server has no memory for this now; try again later");
 	room_desk_free(&list);
 }
 
@@ -165,7 +172,8 @@ static const char *session_of(const struct grpc_call *call, const char *asked)
 }
 
 /* A room without a name; it has only its id. */
-static enum rooms_result make_nameless(struct session *session, const struct room_attributes *attributes, struct room **room)
+static enum rooms_result make_nameless(
+	struct session *session, const struct room_attributes *attributes, struct room **room)
 {
 	if (!session->talk->rooms_are_open)
 		return ROOMS_CLOSED;
@@ -181,7 +189,8 @@ static void create_room(struct session *session, struct grpc_call *call, const T
 	enum rooms_result result;
 
 	if (!credentials_session_id(id, attributes.creator_id) && id != NULL) {
-		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "usage: a session has 32 hex digits that are not all 0");
+		grpc_finish(
+			session, call, GRPC_INVALID_ARGUMENT, "usage: a session has 32 hex digits that are not all 0");
 		return;
 	}
 	if (request->name[0] == '\0' && request->private_) /* a list shows names */
@@ -216,15 +225,18 @@ static bool may_delete(struct session *session, struct grpc_call *call, const st
 	case ROOM_MAY_CLOSE:
 		return true;
 	case ROOM_STAYS:
-		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "not-allowed: %s always stays; nobody may close it", room_label(room));
-		break;
-	case ROOM_IS_OF_ANOTHER:
-		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "not-allowed: only who made %s, or an administrator, may close it",
+		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "not-allowed: %s always stays; nobody may close it",
 			room_label(room));
 		break;
+	case ROOM_IS_OF_ANOTHER:
+		grpc_finish(session, call, GRPC_PERMISSION_DENIED,
+			"not-allowed: only who made %s, or an administrator, may close it", room_label(room));
+		break;
 	case ROOM_NEEDS_PROOF:
-		grpc_finish(session, call, GRPC_UNAUTHENTICATED, "wrong-password: only who made %s (session), or an administrator"
-			" (authorization), may close it", room_label(room));
+		grpc_finish(session, call, GRPC_UNAUTHENTICATED,
+			"wrong-password: only who made %s (session), or an administrator"
+			" (authorization), may close it",
+			room_label(room));
 		break;
 	}
 	return false;
@@ -239,7 +251,8 @@ static void delete_room(struct session *session, struct grpc_call *call, struct 
 	if (error == 0)
 		grpc_reply(session, &answer.base);
 	else
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "not-stored: this could not be kept, and nothing was closed; try again later");
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"not-stored: this could not be kept, and nothing was closed; try again later");
 }
 
 void grpc_talk_delete_room(struct session *session, struct grpc_call *call)

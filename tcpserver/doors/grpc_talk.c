@@ -102,7 +102,8 @@ static void run_request(struct session *session, const Tcpchat__V1__Request *req
 	char *json = grpc_transcode(request, &size);
 
 	if (json == NULL)
-		session_error(session, "no-memory", "the server has no memory for this request now; it was dropped, send it again");
+		session_error(session, "no-memory",
+			"the server has no memory for this request now; it was dropped, send it again");
 	else
 		event_request(session, json, size);
 	free(json);
@@ -139,14 +140,15 @@ static void hear(struct session *session, struct grpc_call *call, const unsigned
 
 static void no_name(struct session *session, struct grpc_call *call)
 {
-	grpc_finish(session, call, GRPC_DEADLINE_EXCEEDED, "no session came within %d s; call again and send it at once",
-		session->talk->name_timeout_ms / 1000);
+	grpc_finish(session, call, GRPC_DEADLINE_EXCEEDED,
+		"no session came within %d s; call again and send it at once", session->talk->name_timeout_ms / 1000);
 }
 
 static void client_said_all(struct session *session, struct grpc_call *call)
 {
 	if (!session_has_name(session))
-		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "the first request has to be \"session\", with a name");
+		grpc_finish(
+			session, call, GRPC_INVALID_ARGUMENT, "the first request has to be \"session\", with a name");
 }
 
 static int timeout_ms(const struct session *session)
@@ -183,7 +185,8 @@ void grpc_talk_talk(struct session *session, struct grpc_call *call)
 	session_set_door(session, &grpc_talk_door);
 	while (!session_ended(session))
 		listen_once(session, call);
-	if (session->end == SESSION_REFUSED) /* unless it was said already: too many wrong passwords, or no way back to the lobby */
+	/* Unless it was said already: too many wrong passwords, or no way back to the lobby. */
+	if (session->end == SESSION_REFUSED)
 		grpc_finish(session, call, session->password_tries > 0 ? GRPC_PERMISSION_DENIED : GRPC_UNAVAILABLE,
 			"the server ended the conversation; the event before says why");
 }
@@ -198,19 +201,20 @@ static void read_room(struct session *session, struct grpc_call *call, struct ro
 	session_set_door(session, &grpc_subscribe_door);
 	if (!session_observe(session, room, reading))
 		grpc_finish(session, call, GRPC_UNAVAILABLE, "the room cannot be read now; try again");
-	while (!session_ended(session))
-		(void)!grpc_receive(session, call, -1, &ignored, &size); /* nothing that the client sends has a meaning any more */
+	while (!session_ended(session)) /* nothing that the client sends has a meaning any more */
+		(void)!grpc_receive(session, call, -1, &ignored, &size);
 }
 
 /* The room that is to be read, with a reference; NULL: the call has ended, and says why. */
-static struct room *choose_room(
-	struct session *session, struct grpc_call *call, const Tcpchat__V1__SubscribeRequest *request, struct reading *reading)
+static struct room *choose_room(struct session *session, struct grpc_call *call,
+	const Tcpchat__V1__SubscribeRequest *request, struct reading *reading)
 {
 	struct grpc_start start = GRPC_START(request, TCPCHAT__V1__SUBSCRIBE_REQUEST);
 
 	if (grpc_reading(session, &start, reading))
 		return grpc_find_room(session, call, request->room);
-	grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "room_id has to be the id of a room, %d hex digits", ROOM_ID_SIZE - 1);
+	grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "room_id has to be the id of a room, %d hex digits",
+		ROOM_ID_SIZE - 1);
 	return NULL;
 }
 

@@ -67,7 +67,8 @@ static void write_text(struct json_writer *json, const char *name, const char *v
 		json_write_text(json, name, value);
 }
 
-static void write_field(struct json_writer *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+static void write_field(
+	struct json_writer *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
 	const struct rule *rule = rule_of(field);
 	const char *name = rule == NULL ? field->name : rule->name;
@@ -81,7 +82,8 @@ static void write_field(struct json_writer *json, const ProtobufCMessage *messag
 		write_number(json, name, *(const uint64_t *)value, always);
 		break;
 	case PROTOBUF_C_TYPE_BOOL:
-		write_switch(json, name, *(const protobuf_c_boolean *)value != 0, always, rule == NULL ? NULL : rule->value);
+		write_switch(
+			json, name, *(const protobuf_c_boolean *)value != 0, always, rule == NULL ? NULL : rule->value);
 		break;
 	case PROTOBUF_C_TYPE_STRING:
 		write_text(json, name, *(const char *const *)value, always);

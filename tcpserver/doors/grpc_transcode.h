@@ -1,9 +1,9 @@
 /*
- * Requests of our own service (proto/tcpchat/v1/chat.proto) as the JSON requests of event mode, so that there is one mechanism
- * for what a client may ask for.
+ * Requests of our own service (proto/tcpchat/v1/chat.proto) as the JSON requests of event mode, so that there is one
+ * mechanism for what a client may ask for.
  *
- * The fields of the protos have the names of those in JSON; the few that have not are in a table. A field is left out where it says
- * nothing: in a oneof, when it is not the one that is set; elsewhere, when it is 0, false or "".
+ * The fields of the protos have the names of those in JSON; the few that have not are in a table. A field is left out
+ * where it says nothing: in a oneof, when it is not the one that is set; elsewhere, when it is 0, false or "".
  *
  * Threads: any.
  */

@@ -181,12 +181,22 @@ static void talker_refuse_name(struct talker *talker)
 		session_finish(talker->session, SESSION_REFUSED);
 }
 
+/* Who speaks HTTP/2, but was silent so long that it was greeted, cannot go on; and what follows, "SM", would be a name. */
+static bool is_http2(const char *line, size_t size)
+{
+	static const char preface[] = "PRI * HTTP/2.0";
+
+	return size == sizeof preface - 1 && memcmp(line, preface, size) == 0;
+}
+
 static void talker_first_line(struct talker *talker, const char *line, size_t size)
 {
 	struct session *session = talker->session;
 
 	if (size == 5 && strncasecmp(line, "!exit", 5) == 0) {
 		session_finish(session, SESSION_LEFT);
+	} else if (is_http2(line, size)) {
+		session_finish(session, SESSION_REFUSED);
 	} else if (size >= 1 && line[0] == '{') {
 		event_request(session, line, size);
 	} else if (size >= 1 && line[0] == '/') {

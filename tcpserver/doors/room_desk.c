@@ -115,7 +115,8 @@ static bool is_creator(const struct room *room, const char *text)
 {
 	unsigned char id[CLIENT_ID_SIZE];
 
-	return credentials_session_id(text, id) && CRYPTO_memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
+	return credentials_session_id(text, id) &&
+	       CRYPTO_memcmp(id, room_attributes(room)->creator_id, CLIENT_ID_SIZE) == 0;
 }
 
 enum room_permission room_desk_may_close(

@@ -82,7 +82,8 @@ enum protocol sniff_protocol(const char *bytes, size_t size)
 
 /*
  * A browser opens a connection or two more than it needs, and uses them later. A greeting on such a one would be taken for
- * the answer to what it asks there. So nobody is greeted who comes from where HTTP was spoken just now.
+ * the answer to what it asks there. So nobody is greeted who comes from where HTTP was spoken just now. A client of gRPC on a
+ * busy machine may take its time, too.
  */
 static _Atomic long long browsers_ms[BROWSERS_MAX]; /* when; by a hash of the host */
 
@@ -259,7 +260,7 @@ static void sniff_serve(struct session *session)
 	enum protocol protocol = sniff_wait(session);
 	const struct door *next = sniff_next(session, protocol);
 
-	if (protocol == PROTOCOL_HTTP)
+	if (protocol == PROTOCOL_HTTP || protocol == PROTOCOL_HTTP2)
 		note_browser(session);
 	if (session->talk->require_tls && !session->is_secure && protocol != PROTOCOL_TLS) {
 		refuse_plain(session, protocol);

@@ -1,6 +1,6 @@
 /*
- * Requests of our own gRPC service on their way to event mode: whatever a client sends, what is left of it is a request in JSON that can be
- * read, with the same id.
+ * Requests of our own gRPC service on their way to event mode: whatever a client sends, what is left of it is a request
+ * in JSON that can be read, with the same id.
  *
  * Input: a tcpchat.v1.Request.
  */

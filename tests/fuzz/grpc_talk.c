@@ -1,8 +1,9 @@
 /*
- * A whole call of any method of gRPC. Whatever the client sends, what it gets are whole messages of the kind that the method answers
- * with, and the call ends with a status when its client goes.
+ * A whole call of any method of gRPC. Whatever the client sends, what it gets are whole messages of the kind that the
+ * method answers with, and the call ends with a status when its client goes.
  *
- * Input: a byte that chooses the method; then messages, each after a byte that says how long it is; the last one is what is left.
+ * Input: a byte that chooses the method; then messages, each after a byte that says how long it is; the last one is
+ * what is left.
  */
 #include <pthread.h>
 #include <sys/socket.h>
@@ -43,7 +44,8 @@ static const struct method {
 	{"/MessageService/FindAll", &message_responses__descriptor},
 	{"/grpc.health.v1.Health/Check", &grpc__health__v1__health_check_response__descriptor},
 	{"/grpc.health.v1.Health/Watch", &grpc__health__v1__health_check_response__descriptor},
-	{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &grpc__reflection__v1__server_reflection_response__descriptor},
+	{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+		&grpc__reflection__v1__server_reflection_response__descriptor},
 };
 
 static struct talk talk;
@@ -109,7 +111,8 @@ static void run_call(struct grpc_call *call, int socket)
 {
 	struct session *session = session_create(&talk, socket, &grpc_call_door, &call->carrier);
 
-	MUST(session != NULL && client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
+	MUST(session != NULL &&
+		client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
 	session_run(session);
 	client_list_remove(&talk.clients, &session->client);
 	session_destroy(session);
@@ -154,7 +157,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	begun = true;
 	MUST(call.method != NULL);
 	grpc_call_init(&call);
-	call.carrier = (struct carrier){.address = "127.0.0.1:1", .own_address = "127.0.0.1:2", .broken = &call.broken, .context = &call};
+	call.carrier = (struct carrier){
+		.address = "127.0.0.1:1", .own_address = "127.0.0.1:2", .broken = &call.broken, .context = &call};
 	call.is_cancelled = true; /* the end of what it says is that it goes */
 	MUST(client.output != NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	client.socket = pair[1];

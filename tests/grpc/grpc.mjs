@@ -110,7 +110,8 @@ const tcpchat = load('tcpchat/v1/chat.proto').tcpchat.v1;
 
 function client(kind = rpc.ChatService, options = {}) {
 	const credentials = CERTIFICATE ? grpc.credentials.createSsl(fs.readFileSync(CERTIFICATE)) : grpc.credentials.createInsecure();
-	return new kind(`127.0.0.1:${PORT}`, credentials, { 'grpc.enable_http_proxy': 0, 'grpc.use_local_subchannel_pool': 1, ...options });
+	return new kind(`127.0.0.1:${PORT}`, credentials, { 'grpc.enable_http_proxy': 0, 'grpc.use_local_subchannel_pool': 1,
+		...(CERTIFICATE && { 'grpc.ssl_target_name_override': 'localhost' }), ...options });
 }
 
 const ask = (on, method, request) => new Promise((resolve, reject) => {
@@ -252,11 +253,15 @@ const cases = {
 		one.stream.cancel();
 		other.stream.cancel();
 		on.close();
+		const gzip = client(rpc.ChatService, { 'grpc.default_compression_algorithm': grpc.compressionAlgorithms.gzip });
+		await new Call('who compresses', gzip.CreateChatRoom({ private: true }, () => {})).over(status.UNIMPLEMENTED);
+		gzip.close();
 	},
 
+	// Beside pings, which libraries send to see that the server is there.
 	async deadlines() {
 		const tom = await Lines.join('tom');
-		const on = client();
+		const on = client(rpc.ChatService, { 'grpc.keepalive_time_ms': 50, 'grpc.keepalive_timeout_ms': DEADLINE });
 		const ann = await joined(on, 'ann', 'lobby', { deadline: Date.now() + 1000 });
 		await tom.expect('User "ann" just joined the chat!');
 		await ann.over(status.DEADLINE_EXCEEDED);
@@ -346,24 +351,29 @@ const cases = {
 		on.close();
 	},
 
-	// Who does not read for a while gets all, in order; nobody waits for it.
+	// Who does not read for a while gets all, in order; nobody waits for it, nor does another call over the same connection.
 	async slow() {
 		const tom = await Lines.join('tom');
 		const on = client();
+		const bob = await joined(on, 'bob');
 		const ann = await joined(on, 'ann');
-		await tom.expect('User "ann" just joined the chat!');
+		await bob.expect(['ann', 'Has entered the chat']);
+		await tom.expect('User "bob" just joined the chat!', 'User "ann" just joined the chat!');
 		ann.stream.pause();
 		const count = 4000;
 		const text = number => `${number} ${'z'.repeat(2000)}`;
 		for (let number = 0; number < count; number++) {
 			tom.say(text(number));
 			await tom.expect(`tom: ${text(number)}`);
+			await bob.expect(['tom', text(number)]);
 		}
 		ann.stream.resume();
 		for (let number = 0; number < count; number++) await ann.expect(['tom', text(number)]);
 		ann.say('I have read it all');
 		await tom.expect('ann: I have read it all');
+		await bob.expect(['ann', 'I have read it all']);
 		ann.stream.cancel();
+		bob.stream.cancel();
 		tom.close();
 		on.close();
 	},

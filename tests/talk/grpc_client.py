@@ -221,9 +221,11 @@ class Channel:
 
     certificate  the path of one that vouches for the server, which is spoken to through TLS then
     options      pairs for the library, as ("grpc.max_receive_message_length", -1)
+    waits        until there is a connection; a busy machine may need a second one, because the server takes who says
+                 nothing for 300 ms for a person
     """
 
-    def __init__(self, server, place=None, certificate=None, options=()):
+    def __init__(self, server, place=None, certificate=None, options=(), waits=True):
         grpc = library()
         host, port = place or ("127.0.0.1", server.port)
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -235,6 +237,8 @@ class Channel:
             options.append(("grpc.ssl_target_name_override", "localhost"))
             self.channel = grpc.secure_channel(target, trusted, options)
         server.clients.append(self)
+        if waits:
+            grpc.channel_ready_future(self.channel).result(DEADLINE)
 
     def close(self):
         self.channel.close()

@@ -9,11 +9,12 @@ import os
 import re
 import tempfile
 import threading
+import time
 
 from certificates import Certificates, options
 from events import join_events
 from grpc_client import Channel, fails, message
-from talk import BUILD_KIND, DEADLINE, MAX_LINE, TAG, Server, main, on_each_journal, scaled, skip, temporary_file, wait_for
+from talk import BUILD_KIND, DEADLINE, GREETING, MAX_LINE, TAG, Server, main, on_each_journal, scaled, skip, temporary_file, wait_for
 from websocket import GoChat, say_all
 
 NO_ROOM = "room ID does not exist"
@@ -289,6 +290,24 @@ def test_there_are_no_more_rooms_than_allowed():
         fails("RESOURCE_EXHAUSTED", service.CreateChatRoom, words="there are 3 rooms, which is the most; try again later")
         service.DeleteChatRoom(room_id=made[0])
         service.CreateChatRoom()
+
+
+def test_who_begins_late_and_was_taken_for_a_person_is_nobody_in_the_room():
+    """The second line of what begins HTTP/2, SM, was a name."""
+    with Server() as server:
+        ann = server.join("ann")
+        late = server.connect()
+        late.expect(GREETING)
+        late.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        late.expect_lost()
+        ann.say("nobody came")
+        ann.expect("ann: nobody came")
+        Person(server, "bob", comes=False)
+        ann.expect(came("bob"))
+        patient = server.connect()
+        wait_for(lambda: time.monotonic() - patient.started > 0.5, "half a second")
+        patient.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert patient.bytes(9)[3] == 4  # SETTINGS: where gRPC was spoken just now nobody is greeted
 
 
 # ---- Who may delete a room. ----

@@ -25,10 +25,12 @@ static Tcpchat__V1__Event *read_record(const char *record, size_t size)
 	return event;
 }
 
-static void check_message(enum message_kind kind, Tcpchat__V1__Event__Kind expected, const char *text, size_t text_size, bool history)
+static void check_message(
+	enum message_kind kind, Tcpchat__V1__Event__Kind expected, const char *text, size_t text_size, bool history)
 {
 	struct message *message = message_create(kind, "tea", "bob", text, text_size);
-	size_t (*write)(const struct message *, char *, size_t) = history ? grpc_event_format.recall : grpc_event_format.encode;
+	size_t (*write)(const struct message *, char *, size_t) =
+		history ? grpc_event_format.recall : grpc_event_format.encode;
 	size_t size;
 	char *record;
 	Tcpchat__V1__Event *event;
@@ -104,14 +106,16 @@ static Tcpchat__V1__Event *words(struct telling telling)
 
 TEST(words_to_one_client_are_an_event)
 {
-	Tcpchat__V1__Event *event = words((struct telling){.kind = TELL_ERROR, .code = "usage", .text = "no", .request_id = "7"});
+	Tcpchat__V1__Event *event =
+		words((struct telling){.kind = TELL_ERROR, .code = "usage", .text = "no", .request_id = "7"});
 
 	CHECK_EQUAL(event->kind, TCPCHAT__V1__EVENT__KIND__KIND_ERROR);
 	CHECK_TEXT(event->code, "usage");
 	CHECK_TEXT(event->text, "no");
 	CHECK_EQUAL(event->id, 7);
 	tcpchat__v1__event__free_unpacked(event, NULL);
-	event = words((struct telling){.kind = TELL_WELCOME, .participant = "bob", .room = "lobby", .room_id = "0123", .last = 5, .mark = 4});
+	event = words((struct telling){
+		.kind = TELL_WELCOME, .participant = "bob", .room = "lobby", .room_id = "0123", .last = 5, .mark = 4});
 	CHECK_EQUAL(event->kind, TCPCHAT__V1__EVENT__KIND__KIND_WELCOME);
 	CHECK_TEXT(event->participant, "bob");
 	CHECK_TEXT(event->room, "lobby");
@@ -119,7 +123,8 @@ TEST(words_to_one_client_are_an_event)
 	CHECK_EQUAL(event->last, 5);
 	CHECK_EQUAL(event->mark, 4);
 	tcpchat__v1__event__free_unpacked(event, NULL);
-	event = words((struct telling){.kind = TELL_SAID, .room = "tea", .seq = 9, .request_id = "18446744073709551615"});
+	event = words(
+		(struct telling){.kind = TELL_SAID, .room = "tea", .seq = 9, .request_id = "18446744073709551615"});
 	CHECK_EQUAL(event->kind, TCPCHAT__V1__EVENT__KIND__KIND_NOTICE);
 	CHECK_TEXT(event->code, "said");
 	CHECK_EQUAL(event->seq, 9);
@@ -129,7 +134,8 @@ TEST(words_to_one_client_are_an_event)
 	CHECK_EQUAL(event->kind, TCPCHAT__V1__EVENT__KIND__KIND_DIRECT);
 	CHECK_TEXT(event->to, "bob");
 	tcpchat__v1__event__free_unpacked(event, NULL);
-	event = words((struct telling){.kind = TELL_NOTICE, .code = "behind", .count = 1234, .created_ns = 5, .text = "hi"});
+	event = words(
+		(struct telling){.kind = TELL_NOTICE, .code = "behind", .count = 1234, .created_ns = 5, .text = "hi"});
 	CHECK_EQUAL(event->count, 1234);
 	CHECK_EQUAL(event->created_at_ns, 5);
 	tcpchat__v1__event__free_unpacked(event, NULL);

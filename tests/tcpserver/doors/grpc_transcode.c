@@ -24,8 +24,8 @@ static void check(const Tcpchat__V1__Request *request, const char *expected)
 }
 
 /* A request with the message as its 'op'. */
-#define REQUEST(number, CASE, field, message)                                                                                      \
-	(&(Tcpchat__V1__Request){PROTOBUF_C_MESSAGE_INIT(&tcpchat__v1__request__descriptor), .id = (number),                       \
+#define REQUEST(number, CASE, field, message)                                                                          \
+	(&(Tcpchat__V1__Request){PROTOBUF_C_MESSAGE_INIT(&tcpchat__v1__request__descriptor), .id = (number),           \
 		.op_case = TCPCHAT__V1__REQUEST__OP_##CASE, .field = &(message)})
 
 TEST(a_request_is_an_object_with_the_names_of_its_fields)
@@ -36,7 +36,8 @@ TEST(a_request_is_an_object_with_the_names_of_its_fields)
 	send.room = string("tea");
 	send.text = string("a \"b\"\n\\");
 	send.action = 1;
-	check(REQUEST(7, SEND, send, send), "{\"id\":7,\"op\":\"send\",\"room\":\"tea\",\"text\":\"a \\\"b\\\"\\u000a\\\\\",\"action\":true}");
+	check(REQUEST(7, SEND, send, send),
+		"{\"id\":7,\"op\":\"send\",\"room\":\"tea\",\"text\":\"a \\\"b\\\"\\u000a\\\\\",\"action\":true}");
 }
 
 TEST(what_says_nothing_is_left_out_but_for_a_text_that_may_be_nothing)

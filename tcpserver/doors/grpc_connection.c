@@ -91,6 +91,12 @@ static nghttp2_nv field(const char *name, const char *value)
 		.valuelen = strlen(value)};
 }
 
+static const char *number(char text[NUMBER_SIZE], int value)
+{
+	(void)snprintf(text, NUMBER_SIZE, "%d", value);
+	return text;
+}
+
 /* A stream that cannot be answered is reset: there is no memory. */
 static void must_submit(struct grpc_connection *connection, const struct grpc_stream *stream, int result)
 {
@@ -102,16 +108,15 @@ static void must_submit(struct grpc_connection *connection, const struct grpc_st
 /* Ends the stream with a status: as trailers, or, where nothing was said yet, as all there is. */
 static void end_stream(struct grpc_connection *connection, struct grpc_stream *stream, int code, const char *words)
 {
-	char number[NUMBER_SIZE];
+	char text[NUMBER_SIZE];
 	char encoded[3 * GRPC_WORDS_SIZE];
 	nghttp2_nv fields[4] = {field(":status", "200"), field("content-type", "application/grpc")};
 	nghttp2_nv *trailers = fields + 2;
 	size_t trailer_count = words[0] == '\0' ? 1 : 2;
 	int result;
 
-	(void)snprintf(number, sizeof number, "%d", code);
 	(void)grpc_words_encode(words, encoded);
-	trailers[0] = field("grpc-status", number);
+	trailers[0] = field("grpc-status", number(text, code));
 	trailers[1] = field("grpc-message", encoded);
 	if (stream->answer == GRPC_ANSWER_NONE)
 		result = nghttp2_submit_response(connection->http2, stream->id, fields, 2 + trailer_count, NULL);
@@ -182,12 +187,10 @@ static void answer_http(
 	struct grpc_connection *connection, struct grpc_stream *stream, const struct grpc_refusal *refusal)
 {
 	char status[NUMBER_SIZE];
-	nghttp2_nv fields[] = {
-		field(":status", status), field("content-type", "text/plain; charset=utf-8"), field("allow", "POST")};
+	nghttp2_nv fields[] = {field(":status", number(status, (int)refusal->http_status)),
+		field("content-type", "text/plain; charset=utf-8"), field("allow", "POST")};
 	nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = take_body};
 
-	(void)snprintf(status, sizeof status, "%u", refusal->http_status);
-	fields[0].valuelen = strlen(status);
 	(void)snprintf(
 		stream->call.words, sizeof stream->call.words, "%s", refusal->words); /* nobody else has the call */
 	stream->body = stream->call.words;

@@ -120,7 +120,7 @@ class Stream:
         self._wanted = threading.Semaphore(0)
         self._asked = 0  # for so many answers that did not come yet
         self._answers = queue.SimpleQueue()
-        self.end = None  # or status and words
+        self._end = None  # or status and words
         self._call = start(iter(self._requests.get, END))
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -150,7 +150,7 @@ class Stream:
 
     def _next(self, seconds):
         """The next message, or END, or None if none came in time."""
-        if self.end is not None:
+        if self._end is not None:
             return END
         if self._asked == 0:
             self._asked = 1
@@ -161,12 +161,17 @@ class Stream:
             return None
         self._asked = 0
         if answer is END:
-            self.end = (self._call.code().name, self._call.details())
+            self._end = (self._call.code().name, self._call.details())
         return answer
 
     def take(self, seconds=DEADLINE):
         """The next message; END when the call has ended, however; None when neither came in time."""
         return self._next(seconds)
+
+    @property
+    def end(self):
+        """Status and words, once the call has ended."""
+        return self._end
 
     def next(self, seconds=DEADLINE):
         """The next message."""
@@ -174,12 +179,12 @@ class Stream:
         if answer is None:
             raise AssertionError(f"waited {seconds} s, but no message came")
         if answer is END:
-            raise AssertionError(f"the call ended with {self.end[0]}: {self.end[1]}")
+            raise AssertionError(f"the call ended with {self._end[0]}: {self._end[1]}")
         return answer
 
     def ask(self):
         """Lets the library read one message more, for next(), and does not wait for it."""
-        if self._asked == 0 and self.end is None:
+        if self._asked == 0 and self._end is None:
             self._asked = 1
             self._wanted.release()
 
@@ -196,7 +201,7 @@ class Stream:
         """Nothing comes any more but the end of the call, with that status, and those words."""
         answer = self._next(seconds)
         assert answer is END, f"{answer!r} instead of the end"
-        assert self.end[0] == code and words in (None, self.end[1]), f"{self.end} instead of {(code, words)}"
+        assert self._end[0] == code and words in (None, self._end[1]), f"{self._end} instead of {(code, words)}"
 
     def headers(self):
         """The metadata that came before the first message; waits for it."""

@@ -172,22 +172,22 @@ def test_who_cancels_has_left():
         bob.expect("ann: bye")
         ann.reset()
         bob.expect('User "ann" just left the chat (normally)')
-        ann = chat(peer, "lobby", "ann")
-        bob.expect('User "ann" just joined the chat!')
-        ann.reset(2)  # INTERNAL_ERROR
-        bob.expect('User "ann" just left the chat (connection lost)')
+        eve = chat(peer, "lobby", "eve")  # a name is free a moment after the others are told
+        bob.expect('User "eve" just joined the chat!')
+        eve.reset(2)  # INTERNAL_ERROR
+        bob.expect('User "eve" just left the chat (connection lost)')
         assert peer.ask(CHECK)[1] == (OK, "")
 
 
 def test_a_connection_that_ends_ends_its_calls():
     with Server() as server:
         bob = server.join("bob")
-        for end, how in ((lambda peer: peer.close(), "normally"), (lambda peer: peer.reset(), "connection lost")):
+        for name, end, how in (("ann", Peer.close, "normally"), ("eve", Peer.reset, "connection lost")):
             peer = Peer(server)
-            chat(peer, "lobby", "ann")
-            bob.expect('User "ann" just joined the chat!')
+            chat(peer, "lobby", name)
+            bob.expect(f'User "{name}" just joined the chat!')
             end(peer)
-            bob.expect(f'User "ann" just left the chat ({how})')
+            bob.expect(f'User "{name}" just left the chat ({how})')
 
 
 def test_who_has_said_all_goes_on_reading():

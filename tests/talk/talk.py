@@ -189,6 +189,16 @@ class Lines:
         self._thread.join(DEADLINE)
 
 
+# What Server does before a server starts, in a program of its own: the threads of gRPC, once it is loaded, bear no fork.
+LAUNCH = f"""
+import ctypes, os, resource, sys
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, ctypes.c_ulong({int(signal.SIGKILL)}), 0, 0, 0)
+if sys.argv[1] != "":
+    resource.setrlimit(resource.RLIMIT_NOFILE, tuple(int(limit) for limit in sys.argv[1].split()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class Server:
     """
     A server that runs as long as the 'with' block. At its end SIGTERM must end it with exit code 0, and no sanitizer may
@@ -223,6 +233,10 @@ class Server:
             if descriptors is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
 
+        forks = "grpc" not in sys.modules
+        if not forks:
+            limits = "" if descriptors is None else f"{descriptors[0]} {descriptors[1]}"
+            command = [sys.executable, "-S", "-c", LAUNCH, limits, *command]
         self.clients = []
         self.checked = False
         self.folder = None
@@ -235,7 +249,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if log is None else log,
-            preexec_fn=before_start,
+            preexec_fn=before_start if forks else None,
         )
         self.pid = self.process.pid
         self.output = Lines(self.process.stdout)

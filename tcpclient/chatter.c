@@ -137,7 +137,8 @@ static void send_request(struct grpc *grpc, const ProtobufCMessage *request)
 	free(bytes);
 }
 
-/* Calls 'path'. Returns the answer, which the caller frees (protobuf_c_message_free_unpacked()); NULL: there is none, which was said. */
+/* Calls 'path'. Returns the answer, which the caller frees (protobuf_c_message_free_unpacked()); NULL: there is none, which was
+ * said. */
 static ProtobufCMessage *call(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
 	const ProtobufCMessageDescriptor *wanted)
 {
@@ -198,9 +199,10 @@ static int flushed(void)
 
 int chatter_create(const struct chatter *chatter, bool is_private)
 {
-	Rpc__CreateChatRoomRequest asked = RPC__CREATE_CHAT_ROOM_REQUEST__INIT;
+	Rpc__CreateChatRoomRequest asked;
 	Rpc__ChatRoom *room;
 
+	rpc__create_chat_room_request__init(&asked);
 	asked.private_ = is_private;
 	room = (Rpc__ChatRoom *)call(
 		chatter, "/rpc.ChatService/CreateChatRoom", &asked.base, &rpc__chat_room__descriptor);
@@ -213,8 +215,9 @@ int chatter_create(const struct chatter *chatter, bool is_private)
 
 static Rpc__ListChatRoomsResponse *list(const struct chatter *chatter)
 {
-	Rpc__ListChatRoomsRequest asked = RPC__LIST_CHAT_ROOMS_REQUEST__INIT;
+	Rpc__ListChatRoomsRequest asked;
 
+	rpc__list_chat_rooms_request__init(&asked);
 	return (Rpc__ListChatRoomsResponse *)call(
 		chatter, "/rpc.ChatService/ListChatRooms", &asked.base, &rpc__list_chat_rooms_response__descriptor);
 }
@@ -233,10 +236,11 @@ int chatter_list(const struct chatter *chatter)
 
 int chatter_delete(const struct chatter *chatter, const char *room)
 {
-	Rpc__DeleteChatRoomRequest asked = RPC__DELETE_CHAT_ROOM_REQUEST__INIT;
+	Rpc__DeleteChatRoomRequest asked;
 	char *id = strdup(room); /* the struct has no const */
 	Rpc__ChatRoom *deleted = NULL;
 
+	rpc__delete_chat_room_request__init(&asked);
 	asked.room_id = id;
 	if (id != NULL)
 		deleted = (Rpc__ChatRoom *)call(chatter, "/rpc.ChatService/DeleteChatRoom", &asked.base, &rpc__chat_room__descriptor);

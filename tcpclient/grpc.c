@@ -80,7 +80,8 @@ void grpc_fail(struct grpc *grpc, enum grpc_code code, const char *words)
 		return;
 	grpc->outcome.is_told = false;
 	finish(grpc, code, words);
-	(void)nghttp2_submit_rst_stream(grpc->session, NGHTTP2_FLAG_NONE, grpc->stream, NGHTTP2_CANCEL); /* without memory it ends with the connection */
+	/* Without memory the call ends with the connection. */
+	(void)nghttp2_submit_rst_stream(grpc->session, NGHTTP2_FLAG_NONE, grpc->stream, NGHTTP2_CANCEL);
 }
 
 /* The bytes were no HTTP/2, or the last of it. */

@@ -140,11 +140,13 @@ static char *copy(const char *text, size_t size)
 
 static void join(struct carried *carried)
 {
-	Rpc__ChatMessage message = RPC__CHAT_MESSAGE__INIT;
-	Rpc__JoinChat wanted = RPC__JOIN_CHAT__INIT;
+	Rpc__ChatMessage message;
+	Rpc__JoinChat wanted;
 	char *room = copy(carried->chat->room, strlen(carried->chat->room)); /* the struct has no const */
 	char *name = copy(carried->chat->name, strlen(carried->chat->name));
 
+	rpc__chat_message__init(&message);
+	rpc__join_chat__init(&wanted);
 	wanted.room_id = room;
 	wanted.name = name;
 	message.join = &wanted;
@@ -155,11 +157,13 @@ static void join(struct carried *carried)
 
 static void say(struct carried *carried, const char *line, size_t size)
 {
-	Rpc__ChatMessage message = RPC__CHAT_MESSAGE__INIT;
-	Rpc__Message said = RPC__MESSAGE__INIT;
+	Rpc__ChatMessage message;
+	Rpc__Message said;
 	char *name = copy(carried->chat->name, strlen(carried->chat->name));
 	char *text = copy(line, size);
 
+	rpc__chat_message__init(&message);
+	rpc__message__init(&said);
 	said.name = name;
 	said.message = text;
 	message.message = &said;

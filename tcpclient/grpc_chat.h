@@ -1,11 +1,13 @@
 /*
  * rpc.ChatService/Chat as a carrier (carrier.h): a thread between the call of gRPC and the socket that the connection has.
  *
- * The service does not tell a speaker what it said, nor whether it was taken, so a line counts as said, and is echoed, when it has
- * been written; and nothing is written before what was said earlier has come, and our own "Has entered the chat" (a server is given a second).
- * Who leaves waits until the server has acknowledged the bytes and was then silent for half a second, since a server may drop what it
- * has not looked at when the call is cancelled; after many lines the wait is longer, and a server that still takes some says so, by the
- * windows of HTTP/2.
+ * The service does not tell a speaker what it said, nor whether it was taken, so a line counts as said, and is echoed, when it
+ * has been written; and nothing is written before what was said earlier has come, and our own "Has entered the chat" (a server
+ * is given a second).
+ *
+ * Who leaves waits until the server has acknowledged the bytes and was then silent for half a second, since a server may drop
+ * what it has not looked at when the call is cancelled; after many lines the wait is longer, and a server that still takes some
+ * says so, by the windows of HTTP/2.
  *
  * Threads: see carrier.h.
  */

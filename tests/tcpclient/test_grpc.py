@@ -383,7 +383,8 @@ def test_a_server_that_is_not_there_is_a_plain_error():
 
 
 def test_a_server_that_speaks_something_else_is_told():
-    answers = (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", b"* Welcome to tcpchat: type your name\n", b"\x15\x03\x01\x00\x02\x02\x46")
+    answers = (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", b"* Welcome to tcpchat: type your name\n",
+               b"\x15\x03\x01\x00\x02\x02\x46")  # an alert of TLS
     for answer in answers:
         for arguments in (("--list",), ("--room", "x", "--username", "bob")):
             with Fake() as server:

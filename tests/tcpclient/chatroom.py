@@ -103,9 +103,9 @@ class Chatroom:
         return self
 
     def __exit__(self, *error):
+        self.stop()  # so all calls have ended when their channels are closed
         for client in self.clients:
             client.close()
-        self.stop()
 
     def stop(self):
         self.server.stop(None).wait(DEADLINE)

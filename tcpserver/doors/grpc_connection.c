@@ -407,20 +407,9 @@ void grpc_connection_polled(struct grpc_connection *connection, const struct pol
 
 /* ---- Time. ---- */
 
-static bool is_stalled(const struct grpc_stream *stream)
-{
-	return stream->is_ending && clock_ms() - stream->moved_ms >= STALLED_MS;
-}
-
 static long long stream_deadline_ms(const struct grpc_stream *stream)
 {
-	long long stalled_ms = stream->moved_ms + STALLED_MS;
-
-	if (stream->pair < 0)
-		return -1;
-	if (!stream->is_ending)
-		return stream->deadline_ms == 0 ? -1 : stream->deadline_ms;
-	return stream->deadline_ms == 0 || stalled_ms < stream->deadline_ms ? stalled_ms : stream->deadline_ms;
+	return stream->pair < 0 || stream->deadline_ms == 0 ? -1 : stream->deadline_ms;
 }
 
 long long grpc_connection_deadline_ms(const struct grpc_connection *connection)
@@ -441,15 +430,10 @@ void grpc_connection_check_time(struct grpc_connection *connection)
 	long long now = clock_ms();
 
 	for (struct grpc_stream *stream = connection->streams; stream != NULL; stream = stream->next) {
-		if (stream->pair < 0)
+		if (stream->pair < 0 || stream->deadline_ms == 0 || stream->deadline_ms > now)
 			continue;
-		if (stream->deadline_ms != 0 && stream->deadline_ms <= now) {
-			end_stream(connection, stream, GRPC_DEADLINE_EXCEEDED,
-				"the time that the client gave to this call is over");
-			cut(connection, stream, ETIME);
-		} else if (is_stalled(stream)) {
-			reset_stream(connection, stream, NGHTTP2_CANCEL, 0);
-		}
+		end_stream(connection, stream, GRPC_DEADLINE_EXCEEDED, "the time that the client gave to this call is over");
+		cut(connection, stream, ETIME);
 	}
 }
 

@@ -61,7 +61,6 @@ int grpc_stream_begin(struct grpc_stream *stream, struct session *session)
 		return -errno;
 	fill_carrier(stream, session);
 	stream->pair = pair[0];
-	stream->moved_ms = clock_ms();
 	/* Relaxed: whoever adds a reference has one already. */
 	(void)atomic_fetch_add_explicit(&stream->references, 1, memory_order_relaxed);
 	session->talk->admit(session->talk, pair[1], &stream->call.carrier, &grpc_call_door);
@@ -187,8 +186,6 @@ ssize_t grpc_stream_take(struct grpc_stream *stream, void *bytes, size_t size)
 	ssize_t got = stream->pair < 0 ? 0 : stream->is_dry ? -EAGAIN : receive_out(stream, bytes, size, 0);
 
 	stream->is_dry = got < (ssize_t)size;
-	if (got > 0)
-		stream->moved_ms = clock_ms();
 	return got;
 }
 

@@ -46,7 +46,6 @@ struct grpc_stream {
 	bool is_dry;        /* the last read got all that there was          */
 	bool is_deferred;   /* HTTP/2 waits to be told that there is more    */
 	bool is_ending;     /* the call has ended, but not all was read      */
-	long long moved_ms; /* when something of it went to the client last  */
 	const char *body;   /* what is left of an answer that is not gRPC's  */
 };
 

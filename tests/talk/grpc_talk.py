@@ -7,7 +7,6 @@ tcpchat.v1.Chat, our own service, in conversations: what Events (events.py) is f
         ann.expect("MESSAGE", participant="ann", text="hello")
 """
 
-import faulthandler
 import functools
 import os
 import re
@@ -15,7 +14,7 @@ import sys
 import traceback
 
 from grpc_client import Channel, message, protos
-from talk import DEADLINE, Skip, skip
+from talk import Skip, skip
 
 SERVICE = "tcpchat.v1.Chat"
 
@@ -27,7 +26,6 @@ def alone(test, *arguments):
     if child != 0:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     code = 1
-    faulthandler.dump_traceback_later(3 * DEADLINE, exit=True)
     try:
         test(*arguments)
         code = 0

@@ -7,11 +7,50 @@ tcpchat.v1.Chat, our own service, in conversations: what Events (events.py) is f
         ann.expect("MESSAGE", participant="ann", text="hello")
 """
 
+import functools
+import os
 import re
+import sys
+import traceback
 
 from grpc_client import Channel, message, protos
+from talk import Skip, skip
 
 SERVICE = "tcpchat.v1.Chat"
+
+
+def alone(test, *arguments):
+    """Runs a test in a process of its own; returns its exit code."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child != 0:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 1
+    try:
+        test(*arguments)
+        code = 0
+    except Skip as reason:
+        print(reason)
+        code = 77
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def on_each_journal(test):
+    """As that of talk.py, but each in a process of its own: gRPC's library, once used, does not bear that a server is started."""
+    @functools.wraps(test)
+    def run():
+        for journal in ("memory", "sqlite:chat.db"):
+            print(f"with --journal {journal}:", flush=True)
+            code = alone(test, journal)
+            if code == 77:
+                skip("see above")
+            assert code == 0, f"it ended with {code}"
+    return run
 
 
 def service(server, **options):
@@ -114,4 +153,4 @@ def talk(server, name, **fields):
     return Talk(service(server)).come(name, **fields)
 
 
-__all__ = ["Events", "Talk", "kind_of", "message", "request", "service", "talk"]
+__all__ = ["Events", "Talk", "kind_of", "message", "on_each_journal", "request", "service", "talk"]

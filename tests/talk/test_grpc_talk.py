@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 from grpc_client import Channel, fails, message, protos
-from grpc_talk import Events, Talk, kind_of, request, service, talk
-from talk import BUILD_KIND, MAX_LINE, Server, main, on_each_journal, pump, temporary_file
+from grpc_talk import Events, Talk, kind_of, on_each_journal, request, service, talk
+from talk import BUILD_KIND, MAX_LINE, Server, main, pump, temporary_file
 
 ONE = "00112233445566778899aabbccddeeff"
 OTHER = "ffeeddccbbaa99887766554433221100"

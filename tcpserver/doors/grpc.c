@@ -165,7 +165,8 @@ static bool read_some(struct peer *peer)
 	return got > 0;
 }
 
-/* It takes no more, but what it said before counts: it may have cancelled its calls. EPIPE says that it had closed its side. */
+/* It takes no more, but what it said before counts: it may have cancelled its calls. EPIPE says that it had closed its
+ * side. */
 static void read_last(struct peer *peer)
 {
 	while (!peer->has_ended && read_some(peer))

@@ -229,8 +229,8 @@ int grpc_stream_look(const struct grpc_stream *stream)
 }
 
 /*
- * A socket that is closed with something unread breaks the connection for the other end, too, and that the client went by
- * itself would be lost. Once it is shut down no more comes.
+ * A socket that is closed with something unread breaks the connection for the other end, too, and that the client went
+ * by itself would be lost. Once it is shut down no more comes.
  */
 static void close_pair(struct grpc_stream *stream)
 {

@@ -7,7 +7,15 @@
 #include "tcpserver/core/talk.h"
 #include "tests/check.h"
 
-enum { SESSIONS_MOST = 200, HEADERS = 1, RESET = 3, REFUSED_STREAM = 7, CANCEL = 8, OUT_SIZE = 64 * 1024, HEAD_SIZE = 9 };
+enum {
+	SESSIONS_MOST = 200,
+	HEADERS = 1,
+	RESET = 3,
+	REFUSED_STREAM = 7,
+	CANCEL = 8,
+	OUT_SIZE = 64 * 1024,
+	HEAD_SIZE = 9
+};
 
 static struct talk talk;
 static const struct carrier outer = {.address = "10.0.0.1:1", .own_address = "10.0.0.2:2"};

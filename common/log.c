@@ -9,6 +9,8 @@
 
 #include <unistr.h>
 
+#include "common/sync.h"
+
 #define LINE_SIZE 1024
 
 const char *const log_level_names[] = {"error", "warning", "info", "debug", NULL};
@@ -25,7 +27,7 @@ struct line {
 };
 
 /* Room is kept for what ends a line: quote, brace, LF. */
-enum { LINE_FULL = LINE_SIZE - 4, ESCAPE_SIZE = 8 };
+enum { LINE_FULL = LINE_SIZE - 4, ESCAPE_SIZE = 8, GATE_MS = 1000 };
 
 static void line_add(struct line *line, const char *text)
 {
@@ -141,4 +143,21 @@ void log_event(enum log_level level, const char *event, ...)
 		line.bytes[line.size++] = '}';
 	line.bytes[line.size++] = '\n';
 	(void)!write(STDERR_FILENO, line.bytes, line.size); /* there is nobody to tell that the log is gone */
+}
+
+bool log_passes(struct log_gate *gate, char left_out[LOG_COUNT_SIZE])
+{
+	long long now = clock_ms();
+	long long next_ms = atomic_load_explicit(&gate->next_ms, memory_order_relaxed); /* it guards no other memory */
+	unsigned count;
+
+	if (now < next_ms || !atomic_compare_exchange_strong(&gate->next_ms, &next_ms, now + GATE_MS)) {
+		(void)atomic_fetch_add_explicit(&gate->left_out, 1, memory_order_relaxed);
+		return false;
+	}
+	left_out[0] = '\0';
+	count = atomic_exchange_explicit(&gate->left_out, 0, memory_order_relaxed);
+	if (count > 0)
+		(void)snprintf(left_out, LOG_COUNT_SIZE, "%u", count);
+	return true;
 }

@@ -50,7 +50,8 @@ void client_list_fini(struct client_list *list)
 
 struct origin {
 	char host[NET_ADDRESS_SIZE];
-	size_t count;
+	size_t references; /* of clients       */
+	size_t count;      /* of those that count */
 };
 
 static int compare_origins(const void *left, const void *right)
@@ -93,7 +94,7 @@ static struct origin *client_list_origin(struct client_list *list, const char *a
 static void client_list_forget_origin(struct client_list *list, struct origin *origin) REQUIRES(CLIENT_LIST_LOCK);
 static void client_list_forget_origin(struct client_list *list, struct origin *origin)
 {
-	if (origin == NULL || --origin->count > 0)
+	if (origin == NULL || --origin->references > 0)
 		return;
 	(void)tdelete(origin, &list->origins, compare_origins);
 	free(origin);
@@ -108,8 +109,11 @@ static enum client_admission client_list_count_origin(
 
 	if (origin == NULL)
 		return CLIENT_NO_MEMORY;
-	if (origin->count >= most)
+	origin->references++;
+	if (origin->count >= most) {
+		client_list_forget_origin(list, origin);
 		return CLIENT_ADDRESS_FULL;
+	}
 	origin->count++;
 	client->origin = origin;
 	return CLIENT_ADMITTED;
@@ -143,21 +147,35 @@ enum client_admission client_list_add(
 	return admission;
 }
 
+static void client_list_set_carries(struct client_list *list, struct client *client, bool carries) REQUIRES(CLIENT_LIST_LOCK);
+static void client_list_set_carries(struct client_list *list, struct client *client, bool carries)
+{
+	if (client->carries == carries)
+		return;
+	client->carries = carries;
+	if (carries)
+		list->carrier_count++;
+	else
+		list->carrier_count--;
+	if (client->origin == NULL)
+		return;
+	if (carries)
+		client->origin->count--;
+	else
+		client->origin->count++;
+}
+
 void client_list_carry(struct client_list *list, struct client *client)
 {
 	client_list_lock(list);
-	if (!client->carries)
-		list->carrier_count++;
-	client->carries = true;
+	client_list_set_carries(list, client, true);
 	client_list_unlock(list);
 }
 
 void client_list_carry_none(struct client_list *list, struct client *client)
 {
 	client_list_lock(list);
-	if (client->carries)
-		list->carrier_count--;
-	client->carries = false;
+	client_list_set_carries(list, client, false);
 	client_list_unlock(list);
 }
 
@@ -180,9 +198,10 @@ static void client_list_unlink(struct client_list *list, struct client *client)
 		client->previous->next = client->next;
 	if (client->next != NULL)
 		client->next->previous = client->previous;
+	client_list_set_carries(list, client, false);
+	if (client->origin != NULL)
+		client->origin->count--;
 	client_list_forget_origin(list, client->origin);
-	if (client->carries)
-		list->carrier_count--;
 	if (--list->count == 0)
 		condition_broadcast(&list->emptied);
 }

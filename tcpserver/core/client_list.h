@@ -88,11 +88,12 @@ enum client_admission {
 	CLIENT_NO_MEMORY,
 };
 
-/* Takes a client up that comes from 'address', as net_peer_address() writes it, whose port does not count; NULL: it is the
- * inner end of one that carries it, and comes from nowhere. */
+/* Takes a client up that comes from 'address', as net_peer_address() writes it, whose port does not count; NULL: from
+ * nowhere. */
 enum client_admission client_list_add(struct client_list *list, struct client *client, const char *address,
 	const struct client_limits *limits) MUST_CHECK;
-/* The client carries another one (through TLS), and does not count among 'most' from now on. */
+/* The client carries others (through TLS, or calls of gRPC), which come from its address, and does not count beside them from
+ * now on. */
 void client_list_carry(struct client_list *list, struct client *client);
 /* The client carries nobody any more, and counts itself. */
 void client_list_carry_none(struct client_list *list, struct client *client);

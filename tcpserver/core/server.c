@@ -34,7 +34,21 @@ static void *run_client(void *argument)
 	return NULL;
 }
 
-static void turn_away(const struct door *door, int socket, enum metrics_refusal refusal)
+static void log_turned_away(int socket, const struct carrier *carrier, enum metrics_refusal refusal, const char *why)
+{
+	static struct log_gate gates[METRICS_REFUSALS];
+	char left_out[LOG_COUNT_SIZE];
+	char address[NET_ADDRESS_SIZE];
+
+	if (!log_passes(&gates[refusal], left_out))
+		return;
+	if (carrier == NULL)
+		net_peer_address(socket, address);
+	log_event(LOG_WARNING, "turned away", "from", carrier == NULL ? address : carrier->address, "why", why,
+		left_out[0] == '\0' ? NULL : "left out", left_out, NULL);
+}
+
+static void turn_away(const struct door *door, int socket, const struct carrier *carrier, enum metrics_refusal refusal)
 {
 	static const char *const words[METRICS_REFUSALS] = {
 		[METRICS_SERVER_FULL] = "as many clients as allowed are here",
@@ -42,10 +56,8 @@ static void turn_away(const struct door *door, int socket, enum metrics_refusal 
 		[METRICS_NO_MEMORY] = "there is no memory for one more client",
 		[METRICS_NO_THREAD] = "there is no thread for one more client",
 	};
-	char address[NET_ADDRESS_SIZE];
 
-	net_peer_address(socket, address);
-	log_event(LOG_WARNING, "turned away", "from", address, "why", words[refusal], NULL);
+	log_turned_away(socket, carrier, refusal, words[refusal]);
 	metrics_refused(refusal);
 	door->turn_away(socket, words[refusal]);
 	(void)close(socket); /* nothing can be done about an error */
@@ -64,18 +76,18 @@ void server_admit(struct talk *talk, int socket, const struct carrier *carrier, 
 	pthread_t thread;
 
 	if (session == NULL) {
-		turn_away(door, socket, refusals[CLIENT_NO_MEMORY]);
+		turn_away(door, socket, carrier, refusals[CLIENT_NO_MEMORY]);
 		if (carrier != NULL && carrier->release != NULL)
 			carrier->release(carrier);
 		return;
 	}
-	admission = client_list_add(&talk->clients, &session->client, carrier == NULL ? session->address : NULL, &talk->limits);
+	admission = client_list_add(&talk->clients, &session->client, session->address, &talk->limits);
 	if (admission != CLIENT_ADMITTED) {
-		turn_away(door, socket, refusals[admission]);
+		turn_away(door, socket, carrier, refusals[admission]);
 		goto fail_session;
 	}
 	if (thread_start(&thread, CLIENT_STACK_SIZE, run_client, session) != 0) {
-		turn_away(door, socket, METRICS_NO_THREAD);
+		turn_away(door, socket, carrier, METRICS_NO_THREAD);
 		goto fail_listed;
 	}
 	return;

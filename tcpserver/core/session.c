@@ -927,6 +927,22 @@ void session_pause(struct session *session, int pause_ms)
 		(void)outlet_poll(NULL, 0, left_ms(deadline_ms)); /* the loop looks at the time */
 }
 
+int session_wrong_passwords(const struct session *session)
+{
+	if (session->carrier == NULL || session->carrier->wrong_passwords == NULL)
+		return session->password_tries;
+	return atomic_load(session->carrier->wrong_passwords);
+}
+
+int session_note_wrong_password(struct session *session)
+{
+	int before = session->password_tries++;
+
+	if (session->carrier == NULL || session->carrier->wrong_passwords == NULL)
+		return before;
+	return atomic_fetch_add(session->carrier->wrong_passwords, 1);
+}
+
 bool session_is_same_secret(const unsigned char *left, const unsigned char *right, size_t size)
 {
 	unsigned char difference = 0;

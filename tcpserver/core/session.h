@@ -28,6 +28,7 @@ struct talk;
 struct telling;
 
 enum { SESSION_PLACES_MAX = 32 }; /* rooms that a client can be in at a time */
+enum { SESSION_PASSWORDS_MAX = 3 }; /* wrong ones over a connection, after which it ends */
 
 /* How a session ends, or that it goes on. */
 enum session_end {
@@ -55,6 +56,7 @@ struct carrier {
 	const char *own_address;  /* of the server, as the peer sees it                                      */
 	const atomic_int *broken; /* acquire: why the connection broke, a positive errno; 0 while it has not */
 	bool is_secure;           /* through TLS                                                             */
+	atomic_int *wrong_passwords; /* of all that it carries together; NULL: each one counts its own       */
 	void *context;            /* what the inner door has to know, which the talk's admit() is given; or NULL */
 	/* Called once, by whatever thread, when nothing of the server needs the carrier any more; may be NULL. */
 	void (*release)(const struct carrier *carrier);
@@ -84,7 +86,7 @@ struct session {
 	long long name_deadline_ms; /* on clock_ms(); until then the client has to have told who it is   */
 	bool was_silent;     /* a door that looks first has waited for it to speak, in vain             */
 	unsigned close_code; /* of a WebSocket, that the goodbye tells; 0: what the end of the session says */
-	int password_tries; /* wrong ones */
+	int password_tries; /* wrong ones; see session_wrong_passwords() */
 	enum session_end end;
 	int lost_errno; /* why the connection broke           */
 	char *input;    /* what session_receive() returned last */
@@ -196,6 +198,10 @@ bool session_move_on(struct session *session, struct member *place, const char *
 void session_tell_here(struct session *session);
 /* Waits so long, or until the server stops; nobody else waits for it. */
 void session_pause(struct session *session, int pause_ms);
+/* How many wrong passwords came over the connection. At SESSION_PASSWORDS_MAX no more are looked at. */
+int session_wrong_passwords(const struct session *session);
+/* There is one more. Returns how many there were before. */
+int session_note_wrong_password(struct session *session);
 /* Whether two ids, or other secrets, are the same; takes as long whatever they have in common. */
 bool session_is_same_secret(const unsigned char *left, const unsigned char *right, size_t size) MUST_CHECK;
 /* Whether it made the room, over this connection or, with the same client id, over another one. */

@@ -83,20 +83,25 @@ bool credentials_are_administrators(struct session *session, const char *authori
 	const char *given = credentials_after(authorization, "Bearer");
 	char user[CREDENTIALS_SIZE];
 	char password[CREDENTIALS_SIZE];
+	bool is_right;
+	int before;
 
 	if (given == NULL && credentials_read(authorization, user, password))
 		given = password;
 	if (given == NULL)
 		return false;
-	if (wanted != NULL && is_same(given, wanted)) {
+	is_right = wanted != NULL && is_same(given, wanted);
+	/* After the comparison: of guesses at the same time none is looked at that others came before. */
+	if (is_right && session_wrong_passwords(session) < SESSION_PASSWORDS_MAX) {
 		log_event(LOG_WARNING, "administrator", "from", session->address, NULL);
 		return true;
 	}
-	if (session->password_tries >= CREDENTIALS_TRIES_MAX) /* it did not wait for the answer that closes */
+	before = session_note_wrong_password(session);
+	if (before >= SESSION_PASSWORDS_MAX) /* it did not wait for the answer that closes */
 		return false;
 	log_event(LOG_WARNING, "wrong password", "from", session->address, NULL);
 	/* Who guesses waits longer each time, and nobody else does. */
-	session_pause(session, PAUSE_FIRST_MS << session->password_tries++);
+	session_pause(session, PAUSE_FIRST_MS << before);
 	return false;
 }
 

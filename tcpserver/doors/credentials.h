@@ -15,16 +15,13 @@
 
 struct session;
 
-enum {
-	CREDENTIALS_SIZE = 256,    /* of a user name or a password, with a NUL                    */
-	CREDENTIALS_TRIES_MAX = 3, /* wrong passwords, after which a client has to connect again   */
-};
+enum { CREDENTIALS_SIZE = 256 }; /* of a user name or a password, with a NUL */
 
 /* The user name and password of "Basic". 'authorization' is the field, or NULL. Returns false without them. */
 bool credentials_read(
 	const char *authorization, char user[CREDENTIALS_SIZE], char password[CREDENTIALS_SIZE]) MUST_CHECK;
-/* Whether an administrator asks. Logs a wrong password, after which it waits, longer each time; session->password_tries
- * counts. */
+/* Whether an administrator asks. Logs a wrong password, after which it waits, longer each time; after
+ * SESSION_PASSWORDS_MAX over a connection nobody there is one any more. */
 bool credentials_are_administrators(struct session *session, const char *authorization) MUST_CHECK;
 /* The number of 128 bits, 32 hex digits, by which a client knows itself again. Returns false, with 'id' all zero, when
  * 'text' is NULL or none of them; all zero stands for no id. */

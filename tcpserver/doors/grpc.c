@@ -23,23 +23,25 @@ enum {
 	IDLE_MS = 5 * 60 * 1000, /* a connection may be without a call so long, if there was one before       */
 	STALLED_MS = 10 * 1000,  /* at its end: for a client that takes nothing of what is left               */
 	STOPPING_MS = 3 * 1000,  /* and so long when the server stops, the farewells of the calls included    */
+	GUESSED_MS = 3 * 1000,   /* the same after too many wrong passwords                                   */
 };
 
 /* The conversation with one client. */
 struct peer {
 	struct session *session;
 	struct grpc_connection *connection;
-	char *in;         /* IN_SIZE; NULL while it is quiet                             */
-	char *out;        /* OUT_SIZE; NULL while it is quiet                            */
-	size_t out_start; /* of what is to be sent                                       */
-	size_t out_end;
-	bool has_ended; /* the client closed its side, or broke the rules of HTTP/2    */
-	bool is_going;  /* GOAWAY was said                                             */
-	int error;      /* why the connection broke, a positive errno                  */
-	bool has_more;  /* to send, which waits for nothing                            */
+	char *rest;        /* what the socket did not take of what was sent; or NULL      */
+	size_t rest_start; /* of it, what has not gone since                              */
+	size_t rest_end;
+	bool has_ended;   /* the client closed its side, or broke the rules of HTTP/2    */
+	bool is_going;    /* GOAWAY was said                                             */
+	bool has_guessed; /* and because of too many wrong passwords                     */
+	int error;        /* why the connection broke, a positive errno                  */
+	int send_error;   /* the same, as a send() met it                                */
+	bool has_more;    /* to send, which waits for nothing                            */
 	bool is_quiet;
 	size_t calls_begun;      /* when it was looked last                                     */
-	long long idle_until_ms; /* a connection without a call                              */
+	long long idle_until_ms; /* a connection without a call                                 */
 	long long end_by_ms;     /* 0: it is not to end                                         */
 };
 
@@ -51,65 +53,127 @@ static bool is_stopping(const struct session *session)
 
 /* ---- Moving bytes. ---- */
 
-/* Returns false when the socket takes no more now, or is broken. */
-static bool send_out(struct peer *peer)
+/* Whether taking bytes puts off the end. */
+static bool has_patience(const struct peer *peer)
 {
-	while (peer->out_start < peer->out_end) {
-		ssize_t sent = send(peer->session->socket, peer->out + peer->out_start, peer->out_end - peer->out_start,
-			MSG_DONTWAIT | MSG_NOSIGNAL);
+	return peer->end_by_ms != 0 && !peer->has_guessed && !is_stopping(peer->session);
+}
+
+/* Returns how many bytes the socket took. */
+static size_t send_bytes(struct peer *peer, const char *bytes, size_t size)
+{
+	size_t taken = 0;
+
+	while (taken < size) {
+		ssize_t sent = send(peer->session->socket, bytes + taken, size - taken, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
-		if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return false;
-		if (sent < 0) {
-			peer->error = errno;
-			return false;
-		}
-		peer->out_start += (size_t)sent;
-		if (peer->is_going && peer->end_by_ms != 0 && !is_stopping(peer->session))
+		if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+			peer->send_error = errno;
+		if (sent < 0)
+			break;
+		taken += (size_t)sent;
+		if (has_patience(peer))
 			peer->end_by_ms = clock_ms() + STALLED_MS;
 	}
-	return true;
+	return taken;
 }
 
-static bool get_buffer(struct peer *peer, char **buffer, size_t size)
+static bool has_rest(const struct peer *peer)
 {
-	if (*buffer == NULL)
-		*buffer = malloc(size);
-	if (*buffer == NULL)
+	return peer->rest_start < peer->rest_end;
+}
+
+static void send_rest(struct peer *peer)
+{
+	if (!has_rest(peer))
+		return;
+	peer->rest_start += send_bytes(peer, peer->rest + peer->rest_start, peer->rest_end - peer->rest_start);
+	if (has_rest(peer))
+		return;
+	free(peer->rest);
+	peer->rest = NULL;
+}
+
+static void keep_rest(struct peer *peer, const char *bytes, size_t size)
+{
+	peer->rest = malloc(size);
+	if (peer->rest == NULL) {
 		peer->error = ENOMEM;
-	return *buffer != NULL;
+		return;
+	}
+	memcpy(peer->rest, bytes, size);
+	peer->rest_start = 0;
+	peer->rest_end = size;
+}
+
+/* Returns whether the socket took all there was; then there may be more. */
+static bool write_once(struct peer *peer)
+{
+	char out[OUT_SIZE];
+	size_t size = grpc_connection_fill(peer->connection, out, OUT_SIZE);
+	size_t taken = send_bytes(peer, out, size);
+
+	if (taken < size && peer->send_error == 0)
+		keep_rest(peer, out + taken, size - taken);
+	return size > 0 && taken == size;
 }
 
 /* Sends what there is: all, unless calls say more all the time. */
 static void write_some(struct peer *peer)
 {
+	int count = 0;
+
 	peer->has_more = false;
-	for (int i = 0; peer->error == 0 && get_buffer(peer, &peer->out, OUT_SIZE) && send_out(peer); i++) {
-		peer->has_more = i == SENDS_MOST;
+	if (peer->error != 0)
+		return;
+	send_rest(peer);
+	if (has_rest(peer) || peer->send_error != 0)
+		return;
+	while (grpc_connection_wants_write(peer->connection) && write_once(peer)) {
+		peer->has_more = ++count == SENDS_MOST;
 		if (peer->has_more)
-			return;
-		peer->out_start = 0;
-		peer->out_end = grpc_connection_fill(peer->connection, peer->out, OUT_SIZE);
-		if (peer->out_end == 0)
 			return;
 	}
 }
 
-static void read_some(struct peer *peer)
+/* The socket is one end of a pair when the client came through TLS: who has the other end knows how it went. */
+static int carrier_error(const struct session *session)
 {
+	/* Acquire: see struct carrier. */
+	return session->carrier == NULL ? 0 : atomic_load_explicit(session->carrier->broken, memory_order_acquire);
+}
+
+/* Returns whether there was something. */
+static bool read_some(struct peer *peer)
+{
+	char in[IN_SIZE];
 	ssize_t got;
 
-	if (peer->error != 0 || !get_buffer(peer, &peer->in, IN_SIZE))
-		return;
-	got = recv(peer->session->socket, peer->in, IN_SIZE, MSG_DONTWAIT);
-	if (got > 0)
-		peer->has_ended = !grpc_connection_feed(peer->connection, peer->in, (size_t)got);
-	else if (got == 0)
+	if (peer->error != 0)
+		return false;
+	got = recv(peer->session->socket, in, IN_SIZE, MSG_DONTWAIT);
+	if (got > 0) {
+		peer->has_ended = !grpc_connection_feed(peer->connection, in, (size_t)got);
+	} else if (got == 0) {
 		peer->has_ended = true;
-	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+		peer->error = carrier_error(peer->session);
+	} else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
 		peer->error = errno;
+	}
+	return got > 0;
+}
+
+/* It takes no more, but what it said before counts: it may have cancelled its calls. EPIPE says that it had closed its
+ * side. */
+static void read_last(struct peer *peer)
+{
+	while (!peer->has_ended && read_some(peer))
+		continue;
+	peer->has_ended = true;
+	if (peer->error == 0 && peer->send_error != EPIPE)
+		peer->error = peer->send_error;
 }
 
 /* ---- Time. ---- */
@@ -134,6 +198,10 @@ static void check_time(struct peer *peer)
 		go(peer, "the server is stopping", STOPPING_MS);
 	else if (!peer->is_going && clock_ms() >= peer->idle_until_ms)
 		go(peer, "no call came", STALLED_MS);
+	if (!peer->has_guessed && grpc_connection_guesses(peer->connection)) {
+		peer->has_guessed = true;
+		go(peer, "too many wrong passwords", GUESSED_MS);
+	}
 }
 
 static long long sooner(long long one, long long other)
@@ -157,24 +225,18 @@ static int wait_ms(const struct peer *peer)
 
 /* ---- Waiting. ---- */
 
-/* An idle connection holds no buffers, and no more stack than it needs for waiting. */
+/* An idle connection holds no more stack than it needs for waiting: its buffers are there. */
 static void become_quiet(struct peer *peer)
 {
 	if (peer->is_quiet)
 		return;
 	peer->is_quiet = true;
-	free(peer->in);
-	peer->in = NULL;
-	if (peer->out_start == peer->out_end) {
-		free(peer->out);
-		peer->out = NULL;
-	}
 	thread_trim_stack();
 }
 
 static short outer_events(const struct peer *peer)
 {
-	short events = peer->out_start < peer->out_end ? POLLOUT : 0;
+	short events = has_rest(peer) ? POLLOUT : 0;
 
 	return grpc_connection_may_feed(peer->connection) ? (short)(events | POLLIN) : events;
 }
@@ -197,7 +259,7 @@ static void wait_for_something(struct peer *peer)
 	peer->is_quiet = false;
 	grpc_connection_polled(peer->connection, polls + 1, count);
 	if ((polls[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
-		read_some(peer);
+		(void)read_some(peer); /* the next turn finds whether there is more */
 }
 
 /* ---- The conversation. ---- */
@@ -206,7 +268,7 @@ static bool is_over(const struct peer *peer)
 {
 	if (peer->error != 0 || peer->has_ended)
 		return true;
-	if (peer->out_start < peer->out_end)
+	if (has_rest(peer) || peer->has_more)
 		return peer->end_by_ms != 0 && clock_ms() >= peer->end_by_ms;
 	if (grpc_connection_is_over(peer->connection))
 		return true;
@@ -222,9 +284,10 @@ static void converse(struct peer *peer)
 		wait_for_something(peer);
 		check_time(peer);
 		write_some(peer);
+		if (peer->send_error != 0)
+			read_last(peer);
 	}
-	free(peer->in);
-	free(peer->out);
+	free(peer->rest);
 }
 
 static void grpc_serve(struct session *session)

@@ -30,7 +30,7 @@ struct grpc_method {
 	void (*serve)(struct session *session, struct grpc_call *call);
 };
 
-enum { GRPC_METADATA_SIZE = 512 }; /* bytes of a field that is kept, with a NUL */
+enum { GRPC_METADATA_SIZE = 512 }; /* bytes of a field that is kept, with a NUL; a longer one counts as none */
 
 struct grpc_call {
 	struct carrier carrier; /* its context is the call */

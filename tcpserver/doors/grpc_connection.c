@@ -27,6 +27,7 @@ enum {
 	QUEUE_MOST = 1000,          /* frames that wait to be sent before more are read                              */
 	STALLED_MS = 10 * 1000,     /* a call that has ended: for a client that takes nothing of what is left        */
 	NUMBER_SIZE = 12,
+	SESSIONS_MOST = 2 * GRPC_STREAMS_MOST, /* those of calls that have ended take a moment to go, or longer */
 };
 
 struct grpc_connection {
@@ -36,6 +37,7 @@ struct grpc_connection {
 	size_t calls;
 	size_t calls_begun;
 	bool is_going; /* GOAWAY was said */
+	struct grpc_tally *tally;
 	struct grpc_stream *polled[GRPC_STREAMS_MOST];
 };
 
@@ -200,16 +202,39 @@ static void answer_http(
 			connection->http2, stream->id, fields, refusal->http_status == 405 ? 3 : 2, &provider));
 }
 
+static void reset_stream(struct grpc_connection *connection, struct grpc_stream *stream, uint32_t code, int error)
+{
+	cut(connection, stream, error);
+	stream->answer = GRPC_ANSWER_ENDED;
+	(void)nghttp2_submit_rst_stream(connection->http2, NGHTTP2_FLAG_NONE, stream->id, code);
+}
+
 /* ---- Calls. ---- */
+
+static void log_refused(const struct session *session, int error)
+{
+	static struct log_gate gate;
+	char left_out[LOG_COUNT_SIZE];
+
+	if (log_passes(&gate, left_out))
+		log_event(LOG_WARNING, "call refused", "from", session->address, "why", strerror(-error), "what to do",
+			"raise the limit of open files (ulimit -n), or lower --max-clients",
+			left_out[0] == '\0' ? NULL : "left out", left_out, NULL);
+}
 
 static void begin_call(struct grpc_connection *connection, struct grpc_stream *stream)
 {
 	struct session *session = connection->session;
 	int error;
 
+	/* HTTP/2 bounds the calls that go on; a session may take its time after its call was cut. */
+	if (grpc_tally_sessions(connection->tally) >= SESSIONS_MOST) {
+		reset_stream(connection, stream, NGHTTP2_REFUSED_STREAM, 0);
+		return;
+	}
 	if (connection->calls == 0)
 		client_list_carry(&session->talk->clients, &session->client);
-	error = grpc_stream_begin(stream, session);
+	error = grpc_stream_begin(stream, session, connection->tally);
 	if (error == 0) {
 		connection->calls++;
 		connection->calls_begun++;
@@ -219,8 +244,7 @@ static void begin_call(struct grpc_connection *connection, struct grpc_stream *s
 	}
 	if (connection->calls == 0)
 		client_list_carry_none(&session->talk->clients, &session->client);
-	log_event(LOG_WARNING, "call refused", "from", session->address, "why", strerror(-error), "what to do",
-		"raise the limit of open files (ulimit -n), or lower --max-clients", NULL);
+	log_refused(session, error);
 	end_stream(connection, stream, GRPC_UNAVAILABLE, "the server has no room for one more call; try again later");
 }
 
@@ -281,14 +305,6 @@ static int on_frame(nghttp2_session *http2, const nghttp2_frame *frame, void *co
 	return 0;
 }
 
-/* Without memory for them bytes would be lost: the stream is. */
-static void reset_stream(struct grpc_connection *connection, struct grpc_stream *stream, uint32_t code, int error)
-{
-	cut(connection, stream, error);
-	stream->answer = GRPC_ANSWER_ENDED;
-	(void)nghttp2_submit_rst_stream(connection->http2, NGHTTP2_FLAG_NONE, stream->id, code);
-}
-
 static int on_data(nghttp2_session *http2, uint8_t flags, int32_t id, const uint8_t *bytes, size_t size, void *context)
 {
 	struct grpc_stream *stream = nghttp2_session_get_stream_user_data(http2, id);
@@ -296,16 +312,24 @@ static int on_data(nghttp2_session *http2, uint8_t flags, int32_t id, const uint
 
 	(void)flags;
 	if (given < 0)
-		reset_stream(context, stream, NGHTTP2_INTERNAL_ERROR, ENOMEM);
+		reset_stream(context, stream, NGHTTP2_INTERNAL_ERROR, ENOMEM); /* bytes would be lost */
 	return nghttp2_session_consume(http2, id, given < 0 ? size : (size_t)given) == NGHTTP2_ERR_NOMEM
 		       ? NGHTTP2_ERR_CALLBACK_FAILURE
 		       : 0;
 }
 
+/* nghttp2 has ended the connection, and calls the reason 'code'. */
+static void log_ended(const struct grpc_connection *connection, const char *code)
+{
+	log_event(LOG_WARNING, "HTTP/2 connection ended", "from", connection->session->address, "why",
+		"the client does not keep to the protocol, or floods", "code", code, NULL);
+}
+
 /* We have said all. What the client still says is not wanted. Source: RFC 9113, 8.1. */
 static int on_sent(nghttp2_session *http2, const nghttp2_frame *frame, void *context)
 {
-	(void)context;
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+		log_ended(context, nghttp2_http2_strerror(frame->goaway.error_code));
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
@@ -445,8 +469,7 @@ bool grpc_connection_feed(struct grpc_connection *connection, const void *bytes,
 
 	if (taken >= 0)
 		return true;
-	log_event(LOG_INFO, "HTTP/2 connection ended", "from", connection->session->address, "why",
-		nghttp2_strerror((int)taken), NULL);
+	log_ended(connection, nghttp2_strerror((int)taken));
 	return false;
 }
 
@@ -485,6 +508,17 @@ void grpc_connection_say_goaway(struct grpc_connection *connection, const char *
 	(void)nghttp2_submit_goaway(connection->http2, NGHTTP2_FLAG_NONE,
 		nghttp2_session_get_last_proc_stream_id(connection->http2), NGHTTP2_NO_ERROR, (const uint8_t *)words,
 		strlen(words)); /* without memory the end comes without words */
+}
+
+bool grpc_connection_guesses(const struct grpc_connection *connection)
+{
+	/* Relaxed: it guards no other memory. */
+	return atomic_load_explicit(&connection->tally->wrong_passwords, memory_order_relaxed) >= SESSION_PASSWORDS_MAX;
+}
+
+bool grpc_connection_wants_write(const struct grpc_connection *connection)
+{
+	return nghttp2_session_want_write(connection->http2) != 0;
 }
 
 size_t grpc_connection_calls(const struct grpc_connection *connection)
@@ -542,8 +576,9 @@ struct grpc_connection *grpc_connection_create(struct session *session)
 	if (connection == NULL)
 		return NULL;
 	connection->session = session;
+	connection->tally = grpc_tally_create();
 	connection->http2 = make_http2(connection);
-	if (connection->http2 != NULL && submit_settings(connection->http2))
+	if (connection->tally != NULL && connection->http2 != NULL && submit_settings(connection->http2))
 		return connection;
 	grpc_connection_destroy(connection, 0);
 	return NULL;
@@ -554,5 +589,7 @@ void grpc_connection_destroy(struct grpc_connection *connection, int error)
 	while (connection->streams != NULL)
 		forget_stream(connection, connection->streams, error);
 	nghttp2_session_del(connection->http2);
+	if (connection->tally != NULL)
+		grpc_tally_release(connection->tally);
 	free(connection);
 }

@@ -43,6 +43,11 @@ bool grpc_connection_is_over(const struct grpc_connection *connection);
 /* No new calls; those that are there go on. 'words' are for a person who looks at the frames. */
 void grpc_connection_say_goaway(struct grpc_connection *connection, const char *words);
 
+/* Whether so many wrong passwords came through its calls that it has to end. */
+bool grpc_connection_guesses(const struct grpc_connection *connection);
+/* Whether grpc_connection_fill() would have something. */
+bool grpc_connection_wants_write(const struct grpc_connection *connection);
+
 /* How many calls there are; and how many there were. */
 size_t grpc_connection_calls(const struct grpc_connection *connection);
 size_t grpc_connection_calls_begun(const struct grpc_connection *connection);

@@ -48,12 +48,11 @@ bool grpc_timeout_read(const char *value, size_t size, long long *timeout_ms)
 	return true;
 }
 
-static void keep(struct grpc_request *request, char *kept, size_t kept_size, const char *value, size_t size)
+/* What does not fit is nothing of ours: clients add tokens by themselves that are meant for others. */
+static void keep(char *kept, size_t kept_size, const char *value, size_t size)
 {
-	if (size >= kept_size) {
-		request->is_too_large = true;
-		return;
-	}
+	if (size >= kept_size)
+		size = 0;
 	memcpy(kept, value, size);
 	kept[size] = '\0';
 }
@@ -77,9 +76,9 @@ void grpc_request_take(struct grpc_request *request, struct grpc_call *call, con
 		request->has_timeout = true;
 		request->has_bad_timeout = !grpc_timeout_read(value, value_size, &request->timeout_ms);
 	} else if (is_word(name, name_size, "authorization")) {
-		keep(request, call->authorization, sizeof call->authorization, value, value_size);
+		keep(call->authorization, sizeof call->authorization, value, value_size);
 	} else if (is_word(name, name_size, "chat-session")) {
-		keep(request, call->chat_session, sizeof call->chat_session, value, value_size);
+		keep(call->chat_session, sizeof call->chat_session, value, value_size);
 	}
 }
 

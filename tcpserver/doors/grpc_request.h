@@ -25,7 +25,7 @@ struct grpc_request {
 	bool is_post;
 	bool is_grpc;      /* by its content type                                                         */
 	bool is_encoded;   /* in a way that is not identity                                               */
-	bool is_too_large; /* all fields, or one of those that are kept                                   */
+	bool is_too_large; /* all fields together                                                         */
 	bool has_timeout;
 	bool has_bad_timeout;
 	long long timeout_ms;

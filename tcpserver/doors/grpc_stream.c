@@ -10,6 +10,32 @@
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 
+/* ---- What calls have together. ---- */
+
+struct grpc_tally *grpc_tally_create(void)
+{
+	struct grpc_tally *tally = calloc(1, sizeof *tally);
+
+	if (tally != NULL)
+		tally->references = 1;
+	return tally;
+}
+
+void grpc_tally_release(struct grpc_tally *tally)
+{
+	/* Acquire and release: all uses by others come before the memory is given back. */
+	if (atomic_fetch_sub_explicit(&tally->references, 1, memory_order_acq_rel) == 1)
+		free(tally);
+}
+
+unsigned grpc_tally_sessions(const struct grpc_tally *tally)
+{
+	/* Relaxed: it guards no other memory. */
+	return atomic_load_explicit(&tally->references, memory_order_relaxed) - 1;
+}
+
+/* ---- Coming and going. ---- */
+
 struct grpc_stream *grpc_stream_create(int32_t id)
 {
 	struct grpc_stream *stream = calloc(1, sizeof *stream);
@@ -34,7 +60,10 @@ void grpc_stream_release(struct grpc_stream *stream)
 
 static void release_carrier(const struct carrier *carrier)
 {
-	grpc_stream_release(carrier->context); /* the call is the first of the stream */
+	struct grpc_stream *stream = carrier->context; /* the call is the first of the stream */
+
+	grpc_tally_release(stream->tally);
+	grpc_stream_release(stream);
 }
 
 static void fill_carrier(struct grpc_stream *stream, const struct session *session)
@@ -48,20 +77,23 @@ static void fill_carrier(struct grpc_stream *stream, const struct session *sessi
 		.own_address = stream->own_address,
 		.broken = &stream->call.broken,
 		.is_secure = session->is_secure,
+		.wrong_passwords = &stream->tally->wrong_passwords,
 		.context = stream,
 		.release = release_carrier,
 	};
 }
 
-int grpc_stream_begin(struct grpc_stream *stream, struct session *session)
+int grpc_stream_begin(struct grpc_stream *stream, struct session *session, struct grpc_tally *tally)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return -errno;
+	stream->tally = tally;
 	fill_carrier(stream, session);
 	stream->pair = pair[0];
 	/* Relaxed: whoever adds a reference has one already. */
+	(void)atomic_fetch_add_explicit(&tally->references, 1, memory_order_relaxed);
 	(void)atomic_fetch_add_explicit(&stream->references, 1, memory_order_relaxed);
 	session->talk->admit(session->talk, pair[1], &stream->call.carrier, &grpc_call_door);
 	return 0;
@@ -196,6 +228,21 @@ int grpc_stream_look(const struct grpc_stream *stream)
 	return stream->pair < 0 ? 0 : (int)receive_out(stream, &byte, 1, MSG_PEEK);
 }
 
+/*
+ * A socket that is closed with something unread breaks the connection for the other end, too, and that the client went
+ * by itself would be lost. Once it is shut down no more comes.
+ */
+static void close_pair(struct grpc_stream *stream)
+{
+	char ignored[4096];
+
+	(void)shutdown(stream->pair, SHUT_RDWR); /* fails when the call is gone, which is as good */
+	while (receive_out(stream, ignored, sizeof ignored, 0) > 0)
+		continue;
+	(void)close(stream->pair); /* nothing can be done about an error */
+	stream->pair = -1;
+}
+
 void grpc_stream_cut(struct grpc_stream *stream, int error)
 {
 	if (stream->pair < 0)
@@ -203,7 +250,6 @@ void grpc_stream_cut(struct grpc_stream *stream, int error)
 	/* Release: both are seen by whoever sees the end. */
 	atomic_store_explicit(&stream->call.broken, error, memory_order_release);
 	atomic_store_explicit(&stream->call.is_cancelled, true, memory_order_release);
-	(void)close(stream->pair); /* nothing can be done about an error */
-	stream->pair = -1;
+	close_pair(stream);
 	forget_waiting(stream);
 }

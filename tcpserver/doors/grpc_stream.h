@@ -26,9 +26,16 @@ enum grpc_answer {
 	GRPC_ANSWER_ENDED, /* the status was                 */
 };
 
+/* What the calls of a connection have together. It stays as long as the connection, or the session of one of them. */
+struct grpc_tally {
+	atomic_uint references; /* the connection's, and one of each session */
+	atomic_int wrong_passwords;
+};
+
 struct grpc_stream {
 	struct grpc_call call;
 	struct grpc_request request;
+	struct grpc_tally *tally; /* of the session; NULL before it is */
 	atomic_uint references;
 	struct grpc_stream *previous; /* of the connection's */
 	struct grpc_stream *next;
@@ -50,12 +57,18 @@ struct grpc_stream {
 };
 
 /* With one reference. NULL without memory. */
+struct grpc_tally *grpc_tally_create(void) MUST_CHECK;
+void grpc_tally_release(struct grpc_tally *tally);
+/* How many sessions there are, those of calls that have ended included, which are about to go. */
+unsigned grpc_tally_sessions(const struct grpc_tally *tally);
+
+/* With one reference. NULL without memory. */
 struct grpc_stream *grpc_stream_create(int32_t id) MUST_CHECK;
 void grpc_stream_release(struct grpc_stream *stream);
 
 /* Begins the call: makes the pair, and a session at its other end. 'session' is the connection's. Returns 0 or -errno.
  */
-int grpc_stream_begin(struct grpc_stream *stream, struct session *session) MUST_CHECK;
+int grpc_stream_begin(struct grpc_stream *stream, struct session *session, struct grpc_tally *tally) MUST_CHECK;
 /* Gives the call bytes, or keeps them. Returns how many were given (or are not wanted any more); -ENOMEM. */
 ssize_t grpc_stream_give(struct grpc_stream *stream, const void *bytes, size_t size) MUST_CHECK;
 /* Gives it what waits; the same. */

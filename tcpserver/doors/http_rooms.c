@@ -117,7 +117,7 @@ static bool may_delete(struct http_call *call, const struct room *room)
 		http_reply_error(call->reply, 401, "wrong-password", "only who made %s (Chat-Session), or an administrator (Authorization), may"
 			" close it", room_label(room));
 		http_reply_add(call->reply, "WWW-Authenticate", "Basic realm=\"tcpchat\", charset=\"UTF-8\"");
-		if (call->session->password_tries >= CREDENTIALS_TRIES_MAX)
+		if (call->session->password_tries >= SESSION_PASSWORDS_MAX)
 			call->reply->closes = true;
 		break;
 	}

@@ -217,3 +217,20 @@ TEST(a_value_is_cut_between_characters)
 	}
 	stop();
 }
+
+TEST(a_gate_lets_one_line_a_second_pass_and_counts_the_others)
+{
+	struct log_gate gate = {.next_ms = 0};
+	char left_out[LOG_COUNT_SIZE] = "x";
+
+	CHECK(log_passes(&gate, left_out));
+	CHECK_TEXT(left_out, "");
+	for (int i = 0; i < 12; i++)
+		CHECK(!log_passes(&gate, left_out));
+	gate.next_ms = 0; /* a second later */
+	CHECK(log_passes(&gate, left_out));
+	CHECK_TEXT(left_out, "12");
+	gate.next_ms = 0;
+	CHECK(log_passes(&gate, left_out));
+	CHECK_TEXT(left_out, "");
+}

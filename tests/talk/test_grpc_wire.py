@@ -5,15 +5,17 @@ import socket
 import struct
 import urllib.request
 
-from http2 import (DEADLINE_EXCEEDED, INVALID_ARGUMENT, NOT_FOUND, OK, PREFACE, RESOURCE_EXHAUSTED, UNAVAILABLE, UNIMPLEMENTED, Peer,
+from http2 import (DEADLINE_EXCEEDED, INVALID_ARGUMENT, NOT_FOUND, OK, PERMISSION_DENIED, PREFACE, RESOURCE_EXHAUSTED, UNAUTHENTICATED,
+                   UNAVAILABLE, UNIMPLEMENTED, Peer,
                    field, fields, framed, join, text)
 from secure import SecureClient, context
-from talk import BUILD_KIND, DEADLINE, MAX_LINE, Server, main, raise_descriptor_limit, scaled, skip, wait_for
+from talk import BUILD_KIND, DEADLINE, MAX_LINE, Server, main, raise_descriptor_limit, scaled, skip, temporary_file, wait_for
 from test_tls import Encrypted
 
 CHECK = "/grpc.health.v1.Health/Check"
 WATCH = "/grpc.health.v1.Health/Watch"
 CHAT = "/rpc.ChatService/Chat"
+TALK = "/tcpchat.v1.Chat/Talk"
 NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY = 0, 1, 7, 8, 11, 12
 
 
@@ -25,6 +27,10 @@ def chat(peer, room, name):
         got = call.message()
         if got == (name, "Has entered the chat"):
             return call
+
+
+def own_address(peer):
+    return "%s:%d" % peer.socket.getsockname()
 
 
 def watch(peer, *more):
@@ -179,6 +185,19 @@ def test_who_cancels_has_left():
         assert peer.ask(CHECK)[1] == (OK, "")
 
 
+def test_who_cancels_with_much_unread_has_left():
+    with Server() as server:
+        peer = Peer(server, window=100, grants=False)
+        bob = server.join("bob")
+        ann = chat(peer, "lobby", "ann")
+        bob.expect('User "ann" just joined the chat!')
+        bob.raw(b"".join(b"line %d\n" % i for i in range(2000)))
+        for i in range(2000):
+            bob.expect(f"bob: line {i}")
+        ann.reset()
+        bob.expect('User "ann" just left the chat (normally)')
+
+
 def test_a_connection_that_ends_ends_its_calls():
     with Server() as server:
         bob = server.join("bob")
@@ -307,10 +326,14 @@ def test_headers_that_are_too_large_are_refused():
         call = peer.call(CHECK, *((f"x-{i}", "y" * 1000) for i in range(17)))
         call.wait_end()
         assert call.headers[":status"] == "431"
-        call = peer.call(CHECK, ("authorization", "y" * 600))
-        call.wait_end()
-        assert call.headers[":status"] == "431"
         assert peer.ask(CHECK)[1] == (OK, "")
+
+
+def test_credentials_that_are_meant_for_others_are_no_hindrance():
+    with Server() as server:
+        peer = Peer(server)
+        for name in ("authorization", "chat-session"):
+            assert peer.ask(CHECK, b"", (name, "Bearer " + "y" * 4000))[1] == (OK, ""), name
 
 
 def test_a_flood_of_headers_ends_the_connection_alone():
@@ -321,6 +344,7 @@ def test_a_flood_of_headers_ends_the_connection_alone():
         call = peer.call(CHECK, *(("x-bomb", "y" * 3000) for _ in range(3000)))
         call.wait_end()
         assert call.reset_code == -1 and peer.goaway[0] == ENHANCE_YOUR_CALM, (call.reset_code, peer.goaway)
+        server.log.wait(rf'warning HTTP/2 connection ended from="{own_address(peer)}" why="the client .*" code="ENHANCE_YOUR_CALM"')
         # Continuations without an end.
         peer = Peer(server)
         piece = b"\x00\x01x\x01y" * 100
@@ -376,6 +400,81 @@ def test_calls_count_as_clients():
         calls[0].reset()
         wait_for(lambda: peer.ask(CHECK)[1] == (OK, ""), "room for a call")
 
+
+def test_calls_count_for_the_address_of_their_connection():
+    with Server("--max-per-address", "2") as server:
+        peer = Peer(server)
+        calls = [watch(peer) for _ in range(2)]
+        assert peer.ask(CHECK)[1] == (UNAVAILABLE, "the server has no room for one more call; try again later")
+        assert server.connect().rest(reset_allowed=True)[0].startswith("! server-full: ")
+        calls[0].reset()
+        wait_for(lambda: peer.ask(CHECK)[1] == (OK, ""), "room for a call")
+
+
+def test_calls_that_are_refused_do_not_fill_the_log():
+    with Server("--max-clients", "1") as server:
+        peer = Peer(server)
+        watch(peer)
+        for _ in range(300):
+            assert peer.ask(CHECK)[1][0] == UNAVAILABLE
+        server.log.wait(f'turned away from="{own_address(peer)}" why="as many clients as allowed are here"')
+        lines = server.log.text().count("turned away")
+        assert lines < 100, lines  # one a second
+
+
+# ---- Passwords. ----
+
+def guess(peer, password, *more):
+    return peer.ask("/rpc.ChatService/DeleteChatRoom", field(1, "tea"), ("authorization", f"Bearer {password}"), *more)[1]
+
+
+def room_of_another(server):
+    ann = server.join("ann")
+    ann.say("/new-room tea")
+    ann.expect("* You are in tea, 1 here.")
+
+
+def test_the_third_wrong_password_ends_a_connection_whichever_calls_they_came_by():
+    with temporary_file("secret\n") as path, Server("--admin-password-file", path) as server:
+        room_of_another(server)
+        peer = Peer(server)
+        for _ in range(2):
+            assert guess(peer, "wrong")[0] == UNAUTHENTICATED
+        talk = peer.call(TALK)
+        talk.send(field(2, field(2, "bob")))
+        talk.send(field(21, field(1, "wrong")))
+        assert talk.status()[0] == PERMISSION_DENIED
+        peer.wait_end()
+        assert peer.goaway == (NO_ERROR, "too many wrong passwords"), peer.goaway
+        assert guess(Peer(server), "secret") == (OK, "")
+
+
+def test_whoever_guesses_faster_than_it_is_answered_has_three_tries():
+    with temporary_file("secret\n") as path, Server("--admin-password-file", path) as server:
+        room_of_another(server)
+        peer = Peer(server)
+        calls = []
+        for i in range(60):
+            deadline = (("grpc-timeout", "1m"),) if i % 2 else ()
+            calls.append(peer.call("/rpc.ChatService/DeleteChatRoom", ("authorization", "Bearer wrong"), *deadline))
+        last = peer.call("/rpc.ChatService/DeleteChatRoom", ("authorization", "Bearer secret"))
+        try:
+            for call in calls:
+                call.raw(framed(field(1, "tea")), end=True)
+            for call in calls[::2]:  # they have a status, or the connection has ended
+                call.wait_end()
+            last.raw(framed(field(1, "tea")), end=True)
+            last.wait_end()
+        except OSError:
+            pass
+        assert not last.trailers or last.trailers["grpc-status"] != "0"
+        peer.wait_end()
+        server.log.wait("wrong password", count=3)
+        assert server.log.text().count("wrong password") == 3
+        assert guess(Peer(server), "secret") == (OK, "")
+
+
+# ---- Who does not keep to the rules. ----
 
 def test_a_connection_that_never_calls_is_let_go():
     with Server("--name-timeout", "1") as server:
@@ -457,6 +556,11 @@ def test_grpc_comes_through_tls_by_its_alpn_name():
         bob.expect("bob: hello")
         peer.close()
         bob.expect('User "ann" just left the chat (normally)')
+        peer = Peer(server, secure=True)
+        chat(peer, "lobby", "eve")
+        bob.expect('User "eve" just joined the chat!')
+        peer.reset()
+        bob.expect('User "eve" just left the chat (connection lost)')
         for offered, chosen in ((("h2", "http/1.1"), "http/1.1"), (("http/1.1",), "http/1.1"), (("x",), None)):
             other = SecureClient(("127.0.0.1", server.port), with_context=context(protocols=offered))
             assert other.socket.selected_alpn_protocol() == chosen, offered

@@ -168,7 +168,7 @@ TEST(an_address_has_only_so_many_clients_whatever_their_ports)
 	CHECK(client_list_add(&list, &clients[1], "10.0.0.1:2", &limits) == CLIENT_ADMITTED);
 	CHECK(client_list_add(&list, &clients[2], "10.0.0.1:3", &limits) == CLIENT_ADDRESS_FULL);
 	CHECK(client_list_add(&list, &clients[2], "[::1]:3", &limits) == CLIENT_ADMITTED);
-	CHECK(client_list_add(&list, &clients[3], NULL, &limits) == CLIENT_ADMITTED); /* inside of another one */
+	CHECK(client_list_add(&list, &clients[3], NULL, &limits) == CLIENT_ADMITTED); /* from nowhere */
 	client_list_remove(&list, &clients[0]);
 	CHECK(client_list_add(&list, &clients[4], "10.0.0.1:4", &limits) == CLIENT_ADMITTED);
 	for (int i = 1; i < 5; i++)
@@ -217,6 +217,31 @@ TEST(who_carries_another_client_does_not_count_with_it)
 	client_list_remove(&list, &inner);
 	CHECK(take_up(&third, 1) == CLIENT_ADMITTED);
 	client_list_remove(&list, &third);
+	client_list_fini(&list);
+}
+
+TEST(who_carries_others_does_not_count_for_its_address_with_them)
+{
+	struct client_limits limits = {.most_per_address = 2};
+	struct client clients[4];
+
+	memset(clients, 0, sizeof clients);
+	client_list_init(&list);
+	CHECK(client_list_add(&list, &clients[0], "10.0.0.1:1", &limits) == CLIENT_ADMITTED);
+	client_list_carry(&list, &clients[0]);
+	for (int i = 1; i <= 2; i++)
+		CHECK(client_list_add(&list, &clients[i], "10.0.0.1:1", &limits) == CLIENT_ADMITTED);
+	CHECK(client_list_add(&list, &clients[3], "10.0.0.1:1", &limits) == CLIENT_ADDRESS_FULL);
+	client_list_remove(&list, &clients[1]);
+	client_list_remove(&list, &clients[2]);
+	client_list_carry_none(&list, &clients[0]);
+	CHECK(client_list_add(&list, &clients[1], "10.0.0.1:2", &limits) == CLIENT_ADMITTED);
+	CHECK(client_list_add(&list, &clients[2], "10.0.0.1:3", &limits) == CLIENT_ADDRESS_FULL);
+	client_list_carry(&list, &clients[0]);
+	client_list_remove(&list, &clients[0]);
+	CHECK(client_list_add(&list, &clients[2], "10.0.0.1:3", &limits) == CLIENT_ADMITTED);
+	for (int i = 1; i <= 2; i++)
+		client_list_remove(&list, &clients[i]);
 	client_list_fini(&list);
 }
 

@@ -383,8 +383,8 @@ static void create_chat_room(struct session *session, struct grpc_call *call)
 static bool reply_list(struct session *session, const struct room_list *list)
 {
 	Rpc__ListChatRoomsResponse answer;
-	Rpc__ChatRoom *rooms = calloc(list->count, sizeof *rooms);
-	Rpc__ChatRoom **places = calloc(list->count, sizeof *places);
+	Rpc__ChatRoom *rooms = calloc(list->count + 1, sizeof *rooms); /* one more: there may be none */
+	Rpc__ChatRoom **places = calloc(list->count + 1, sizeof *places);
 	bool made = rooms != NULL && places != NULL;
 
 	rpc__list_chat_rooms_response__init(&answer);

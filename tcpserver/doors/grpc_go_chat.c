@@ -19,7 +19,7 @@
 enum {
 	ANSWER_SIZE_MAX = 4000000,  /* bytes; clients take messages of 4 MiB, if nobody tells them otherwise */
 	FRAGMENT_SIZE = 32 * 1024,  /* bytes that are sent at a time, about                                  */
-	PAGE_MESSAGES = 64,         /* read at a time, at most                                               */
+	PAGE_MESSAGES = 32,         /* read at a time, at most                                               */
 	TAG_DATA = 1 << 3 | 2,
 };
 

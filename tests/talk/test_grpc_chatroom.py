@@ -14,7 +14,8 @@ import time
 from certificates import Certificates, options
 from events import join_events
 from grpc_client import Channel, fails, message
-from talk import BUILD_KIND, DEADLINE, GREETING, MAX_LINE, TAG, Server, main, on_each_journal, scaled, skip, temporary_file, wait_for
+from grpc_talk import on_each_journal
+from talk import BUILD_KIND, DEADLINE, GREETING, MAX_LINE, TAG, Server, main, scaled, skip, temporary_file, wait_for
 from websocket import GoChat, say_all
 
 NO_ROOM = "room ID does not exist"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/protobuf_wire.h"
 #include "common/text.h"
 #include "tcpchat/v1/chat.pb-c.h"
 #include "tcpserver/core/message.h"
@@ -14,7 +15,6 @@
 #include "tcpserver/doors/grpc_call.h"
 #include "tcpserver/doors/grpc_event.h"
 #include "tcpserver/doors/grpc_talk.h"
-#include "tcpserver/doors/http_json.h"
 #include "tcpserver/doors/request.h"
 
 enum {
@@ -63,7 +63,7 @@ static bool take_text(
 static bool take_name(struct session *session, struct grpc_call *call, const char *name, char made[NAME_SIZE])
 {
 	if (name[0] == '\0')
-		http_guest_name(made);
+		name_guest(made);
 	else if (!name_make(name, strlen(name), made)) {
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT,
 			"bad-name: a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose "
@@ -184,10 +184,9 @@ struct listing {
 
 static size_t field_size(const struct message *message)
 {
-	char head[GRPC_FIELD_HEAD_MAX];
 	size_t body = grpc_event_body(message, false, NULL, 0);
 
-	return grpc_event_field(MESSAGES_FIELD, body, head) + body;
+	return protobuf_head_size(body) + body;
 }
 
 static void listing_drop_oldest(struct listing *listing)
@@ -259,13 +258,10 @@ static void listing_reply(struct session *session, struct grpc_call *call, const
 	(void)tcpchat__v1__list_messages_response__pack(rest, (uint8_t *)answer + GRPC_FRAME_HEAD_SIZE);
 	for (size_t i = listing->first; i < listing->count; i++) {
 		const struct message *message = listing->messages[i];
-		char head[GRPC_FIELD_HEAD_MAX];
 		size_t body = grpc_event_body(message, false, NULL, 0);
-		size_t head_size = grpc_event_field(MESSAGES_FIELD, body, head);
 
-		memcpy(answer + used, head, head_size);
-		(void)grpc_event_body(message, false, answer + used + head_size, body);
-		used += head_size + body;
+		(void)grpc_event_body(message, false, protobuf_head_write(MESSAGES_FIELD, body, answer + used), body);
+		used += protobuf_head_size(body) + body;
 	}
 	outlet_tell(session->outlet, answer, size);
 	free(answer);

@@ -87,12 +87,19 @@ static void outbox_sent(struct outbox *outbox, size_t size)
 	*outbox = (struct outbox){.bytes = NULL};
 }
 
+static void outlet_note_unsent(struct outlet *outlet) REQUIRES(OUTLET_LOCK);
+static void outlet_note_unsent(struct outlet *outlet)
+{
+	/* Relaxed: what its own thread puts there that sees, and the rest is a matter of time. */
+	atomic_store_explicit(&outlet->unsent, outbox_size(&outlet->outbox), memory_order_relaxed);
+}
+
 bool outlet_put(struct outlet *outlet, const char *bytes, size_t size, bool first)
 {
 	struct outbox *outbox = &outlet->outbox;
 	size_t waiting = outbox_size(outbox);
 
-	if (size == 0)
+	if (size == 0 || outlet->error != 0)
 		return true;
 	if (outbox_reserve(outbox, size) == NULL)
 		return false;
@@ -100,6 +107,7 @@ bool outlet_put(struct outlet *outlet, const char *bytes, size_t size, bool firs
 		memmove(outbox->bytes + outbox->start + size, outbox->bytes + outbox->start, waiting);
 	memcpy(outbox->bytes + (first ? outbox->start : outbox->end), bytes, size);
 	outbox->end += size;
+	outlet_note_unsent(outlet);
 	return true;
 }
 
@@ -193,6 +201,7 @@ static void outlet_advance(struct outlet *outlet, struct member *owner, size_t s
 
 	if (owner == NULL) {
 		outbox_sent(&outlet->outbox, size);
+		outlet_note_unsent(outlet);
 		return;
 	}
 	cursor_advance(&owner->cursor, size);
@@ -391,14 +400,9 @@ bool outlet_is_sent(struct outlet *outlet)
 	return sent;
 }
 
-size_t outlet_unsent(struct outlet *outlet)
+size_t outlet_unsent(const struct outlet *outlet)
 {
-	size_t size;
-
-	outlet_lock(outlet);
-	size = outbox_size(&outlet->outbox);
-	outlet_unlock(outlet);
-	return size;
+	return atomic_load_explicit(&outlet->unsent, memory_order_relaxed); /* see outlet_note_unsent() */
 }
 
 bool outlet_is_behind(struct outlet *outlet)
@@ -563,5 +567,6 @@ void outlet_detach(struct outlet *outlet)
 	outlet->behind = false; /* nothing is sent any more: outlet_wait() does not wait for room */
 	free(outlet->outbox.bytes);
 	outlet->outbox = (struct outbox){.bytes = NULL};
+	outlet_note_unsent(outlet);
 	outlet_unlock(outlet);
 }

@@ -27,7 +27,7 @@ struct room;
 struct telling;
 
 enum {
-	OUTBOX_LIMIT = 64 * 1024, /* bytes; with more in it no request of the client is read, and others may not add */
+	OUTBOX_LIMIT = 64 * 1024, /* bytes; with more in it no request of the client is taken, and others may not add */
 	WINDOW_SIZE = 64 * 1024,  /* bytes of own lines whose echo a client may leave unread                          */
 };
 
@@ -49,6 +49,7 @@ struct outlet {
 	atomic_bool waits_to_settle;
 	int64_t given_ns;          /* when its thread gave the first since it last waited or read; 0: none; the thread's own */
 	atomic_int refusal; /* positive errno of the draft that was refused last; 0: none      */
+	atomic_size_t unsent; /* bytes in the outbox: written under the lock, to be looked at without it */
 
 	pthread_mutex_t mutex; /* OUTLET_LOCK */
 	struct outbox outbox GUARDED_BY(OUTLET_LOCK);
@@ -89,7 +90,8 @@ void outlet_unlock(struct outlet *outlet) RELEASES(OUTLET_LOCK) UNCHECKED;
 enum outlet_state outlet_send_locked(struct outlet *outlet) REQUIRES(OUTLET_LOCK);
 /* Wakes the thread if all marks were read that it waits for. */
 void outlet_notice_echo(struct outlet *outlet) REQUIRES(OUTLET_LOCK);
-/* Puts bytes into the outbox, before all that waits in it if 'first'. Returns whether there was memory. */
+/* Puts bytes into the outbox, before all that waits in it if 'first'; drops them if nothing can be sent any more. Returns
+ * whether there was memory. */
 bool outlet_put(struct outlet *outlet, const char *bytes, size_t size, bool first) REQUIRES(OUTLET_LOCK) MUST_CHECK;
 size_t outlet_waiting(const struct outlet *outlet) REQUIRES(OUTLET_LOCK);
 
@@ -105,8 +107,8 @@ void outlet_tell(struct outlet *outlet, const char *bytes, size_t size) EXCLUDES
 bool outlet_is_answered(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* Whether the outbox is empty, and no record is begun. */
 bool outlet_is_sent(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
-/* Bytes in the outbox that the socket did not take yet. */
-size_t outlet_unsent(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
+/* Bytes in the outbox that the socket did not take yet; without the lock, for those who ask often. */
+size_t outlet_unsent(const struct outlet *outlet);
 /* Whether something waits for the client to read, or for its own thread to read it from the journal. */
 bool outlet_is_behind(struct outlet *outlet) EXCLUDES(OUTLET_LOCK);
 /* 'size' bytes of lines were taken from the client. */

@@ -37,11 +37,14 @@ enum {
 	ROOM_TOPIC_SIZE = 400, /* bytes, with the NUL                */
 };
 
+/* The creator of a room whose maker did not tell who it is, so that everybody may close it. No person can be called so. */
+#define ROOM_OF_EVERYBODY "rpc/ChatService"
+
 /* What a room is like; constant, but for the topic and whether somebody waits. */
 struct room_attributes {
 	const char *id;         /* NULL: a new one is made                        */
 	const char *name;       /* NULL: it has only its id                       */
-	const char *creator;    /* the name of who made it; "" for the server's own */
+	const char *creator;    /* the name of who made it; "" for the server's own; or ROOM_OF_EVERYBODY */
 	const char *topic;      /* when it is opened; NULL: none                  */
 	uint64_t creator_number; /* the number of its session; 0 for the server's own, and when it was opened again */
 	unsigned char creator_id[CLIENT_ID_SIZE]; /* by which its client knows itself; zero: it told none, or as above */

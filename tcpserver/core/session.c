@@ -435,6 +435,35 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 	}
 }
 
+/* As session_keep_pace(), once there are so many answers. */
+static int session_wait_for_reader(struct session *session)
+{
+	for (;;) {
+		enum outlet_state state = session_deliver(session);
+		int found;
+
+		if (state == OUTLET_FAILED || outlet_unsent(session->outlet) < OUTBOX_LIMIT)
+			return 0;
+		if (session_is_stopping(session))
+			return -ECANCELED;
+		if (client_is_replaced(&session->client))
+			return -ECONNABORTED;
+		found = outlet_wait(session->outlet, 0, session_wait_ms(session, -1));
+		session_do_duty(session);
+		if (found == -ETIMEDOUT)
+			found = session_check_time(session, -1);
+		if (found < 0)
+			return found;
+	}
+}
+
+int session_keep_pace(struct session *session)
+{
+	if (outlet_unsent(session->outlet) < OUTBOX_LIMIT || session_ended(session))
+		return 0;
+	return session_wait_for_reader(session);
+}
+
 int session_send_rest(struct session *session, int stall_ms)
 {
 	size_t least = SIZE_MAX;
@@ -445,12 +474,12 @@ int session_send_rest(struct session *session, int stall_ms)
 		size_t unsent = outlet_unsent(session->outlet);
 		int found;
 
+		if (state == OUTLET_FAILED) /* first: it drops what it is told */
+			return (int)session_broken_by(outlet_error(session->outlet));
 		if (outlet_is_sent(session->outlet))
 			return 0;
 		if (session_is_stopping(session))
 			return -ECANCELED;
-		if (state == OUTLET_FAILED)
-			return (int)session_broken_by(outlet_error(session->outlet));
 		if (unsent < least && stall_ms >= 0)
 			deadline_ms = clock_ms() + stall_ms;
 		least = unsent < least ? unsent : least;

@@ -113,6 +113,14 @@ void session_run(struct session *session);
  */
 ssize_t session_receive(struct session *session, int timeout_ms, const char **bytes) MUST_CHECK;
 
+/*
+ * To be called before each line, or message, that is taken out of the bytes that came: many requests fit in them, and each is
+ * answered at once. Waits while the client leaves OUTBOX_LIMIT bytes of answers unread, as long as it is there. Returns 0, also
+ * when the connection is broken, which may still hold what the client said before; or what session_receive() returns: -ECANCELED
+ * when the server stops, or another -errno.
+ */
+int session_keep_pace(struct session *session) MUST_CHECK;
+
 /* The conversation goes on through 'door', which the one before has found to be the right one; messages look as that has
  * them. Only for who is in no room yet. */
 void session_set_door(struct session *session, const struct door *door);

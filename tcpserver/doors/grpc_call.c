@@ -118,10 +118,13 @@ enum grpc_got grpc_receive(
 	struct session *session, struct grpc_call *call, int timeout_ms, const unsigned char **message, size_t *size)
 {
 	long long deadline_ms = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
+	int error = session_keep_pace(session);
 	enum grpc_frame_found found;
 	const char *bytes;
 	ssize_t got;
 
+	if (error != 0)
+		lose_call(session, call, -error);
 	if (session_ended(session))
 		return GRPC_GOT_OVER;
 	while ((found = grpc_frame_next(&call->reader, message, size)) == GRPC_FRAME_MORE) {

@@ -27,9 +27,6 @@ enum {
 	SECRET_DIGITS = 20,  /* of the name of a private room                                */
 };
 
-/* Who made a room without telling who it is: it is everybody's, who may close it. It is a name that a person can have, too, whose
- * rooms are everybody's then. */
-static const char creator_is_nobody[] = "rpc.ChatService";
 static const char server_name[] = "chat server";
 static const char no_such_room[] = "room ID does not exist";
 static const char stopping[] = "the server is stopping";
@@ -332,7 +329,7 @@ static struct room_attributes attributes_of(
 	char password[CREDENTIALS_SIZE];
 	bool has_id = credentials_session_id(call->chat_session, attributes.creator_id);
 
-	(void)snprintf(creator, NAME_SIZE, "%s", has_id ? "" : creator_is_nobody);
+	(void)snprintf(creator, NAME_SIZE, "%s", has_id ? "" : ROOM_OF_EVERYBODY);
 	if (credentials_read(call->authorization, user, password))
 		(void)!name_make(user, strlen(user), creator); /* or it stays what it is */
 	return attributes;
@@ -382,8 +379,8 @@ static void create_chat_room(struct session *session, struct grpc_call *call)
 static bool reply_list(struct session *session, const struct room_list *list)
 {
 	Rpc__ListChatRoomsResponse answer;
-	Rpc__ChatRoom *rooms = calloc(list->count, sizeof *rooms);
-	Rpc__ChatRoom **places = calloc(list->count, sizeof *places);
+	Rpc__ChatRoom *rooms = calloc(list->count + 1, sizeof *rooms); /* one more: there may be none */
+	Rpc__ChatRoom **places = calloc(list->count + 1, sizeof *places);
 	bool made = rooms != NULL && places != NULL;
 
 	rpc__list_chat_rooms_response__init(&answer);
@@ -418,7 +415,7 @@ static void list_chat_rooms(struct session *session, struct grpc_call *call)
 
 static bool is_everybodys(const struct room *room)
 {
-	return strcmp(room_attributes(room)->creator, creator_is_nobody) == 0 && !room_attributes(room)->persistent;
+	return strcmp(room_attributes(room)->creator, ROOM_OF_EVERYBODY) == 0 && !room_attributes(room)->persistent;
 }
 
 static const char *metadata(const char *value)

@@ -20,7 +20,7 @@
 enum {
 	ANSWER_SIZE_MAX = 4000000,  /* bytes; clients take messages of 4 MiB, if nobody tells them otherwise */
 	FRAGMENT_SIZE = 32 * 1024,  /* bytes that are sent at a time, about                                  */
-	PAGE_MESSAGES = 64,         /* read at a time                                                        */
+	PAGE_MESSAGES = 32,         /* read at a time, at most                                               */
 	DATA_FIELD = 1,             /* the number of 'data' in the proto                                     */
 };
 
@@ -143,24 +143,38 @@ static void answer_add(struct answer *answer, const struct message *message)
 	if (!answer_reserve(answer, record_size(message)))
 		return;
 	answer->used = (size_t)(record_write(message, answer->bytes + answer->used) - answer->bytes);
-	if (answer->used >= FRAGMENT_SIZE)
-		answer_flush(answer);
 }
 
-/* Adds a page from message '*from' on, and steps behind it. */
-static void answer_add_page(struct answer *answer, struct room *room, uint64_t *from, uint64_t last)
+/* How many messages are about a fragment: none is read for nothing. */
+static size_t page_count(const struct span *span)
+{
+	size_t average = 1 + span->size / (size_t)(span->last + 1 - span->from);
+	size_t count = 1 + FRAGMENT_SIZE / average;
+
+	return count > PAGE_MESSAGES ? PAGE_MESSAGES : count;
+}
+
+/* Adds messages from '*from' on, and steps behind them, until there is a fragment: what is left of the page is not kept while the
+ * client reads. */
+static void answer_add_page(struct answer *answer, struct room *room, uint64_t *from, const struct span *span)
 {
 	struct message *messages[PAGE_MESSAGES];
-	ssize_t count = room_read(room, *from, messages, PAGE_MESSAGES);
+	ssize_t count = room_read(room, *from, messages, page_count(span));
 
 	if (count < 0)
 		answer->error = EIO;
-	*from = count <= 0 ? last + 1 : messages[count - 1]->seq + 1;
+	if (count <= 0)
+		*from = span->last + 1;
 	for (ssize_t i = 0; i < count; i++) {
-		if (answer->error == 0 && messages[i]->seq <= last && is_shown(messages[i]))
-			answer_add(answer, messages[i]);
+		if (answer->error == 0 && answer->used < FRAGMENT_SIZE) {
+			*from = messages[i]->seq + 1;
+			if (messages[i]->seq <= span->last && is_shown(messages[i]))
+				answer_add(answer, messages[i]);
+		}
 		message_release(messages[i]);
 	}
+	if (answer->error == 0 && answer->used >= FRAGMENT_SIZE)
+		answer_flush(answer);
 }
 
 /* Sends what is in the span, behind the head of the message. Returns whether that has become whole. */
@@ -172,7 +186,7 @@ static bool answer_send(struct answer *answer, struct room *room, const struct s
 	grpc_frame_write_head(head, span->size);
 	outlet_tell(answer->session->outlet, (const char *)head, sizeof head);
 	while (answer->error == 0 && from <= span->last)
-		answer_add_page(answer, room, &from, span->last);
+		answer_add_page(answer, room, &from, span);
 	if (answer->error == 0)
 		answer_flush(answer);
 	return answer->error == 0 && answer->sent == span->size;

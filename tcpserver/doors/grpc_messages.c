@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,9 @@ enum {
 	LIMIT_MOST = 1000,
 	PAGE_MESSAGES = 32,      /* read from the journal at a time                                         */
 	LISTING_BYTES = 4000000, /* of the messages in an answer: clients take 4 MiB                       */
+	FRAGMENT_BYTES = 32768,  /* of them that are sent at a time, about                                  */
 	MESSAGES_FIELD = 3,      /* the number of 'messages' in the proto                                   */
+	REST_BYTES = 2 * NAME_SIZE + ROOM_ID_SIZE + 64, /* at most, of an answer without its messages       */
 };
 
 /* ---- Saying something. ---- */
@@ -167,12 +170,21 @@ void grpc_talk_send(struct session *session, struct grpc_call *call)
 	protobuf_c_message_free_unpacked(request, NULL);
 }
 
-/* ---- Reading. ---- */
-
-/* Messages for an answer: of LISTING_BYTES at most, so that it takes no more memory than that, whatever was asked for.
+/* ---- Reading. ----
+ *
+ * An answer is one message, whose size stands before it: so the journal is read twice, first for how much there is to send, then to
+ * send it. It never is in memory as a whole, however slowly it is read.
  */
+
+/* A message for an answer. */
+struct listed {
+	uint64_t seq;
+	size_t size; /* of its field */
+};
+
+/* What is to be answered: LISTING_BYTES at most. */
 struct listing {
-	struct message **messages;
+	struct listed *messages;
 	size_t first; /* those before it were let go   */
 	size_t count; /* with them                     */
 	size_t bytes; /* of the fields of the others   */
@@ -189,30 +201,20 @@ static size_t field_size(const struct message *message)
 	return protobuf_head_size(body) + body;
 }
 
-static void listing_drop_oldest(struct listing *listing)
-{
-	struct message *oldest = listing->messages[listing->first++];
-
-	listing->bytes -= field_size(oldest);
-	message_release(oldest);
-}
-
-/* Takes the message, whose reference it has. */
-static void listing_add(struct listing *listing, struct message *message)
+/* Notes a message, unless that is the first one too many. */
+static void listing_add(struct listing *listing, const struct message *message)
 {
 	size_t size = field_size(message);
 	bool fits = listing->newest_win || listing->count == 0 || listing->bytes + size <= LISTING_BYTES;
 
 	listing->is_full =
 		listing->is_full || message->seq >= listing->end || listing->count == listing->limit || !fits;
-	if (listing->is_full) {
-		message_release(message);
+	if (listing->is_full)
 		return;
-	}
-	listing->messages[listing->count++] = message;
+	listing->messages[listing->count++] = (struct listed){.seq = message->seq, .size = size};
 	listing->bytes += size;
 	while (listing->bytes > LISTING_BYTES && listing->first + 1 < listing->count)
-		listing_drop_oldest(listing);
+		listing->bytes -= listing->messages[listing->first++].size;
 }
 
 /* Reads from message 'next' on. Returns 0, or -errno when the journal cannot be read. */
@@ -226,45 +228,93 @@ static int listing_read(struct listing *listing, struct room *room, uint64_t nex
 		if (count <= 0)
 			return (int)count;
 		next = page[count - 1]->seq + 1;
-		for (ssize_t i = 0; i < count; i++)
+		for (ssize_t i = 0; i < count; i++) {
 			listing_add(listing, page[i]);
+			message_release(page[i]);
+		}
 	}
 	return 0;
 }
 
-static void listing_free(struct listing *listing)
+/* ---- Sending it. ---- */
+
+/* How many messages, from that one on, are about one fragment: at least one, and no more than a page. */
+static size_t fragment_count(const struct listing *listing, size_t next)
 {
-	while (listing->first < listing->count)
-		message_release(listing->messages[listing->first++]);
-	free(listing->messages);
+	size_t bytes = 0;
+	size_t count = 0;
+
+	while (next + count < listing->count && count < PAGE_MESSAGES && bytes < FRAGMENT_BYTES)
+		bytes += listing->messages[next + count++].size;
+	return count;
 }
 
-/* The answer is written by hand behind what protobuf-c packs of it, as are the events: their texts are no strings of C.
- */
-static void listing_reply(struct session *session, struct grpc_call *call, const struct listing *listing,
-	const Tcpchat__V1__ListMessagesResponse *rest)
+/* Puts the message into the outbox, if it is the one that was noted. The events are written by hand: their texts are no strings of
+ * C. Returns whether that was done. */
+static bool send_message(struct session *session, const struct message *message, const struct listed *listed)
 {
-	size_t packed = tcpchat__v1__list_messages_response__get_packed_size(rest);
-	size_t size = GRPC_FRAME_HEAD_SIZE + packed + listing->bytes;
-	char *answer = malloc(size);
-	size_t used = GRPC_FRAME_HEAD_SIZE + packed;
+	char head[PROTOBUF_HEAD_SIZE_MAX];
+	size_t body = grpc_event_body(message, false, NULL, 0);
+	size_t head_size = (size_t)(protobuf_head_write(MESSAGES_FIELD, body, head) - head);
+	char *bytes = malloc(body);
 
-	if (answer == NULL) {
-		grpc_finish(session, call, GRPC_UNAVAILABLE,
-			"no-memory: the server has no memory for this now; try again later");
-		return;
+	if (bytes == NULL || message->seq != listed->seq || head_size + body != listed->size) {
+		free(bytes);
+		return false;
 	}
-	grpc_frame_write_head((unsigned char *)answer, size - GRPC_FRAME_HEAD_SIZE);
-	(void)tcpchat__v1__list_messages_response__pack(rest, (uint8_t *)answer + GRPC_FRAME_HEAD_SIZE);
-	for (size_t i = listing->first; i < listing->count; i++) {
-		const struct message *message = listing->messages[i];
-		size_t body = grpc_event_body(message, false, NULL, 0);
+	(void)grpc_event_body(message, false, bytes, body);
+	outlet_tell(session->outlet, head, head_size);
+	outlet_tell(session->outlet, bytes, body);
+	free(bytes);
+	return true;
+}
 
-		(void)grpc_event_body(message, false, protobuf_head_write(MESSAGES_FIELD, body, answer + used), body);
-		used += protobuf_head_size(body) + body;
+/* Sends so many messages. Returns whether they are still what was noted. */
+static bool send_fragment(struct session *session, struct room *room, const struct listed *listed, size_t wanted)
+{
+	struct message *page[PAGE_MESSAGES];
+	ssize_t count = room_read(room, listed[0].seq, page, wanted);
+	bool sent = count == (ssize_t)wanted;
+
+	for (ssize_t i = 0; i < count; i++) {
+		sent = sent && send_message(session, page[i], &listed[i]);
+		message_release(page[i]);
 	}
-	outlet_tell(session->outlet, answer, size);
-	free(answer);
+	return sent;
+}
+
+/* The client has not read the answer to its end, or the server stops. */
+static void break_reply(struct session *session, struct grpc_call *call, int error)
+{
+	if (error == ECANCELED)
+		grpc_finish(session, call, GRPC_UNAVAILABLE, "the server is stopping");
+	else
+		session_break(session, error);
+}
+
+/* What protobuf-c packs of the answer, then the messages. */
+static void listing_reply(struct session *session, struct grpc_call *call, const struct listing *listing,
+	const Tcpchat__V1__ListMessagesResponse *rest, struct room *room)
+{
+	char bytes[GRPC_FRAME_HEAD_SIZE + REST_BYTES];
+	size_t packed = tcpchat__v1__list_messages_response__pack(rest, (uint8_t *)bytes + GRPC_FRAME_HEAD_SIZE);
+	int error = 0;
+
+	grpc_frame_write_head((unsigned char *)bytes, packed + listing->bytes);
+	outlet_tell(session->outlet, bytes, GRPC_FRAME_HEAD_SIZE + packed);
+	for (size_t next = listing->first; error == 0 && next < listing->count;) {
+		size_t count = fragment_count(listing, next);
+
+		if (!send_fragment(session, room, &listing->messages[next], count)) {
+			grpc_finish(session, call, GRPC_ABORTED,
+				"the journal has changed, or cannot be read any more; try again");
+			return;
+		}
+		next += count;
+		error = -session_send_rest(session, -1);
+	}
+	if (error != 0)
+		break_reply(session, call, error);
 }
 
 /* Which messages are wanted of a room whose last one is 'last'; returns the number before the first. */
@@ -296,7 +346,7 @@ static void list_room(struct session *session, struct grpc_call *call, const Tcp
 	rest.room_id = id;
 	rest.last = room_last_seq(room);
 	rest.next = choose_range(request, rest.last, &listing);
-	listing.messages = calloc(listing.limit, sizeof(struct message *));
+	listing.messages = calloc(listing.limit, sizeof *listing.messages);
 	if (listing.messages == NULL)
 		grpc_finish(session, call, GRPC_UNAVAILABLE,
 			"no-memory: the server has no memory for this now; try again later");
@@ -305,10 +355,10 @@ static void list_room(struct session *session, struct grpc_call *call, const Tcp
 			"journal-unreadable: the journal cannot be read now; try again later");
 	else {
 		if (listing.count > 0)
-			rest.next = listing.messages[listing.count - 1]->seq;
-		listing_reply(session, call, &listing, &rest);
+			rest.next = listing.messages[listing.count - 1].seq;
+		listing_reply(session, call, &listing, &rest, room);
 	}
-	listing_free(&listing);
+	free(listing.messages);
 }
 
 static void list_messages(

@@ -235,6 +235,16 @@ static void talker_take(struct talker *talker, enum lines_state state, const cha
 		talker_refuse_name(talker);
 }
 
+/* Whether the next line may be taken, now that the client has read enough of what the others brought it. */
+static bool talker_goes_on(struct talker *talker)
+{
+	int error = session_keep_pace(talker->session);
+
+	if (error != 0)
+		session_break(talker->session, -error);
+	return !session_ended(talker->session);
+}
+
 static void talker_split(struct talker *talker, const char *bytes, size_t size)
 {
 	enum lines_state state;
@@ -242,7 +252,7 @@ static void talker_split(struct talker *talker, const char *bytes, size_t size)
 	size_t line_size;
 
 	lines_feed(&talker->lines, bytes, size);
-	while (!session_ended(talker->session) && (state = lines_next(&talker->lines, &line, &line_size)) != LINES_MORE)
+	while (talker_goes_on(talker) && (state = lines_next(&talker->lines, &line, &line_size)) != LINES_MORE)
 		talker_take(talker, state, line, line_size);
 }
 

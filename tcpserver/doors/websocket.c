@@ -328,17 +328,34 @@ static void websocket_take(struct websocket *websocket, enum websocket_heard hea
 	}
 }
 
+static void websocket_broke(struct websocket *websocket, int error)
+{
+	if (error == ECONNABORTED)
+		websocket->session->close_code = WEBSOCKET_CLOSE_REPLACED;
+	session_break(websocket->session, error);
+}
+
+/* Whether the next frame may be looked at, now that the client has read enough of what the others brought it. */
+static bool websocket_goes_on(struct websocket *websocket)
+{
+	int error = session_keep_pace(websocket->session);
+
+	if (error != 0)
+		websocket_broke(websocket, -error);
+	return !session_ended(websocket->session);
+}
+
 static void websocket_hear(struct websocket *websocket, const char *bytes, size_t size)
 {
 	enum websocket_heard heard;
 	const char *payload;
 	size_t payload_size;
 
-	websocket->heard_ms = clock_ms();
 	websocket_reader_feed(&websocket->reader, bytes, size);
-	while (!session_ended(websocket->session) &&
+	while (websocket_goes_on(websocket) &&
 		(heard = websocket_reader_next(&websocket->reader, &payload, &payload_size)) != WEBSOCKET_HEARD_NOTHING)
 		websocket_take(websocket, heard, payload, payload_size);
+	websocket->heard_ms = clock_ms(); /* now: a client that had to read first was not silent meanwhile */
 }
 
 /* ---- Time. ---- */
@@ -404,13 +421,6 @@ static void websocket_silence(struct websocket *websocket)
 }
 
 /* ---- The conversation. ---- */
-
-static void websocket_broke(struct websocket *websocket, int error)
-{
-	if (error == ECONNABORTED)
-		websocket->session->close_code = WEBSOCKET_CLOSE_REPLACED;
-	session_break(websocket->session, error);
-}
 
 static void websocket_begin(struct websocket *websocket, const struct websocket_start *start)
 {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -47,6 +48,17 @@ static bool field_participant(const json_t *object, const char *name, char out[N
 
 	out[0] = '\0';
 	return (field_text(object, name, 0, &size) != NULL) || field_name(object, name, out);
+}
+
+/* The same, or the mark of a room that is everybody's. */
+static bool field_creator(const json_t *object, char out[NAME_SIZE])
+{
+	const char *text = json_string_value(json_object_get(object, "creator"));
+
+	if (text == NULL || strcmp(text, ROOM_OF_EVERYBODY) != 0)
+		return field_participant(object, "creator", out);
+	(void)snprintf(out, NAME_SIZE, "%s", ROOM_OF_EVERYBODY);
+	return true;
 }
 
 static bool field_number(const json_t *object, const char *name, int64_t least, int64_t most, int64_t *number)
@@ -174,7 +186,7 @@ static const char *read_room_text(const json_t *object, struct room_record *reco
 		return "\"name\" is no name that a room can have";
 	if (label == NULL || strcmp(label, archive_label(record)) != 0)
 		return "\"room\" is not the name of the room, nor its id if it has no name";
-	if (!field_participant(object, "creator", record->creator))
+	if (!field_creator(object, record->creator))
 		return "\"creator\" is no name that a person can have";
 	if (!read_topic(object, record->topic))
 		return "\"topic\" is missing, too long, or has control characters";

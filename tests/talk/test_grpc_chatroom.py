@@ -15,7 +15,8 @@ from certificates import Certificates, options
 from events import join_events
 from grpc_client import Channel, fails, message
 from grpc_talk import on_each_journal
-from talk import BUILD_KIND, DEADLINE, GREETING, MAX_LINE, TAG, Server, main, scaled, skip, temporary_file, wait_for
+from http2 import Peer
+from talk import BUILD_KIND, DEADLINE, GREETING, MAX_LINE, TAG, Server, main, run_server, scaled, skip, temporary_file, wait_for
 from websocket import GoChat, say_all
 
 NO_ROOM = "room ID does not exist"
@@ -356,6 +357,37 @@ def test_who_told_a_name_alone_leaves_its_room_to_administrators():
         room = service.CreateChatRoom(metadata=basic("ann", "")).room_id
         fails("UNAUTHENTICATED", service.DeleteChatRoom, room_id=room)
         service.DeleteChatRoom(room_id=room, metadata=basic("root", "secret"))
+
+
+def test_nobody_can_be_called_so_that_its_rooms_are_everybodys():
+    """Rooms of everybody had a creator's name that a person could have, too."""
+    with Server() as server:
+        service = chatroom(server)
+        ann = server.join("rpc.ChatService")
+        ann.say("/new-room tea")
+        ann.expect("* You are in tea, 1 here.")
+        fails("UNAUTHENTICATED", service.DeleteChatRoom, room_id="tea")
+        room = service.CreateChatRoom(metadata=basic("rpc.ChatService", "")).room_id
+        fails("UNAUTHENTICATED", service.DeleteChatRoom, room_id=room)
+        room = service.CreateChatRoom(metadata=basic("rpc/ChatService", "")).room_id
+        assert service.DeleteChatRoom(room_id=room).room_id == room  # that is no name: nobody has told who it is
+
+
+def test_a_room_of_everybody_is_so_in_another_journal():
+    with tempfile.TemporaryDirectory() as folder:
+        old, new = f"sqlite:{folder}/old.db", f"sqlite:{folder}/new.db"
+        with Server(journal=old) as server:
+            room = chatroom(server).CreateChatRoom().room_id
+            ann = Person(server, "ann", room)
+            bob = Person(server, "bob", room)
+            ann.say("hello")
+            bob.expect(("ann", "hello"))
+        for arguments in (("--check", f"{folder}/old.db"), ("--journal", old, "--export", f"{folder}/lines"),
+                          ("--journal", new, "--import", f"{folder}/lines")):
+            code, _, errors = run_server(*arguments)
+            assert code == 0, errors
+        with Server(journal=new) as server:
+            assert chatroom(server).DeleteChatRoom(room_id=room).room_id == room
 
 
 # ---- Names. ----
@@ -928,6 +960,18 @@ def test_a_history_that_nobody_reads_takes_little_memory():
         before = server.memory()
         assert [history_of(server) for _ in range(20)] == [[("ann", text) for text in texts]] * 20
         assert server.memory() - before < 8 << 20, f"{before} bytes before, {server.memory()} now"
+        calls = 50
+        before, threads = server.memory(), server.threads()
+        peer = Peer(server, window=0)
+        for _ in range(calls):
+            peer.call("/MessageService/FindAll").send(b"", end=True)
+        wait_for(lambda: server.threads() >= threads + calls, "all calls are there")
+        last = list(peer.calls.values())[-1]
+        peer.h2.increment_flow_control_window(5 << 20, last.id)
+        peer.flush()
+        assert last.bytes() is not None and last.status() == (0, "")
+        grown = (server.memory() - before) / calls
+        assert grown < 800 << 10, f"{grown / 1024:.0f} KiB each"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from grpc_client import Channel, fails, message, protos
 from grpc_talk import Events, Talk, kind_of, on_each_journal, request, service, talk
-from talk import BUILD_KIND, MAX_LINE, Server, main, pump, temporary_file
+from http2 import Peer
+from talk import BUILD_KIND, MAX_LINE, Server, main, pump, skip, temporary_file, wait_for
 
 ONE = "00112233445566778899aabbccddeeff"
 OTHER = "ffeeddccbbaa99887766554433221100"
@@ -787,6 +788,62 @@ def test_an_answer_with_long_messages_is_one_that_a_client_takes():
             back = [event.seq for event in answer.messages] + back
             before = answer.messages[0].seq
         assert back == forward
+
+
+def test_answers_that_nobody_reads_take_little_memory():
+    """An answer of 4 MB was made as a whole, and waited so: a hundred calls of one connection held 600 MB."""
+    if BUILD_KIND != "plain":
+        skip("a sanitizer takes memory as it likes")
+    calls = 100
+    with Server(journal="sqlite:chat.db") as server:
+        methods = service(server)
+        for i in range(70):
+            methods.Send(name="ci", text=f"{i:05} " + "x" * (MAX_LINE - 6))
+        asked = protos().kind("tcpchat.v1.ListMessagesRequest")(limit=1000).SerializeToString()
+        whole, status = Peer(server).ask("/tcpchat.v1.Chat/ListMessages", asked)
+        assert status == (0, "")
+        before, threads = server.memory(), server.threads()
+        peer = Peer(server, window=0)
+        for _ in range(calls):
+            peer.call("/tcpchat.v1.Chat/ListMessages").send(asked, end=True)
+        wait_for(lambda: server.threads() >= threads + calls, "all calls are there")
+        grown = (server.memory() - before) / calls
+        assert grown < 400 << 10, f"{grown / 1024:.0f} KiB each"
+        last = list(peer.calls.values())[-1]
+        peer.h2.increment_flow_control_window(5 << 20, last.id)
+        peer.flush()
+        assert last.bytes() == whole and last.status() == (0, "")
+        grown = (server.memory() - before) / calls
+        assert grown < 400 << 10, f"{grown / 1024:.0f} KiB each"
+
+
+def test_who_asks_much_and_does_not_read_takes_little_memory():
+    if BUILD_KIND != "plain":
+        skip("a sanitizer takes memory as it likes")
+    with Server() as server:
+        peer = Peer(server, window=0)
+        calls = [peer.call("/tcpchat.v1.Chat/Talk") for _ in range(50)]
+        for i, call in enumerate(calls):
+            call.send(request("session", name=f"asker{i}").SerializeToString())
+        wait_for(lambda: server.log.find('joined name="asker49"'), "all are there")
+        before = server.memory()
+        peer.ask_much(calls, request("help").SerializeToString())
+        grown = (server.memory() - before) / len(calls)
+        assert grown < 400 << 10, f"{grown / 1024:.0f} KiB each"
+
+
+def test_who_asks_much_at_once_and_reads_late_is_answered():
+    with Server() as server:
+        bob = talk(server, "bob")
+        for i in range(1, 501):
+            bob.ask("help", id=i)
+            bob.ask("ping", text=str(i))
+        bob.ask("send", text="that is all")
+        pongs = []
+        while (event := bob.event()).text != "that is all":
+            if kind_of(event) == "PONG":
+                pongs.append(int(event.text))
+        assert pongs == list(range(1, 501))
 
 
 # ---- What the page says. ----

@@ -6,7 +6,8 @@ import signal
 
 from faults import FaultyServer
 from grpc_client import Channel, END, Stream, fails, message
-from talk import DEADLINE, Server, main, wait_for
+from http2 import Peer, field
+from talk import BUILD_KIND, DEADLINE, Server, main, skip, wait_for
 
 SERVICES = ["MessageService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection", "rpc.ChatService", "tcpchat.v1.Chat"]
@@ -332,6 +333,19 @@ def test_grpcurl_is_shown_what_the_protos_say_about_their_fields():
             file = file_of(ask(grpcurl.stream, file_containing_symbol=symbol))
             comments = [place.leading_comments for place in file.source_code_info.location if list(place.path) == [6, 0, 2, 0]]
             assert comments and comments[0].strip(), symbol
+
+
+def test_who_asks_for_much_and_does_not_read_takes_little_memory():
+    """The description of a file is three hundred times as long as the request: one connection could take 1.8 GB."""
+    if BUILD_KIND != "plain":
+        skip("a sanitizer takes memory as it likes")
+    with Server() as server:
+        peer = Peer(server, window=0)
+        calls = [peer.call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo") for _ in range(50)]
+        before = server.memory()
+        peer.ask_much(calls, field(3, "tcpchat/v1/chat.proto"))
+        grown = (server.memory() - before) / len(calls)
+        assert grown < 400 << 10, f"{grown / 1024:.0f} KiB each"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Those who read slowly or not at all: nobody else notices, the server's memory stays bounded, and they stay."""
 
 import re
+import signal
 import socket
 
+import websocket
+from events import join_events
 from talk import BUILD_KIND, Server, main, pump, skip, wait_for
 
 KIB = 1024
@@ -243,6 +246,93 @@ def test_shutting_down_does_not_wait_for_one_who_does_not_read():
         slow = server.join("slow", receive_buffer=SMALL)
         talk_at(server)
         server.stop()
+
+
+# ---- Those who ask, and do not read the answers. ----
+
+ASKERS = 20
+
+
+def line_asker(server, i):
+    client = server.join(f"asker{i}", receive_buffer=SMALL)
+    return client.socket, b"/help\n"
+
+
+def event_asker(server, i):
+    client = join_events(server, f"asker{i}").client
+    return client.socket, b'{"op":"help"}\n'
+
+
+def websocket_asker(server, i):
+    return websocket.join(server, f"asker{i}").client.socket, websocket.frame(websocket.TEXT, '{"op":"help"}')
+
+
+def go_chat_asker(server, i):
+    return websocket.GoChat(server).client.socket, websocket.frame(websocket.TEXT, "{}")
+
+
+def test_memory_is_bounded_however_much_is_asked_by_those_who_do_not_read():
+    """64 KiB of requests hold thousands, and an answer may be a hundred times as long: each of them was given at once."""
+    if BUILD_KIND != "plain":
+        skip("a sanitizer's own memory hides the server's")
+    for ask in (line_asker, event_asker, websocket_asker, go_chat_asker):
+        with Server() as server:
+            ann = server.join("ann")
+            askers = [ask(server, i) for i in range(ASKERS)]
+            before = server.memory()
+            for asker, _ in askers:
+                asker.setblocking(False)
+            for i in range(30):
+                for asker, request in askers:
+                    try:
+                        asker.send(request * (256 * KIB // len(request)))
+                    except BlockingIOError:
+                        pass  # it is not listened to before it reads
+                ann.say(str(i))
+                while ann.line() != f"ann: {i}":
+                    pass
+            grown = (server.memory() - before) / ASKERS
+            # What it asked and the answers, 64 KiB each, and what they take beside them.
+            assert grown < 400 * KIB, f"{ask.__name__}: {grown / KIB:.0f} KiB each"
+
+
+def test_who_asks_much_at_once_and_reads_late_is_answered_and_heard():
+    """It stays, and the others read what it said as soon as it was its turn."""
+    count = 1000
+    with Server() as server:
+        ann = server.join("ann")
+        asker = server.join("asker", receive_buffer=SMALL)
+        ann.expect('User "asker" just joined the chat!')
+        asker.raw(b"".join(b"/help\n/ping %d\nsaid %d\n" % (i, i) for i in range(count)))
+        asker.half_close()
+        ann.expect("asker: said 0")
+        lines = []
+        while not lines or lines[-1] != f"asker: said {count - 1}":
+            lines.append(asker.line())
+        assert [line for line in lines if line.startswith("* pong")] == [f"* pong {i}" for i in range(count)]
+        assert numbers([line.replace("said ", "") for line in lines], "asker") == list(range(count))
+        ann.expect(*[f"asker: said {i}" for i in range(1, count)], 'User "asker" just left the chat (normally)')
+
+
+def test_who_asks_much_and_breaks_off_was_heard_before():
+    with Server() as server:
+        ann = server.join("ann")
+        asker = server.join("asker", receive_buffer=SMALL)
+        ann.expect('User "asker" just joined the chat!')
+        asker.raw(b"said 1\n" + b"/help\n" * 5000)
+        ann.expect("asker: said 1")
+        asker.reset()
+        ann.expect(re.compile(r'User "asker" just left the chat \(connection lost\)'))
+        server.join("asker").say("/quit")
+
+
+def test_the_server_stops_while_answers_wait_for_their_reader():
+    with Server() as server:
+        asker = server.join("asker", receive_buffer=SMALL)
+        asker.raw(b"said 1\n" + b"/help\n" * 5000)
+        asker.expect("asker: said 1")
+        server.send_signal(signal.SIGTERM)
+        assert server.ended() == 0
 
 
 if __name__ == "__main__":

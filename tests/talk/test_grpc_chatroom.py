@@ -190,7 +190,7 @@ def test_line_clients_find_a_room_by_the_name_that_it_was_given():
         ann.expect(f"* You are in {name}, 2 here.")
         bob.expect(("ann", ENTERED))
         ann.say("/topic")
-        ann.expect(f"* {name} has no topic; /topic TEXT sets one", re.compile(rf"\* {name} was made by rpc\.ChatService on .+"))
+        ann.expect(f"* {name} has no topic; /topic TEXT sets one", re.compile(rf"\* {name} was made by rpc/ChatService on .+"))
 
 
 def test_a_room_that_was_made_waits_for_its_first_guest():

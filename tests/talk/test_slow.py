@@ -323,7 +323,6 @@ def test_who_asks_much_and_breaks_off_was_heard_before():
         ann.expect("asker: said 1")
         asker.reset()
         ann.expect(re.compile(r'User "asker" just left the chat \(connection lost\)'))
-        server.join("asker").say("/quit")
 
 
 def test_the_server_stops_while_answers_wait_for_their_reader():

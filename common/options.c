@@ -16,6 +16,7 @@ enum { VARIABLE_SIZE = 64, FILE_SIZE_MAX = 1 << 20, SHOWN_SIZE_MAX = 200, WHERE_
 struct reading {
 	const struct option *table;
 	struct options_result *result;
+	bool gives_defaults;  /* it is what 'default_from' names                               */
 	uint64_t lists_begun; /* a list from this source replaces one from an earlier source */
 };
 
@@ -130,6 +131,8 @@ static int set_string(struct reading *reading, const struct option *option, cons
 	if (allowed != NULL)
 		return refuse(reading, where, value, allowed);
 	*(const char **)option->value = value;
+	if (option->was_given != NULL)
+		*option->was_given = !reading->gives_defaults;
 	return 0;
 }
 
@@ -689,7 +692,7 @@ static int read_config(
 int options_parse(const struct option *table, int argc, char **argv, char **environment, struct options_result *result)
 {
 	const struct walk walk = {.table = table, .argc = argc, .argv = argv, .place = 1};
-	struct reading defaults = {.table = table, .result = result};
+	struct reading defaults = {.table = table, .result = result, .gives_defaults = true};
 	struct reading from_file = {.table = table, .result = result};
 	struct reading from_environment = {.table = table, .result = result};
 	struct reading from_arguments = {.table = table, .result = result};

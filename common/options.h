@@ -55,6 +55,7 @@ struct option {
 	const char *alias;        /* another variable that is understood (a predecessor's name), or NULL */
 	const char *alias_format; /* what makes our value of its value: one %s; NULL: "%s"               */
 	const char *default_from; /* a variable that gives the default, weaker than any file, or NULL    */
+	bool *was_given;          /* of a string: set to whether its value came from elsewhere; or NULL    */
 	bool names_file;          /* the value is the name of a file                                     */
 	bool unlisted;            /* completed like the others, but not in the list of --help            */
 	/* As --help: where the command line has it, no other source is read, so that nothing can stand in its way. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <unicase.h>
 #include <uninorm.h>
@@ -294,4 +295,12 @@ void name_tagged(const char *name, unsigned number, char tagged[NAME_SIZE])
 	assert(keep + NAME_TAG_LENGTH < NAME_SIZE);
 	memcpy(tagged, name, keep);
 	(void)snprintf(tagged + keep, NAME_TAG_LENGTH + 1, "#%06x", number & 0xFFFFFF);
+}
+
+void name_guest(char name[NAME_SIZE])
+{
+	unsigned number = 0;
+
+	(void)!getrandom(&number, sizeof number, GRND_NONBLOCK); /* a taken name gets another suffix anyhow */
+	name_tagged("guest", number, name);
 }

@@ -56,5 +56,7 @@ size_t name_key(const char *name, char key[NAME_KEY_SIZE]);
 
 /* Writes 'name' with the suffix "#hhhhhh" of 'number'; the name is cut so that the result is a name again. */
 void name_tagged(const char *name, unsigned number, char tagged[NAME_SIZE]);
+/* A name for somebody who told none: "guest#hhhhhh", by chance. Somebody may have it. */
+void name_guest(char name[NAME_SIZE]);
 
 #endif

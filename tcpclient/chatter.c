@@ -11,6 +11,7 @@
 #include "rpc/chat.pb-c.h"
 #include "tcpclient/buffer.h"
 #include "tcpclient/secure.h"
+#include "tcpclient/unpack.h"
 
 enum {
 	WITHIN_S = 10,
@@ -158,9 +159,9 @@ static ProtobufCMessage *call(const struct chatter *chatter, const char *path, c
 	send_request(unary.grpc, asked);
 	wait_for_end(unary.grpc);
 	if (judge(chatter, &unary)) {
-		answer = protobuf_c_message_unpack(wanted, NULL, unary.answer.size, (const uint8_t *)unary.answer.bytes);
+		answer = unpack(wanted, unary.answer.bytes, unary.answer.size);
 		if (answer == NULL)
-			complain_of_place(chatter, "no answer from", "it cannot be read");
+			complain_of_place(chatter, "no answer from", "it cannot be read, or has too many parts");
 	}
 	grpc_close(unary.grpc);
 	if (unary.secured != NULL)

@@ -34,8 +34,11 @@ struct grpc {
 	struct buffer messages; /* framed, to be sent     */
 	size_t messages_from;   /* of it: not yet taken   */
 	bool ends;              /* and no more comes      */
+	bool gave;              /* some of them to nghttp2, which was put into the output after that */
 	struct buffer output;   /* bytes for the socket   */
 	size_t output_from;
+	size_t said_until;  /* of the output: where that ends which we said; what is behind are answers to the server */
+	long long taken_at; /* when the socket last took some of that */
 	bool was_heard;
 	long long heard_at;
 	bool was_answered;
@@ -221,6 +224,7 @@ static ssize_t give_data(nghttp2_session *session, int32_t stream, uint8_t *out,
 		size = left;
 	if (size > 0)
 		memcpy(out, grpc->messages.bytes + grpc->messages_from, size);
+	grpc->gave = grpc->gave || size > 0;
 	grpc->messages_from += size;
 	if (grpc->messages_from < grpc->messages.size)
 		return (ssize_t)size;
@@ -249,8 +253,12 @@ void grpc_send_end(struct grpc *grpc)
 
 bool grpc_is_sending(const struct grpc *grpc)
 {
-	return grpc->messages.size > grpc->messages_from || grpc->output.size > grpc->output_from ||
-	       nghttp2_session_want_write(grpc->session) != 0;
+	return grpc->messages.size > grpc->messages_from || grpc->said_until > grpc->output_from;
+}
+
+long long grpc_taken_at(const struct grpc *grpc)
+{
+	return grpc->taken_at;
 }
 
 void grpc_ask(struct grpc *grpc)
@@ -292,9 +300,14 @@ static void make_output(struct grpc *grpc)
 	if (grpc->output_from < grpc->output.size)
 		return;
 	grpc->output_from = 0;
+	grpc->said_until = 0;
 	buffer_clear(&grpc->output);
-	while (grpc->output.size < OUTPUT_SIZE && (size = nghttp2_session_mem_send(grpc->session, &bytes)) > 0)
+	while (grpc->output.size < OUTPUT_SIZE && (size = nghttp2_session_mem_send(grpc->session, &bytes)) > 0) {
 		buffer_add(&grpc->output, (const char *)bytes, (size_t)size);
+		if (grpc->gave)
+			grpc->said_until = grpc->output.size;
+		grpc->gave = false;
+	}
 	if (size < 0)
 		finish(grpc, GRPC_INTERNAL, nghttp2_strerror((int)size));
 }
@@ -310,6 +323,8 @@ static void write_some(struct grpc *grpc)
 			return;
 		size = send(grpc->socket, grpc->output.bytes + grpc->output_from, grpc->output.size - grpc->output_from,
 			MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (size > 0 && grpc->output_from < grpc->said_until)
+			grpc->taken_at = clock_ms();
 		if (size > 0)
 			grpc->output_from += (size_t)size;
 	}

@@ -57,8 +57,10 @@ void grpc_close(struct grpc *grpc);
 void grpc_send(struct grpc *grpc, const void *message, size_t size);
 /* No more messages come from us; the server may go on. */
 void grpc_send_end(struct grpc *grpc);
-/* Whether something that was queued has not gone into the socket. */
+/* Whether some of the messages that were queued has not gone into the socket. What nghttp2 answers to the server does not count. */
 bool grpc_is_sending(const struct grpc *grpc);
+/* When the socket last took some of them (clock_ms()); 0: never. */
+long long grpc_taken_at(const struct grpc *grpc);
 /* Asks the server to say that it has got what was sent until now. Its answer makes grpc_was_answered() true. */
 void grpc_ask(struct grpc *grpc);
 bool grpc_was_answered(const struct grpc *grpc);

@@ -15,10 +15,12 @@
 #include "tcpclient/buffer.h"
 #include "tcpclient/grpc.h"
 #include "tcpclient/outbox.h"
+#include "tcpclient/unpack.h"
 
 enum {
 	TAKE_SIZE = 16 * 1024,
 	ANSWER_WITHIN_MS = 10000,
+	STALLED_MS = 30000,     /* a window that is shut, where TCP has nothing to complain of */
 	JOINED_AFTER_MS = 1000, /* at most */
 	QUIET_MS = 50,          /* after what was said before, which comes at once */
 	SETTLE_MS = 500,        /* of silence, and a millisecond for each line of the last burst: see the header */
@@ -38,13 +40,13 @@ struct carried {
 	bool has_joined; /* or may as well have */
 	bool input_ended;
 	bool nobody_reads;
-	bool asked;     /* the server, whether it has got all                */
 	bool is_deleted; /* the room, by the last message                     */
 	long long begun_at;
 	long long heard_at; /* the last message; 0: none */
 	long long said_at;  /* the last line             */
 	long long burst;    /* lines without a pause     */
 	long long ended_at;
+	long long asked_at; /* the server, whether it has got all; 0: not yet */
 	/* Published by 'is_over', released before the end is seen through the pair. */
 	enum carrier_end end;
 	char words[CARRIER_WORDS_SIZE];
@@ -84,7 +86,7 @@ static void add_line(struct buffer *out, const char *name, const char *text)
 static void on_message(void *context, const unsigned char *bytes, size_t size)
 {
 	struct carried *carried = context;
-	Rpc__Message *said = rpc__message__unpack(NULL, size, bytes);
+	Rpc__Message *said = (Rpc__Message *)unpack(&rpc__message__descriptor, bytes, size);
 
 	if (said == NULL) {
 		buffer_add_text(&carried->shown, "(a message of the server could not be read)\n");
@@ -256,18 +258,22 @@ static void judge_outcome(struct carried *carried, const struct grpc_outcome *ou
 	}
 }
 
+static long long later(long long one, long long other)
+{
+	return one > other ? one : other;
+}
+
 /* When the server has had the time to look at all that we said; in a busy room it is never silent. */
 static long long settled_at(const struct carried *carried)
 {
-	long long heard_at = grpc_heard_at(carried->grpc);
-	long long latest = carried->ended_at + ANSWER_WITHIN_MS;
-	long long last = heard_at > carried->said_at ? heard_at : carried->said_at;
-
+	long long said_at = later(carried->said_at, grpc_taken_at(carried->grpc));
 	long long settle_ms = SETTLE_MS + carried->burst;
+	long long settled = later(grpc_heard_at(carried->grpc), said_at) + settle_ms;
+	long long latest = carried->asked_at + ANSWER_WITHIN_MS;
 
-	if (carried->said_at + settle_ms < carried->ended_at)
+	if (said_at + settle_ms < carried->ended_at)
 		return carried->ended_at; /* what was said is long ago */
-	return last + settle_ms < latest ? last + settle_ms : latest;
+	return settled < latest ? settled : latest;
 }
 
 /* Whether the server has got all that we said, and some time to look at it. */
@@ -275,9 +281,10 @@ static bool has_left(struct carried *carried)
 {
 	if (!carried->input_ended || grpc_is_sending(carried->grpc))
 		return false;
-	if (!carried->asked)
+	if (carried->asked_at == 0) {
 		grpc_ask(carried->grpc);
-	carried->asked = true;
+		carried->asked_at = clock_ms();
+	}
 	return grpc_was_answered(carried->grpc) && clock_ms() >= settled_at(carried);
 }
 
@@ -290,6 +297,14 @@ static long long joined_at(const struct carried *carried)
 	return carried->heard_at != 0 && quiet < latest ? quiet : latest;
 }
 
+/* When a server that does not take what we said has had time enough. */
+static long long stalled_at(const struct carried *carried)
+{
+	long long last = later(carried->said_at, grpc_taken_at(carried->grpc));
+
+	return later(last, carried->begun_at) + STALLED_MS;
+}
+
 /* When to look again, even if nothing comes; 0: not at all. */
 static long long alarm_at(const struct carried *carried)
 {
@@ -297,23 +312,29 @@ static long long alarm_at(const struct carried *carried)
 		return carried->begun_at + ANSWER_WITHIN_MS;
 	if (!carried->has_joined)
 		return joined_at(carried);
-	if (carried->input_ended && grpc_was_answered(carried->grpc))
-		return settled_at(carried);
-	return carried->input_ended ? carried->ended_at + ANSWER_WITHIN_MS : 0;
+	if (grpc_is_sending(carried->grpc))
+		return stalled_at(carried);
+	if (!carried->input_ended)
+		return 0;
+	if (carried->asked_at != 0 && grpc_was_answered(carried->grpc))
+		return settled_at(carried); /* has_left() */
+	return later(carried->ended_at, carried->asked_at) + ANSWER_WITHIN_MS;
 }
 
 static void check_alarm(struct carried *carried)
 {
 	long long at = alarm_at(carried);
 
-	if (at == 0 || clock_ms() < at || (carried->asked && grpc_was_answered(carried->grpc)))
+	if (at == 0 || clock_ms() < at)
 		return;
-	if (grpc_was_heard(carried->grpc) && !carried->has_joined)
-		carried->has_joined = true;
-	else if (grpc_was_heard(carried->grpc) && grpc_is_sending(carried->grpc))
-		carried->ended_at = clock_ms(); /* it still takes what we said: TCP tells when it is gone */
-	else
+	if (!grpc_was_heard(carried->grpc))
 		grpc_fail(carried->grpc, GRPC_UNAVAILABLE, "no answer within 10 seconds");
+	else if (!carried->has_joined)
+		carried->has_joined = true;
+	else if (grpc_is_sending(carried->grpc))
+		grpc_fail(carried->grpc, GRPC_UNAVAILABLE, "the server took nothing for 30 seconds");
+	else if (!grpc_was_answered(carried->grpc))
+		grpc_fail(carried->grpc, GRPC_UNAVAILABLE, "the server did not say within 10 seconds that it has got all");
 }
 
 /* ---- The thread. ---- */

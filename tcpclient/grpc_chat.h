@@ -7,7 +7,7 @@
  *
  * Who leaves waits until the server has acknowledged the bytes and was then silent for half a second, since a server may drop
  * what it has not looked at when the call is cancelled; after many lines the wait is longer, and a server that still takes some
- * says so, by the windows of HTTP/2.
+ * says so, by the windows of HTTP/2. A server that keeps them shut for half a minute is given up.
  *
  * Threads: see carrier.h.
  */

@@ -43,6 +43,7 @@ static const char *const bell_names[] = {"off", "mention", "dm", "all", NULL}; /
 
 static struct {
 	const char *name;
+	bool name_was_given;  /* and is not $USER               */
 	const char *config;   /* read by options_parse() itself */
 	const char *env_file; /* this, too                      */
 	const char *room;
@@ -74,7 +75,8 @@ static const struct option table[] = {
 		.help = "who you are (default: $USER, else the account)",
 		.kind = OPTION_STRING,
 		.value = &settings.name,
-		.default_from = "USER"},
+		.default_from = "USER",
+		.was_given = &settings.name_was_given},
 	{.name = "color",
 		.argument = "WHEN",
 		.help = "auto, always or never (default: auto; NO_COLOR is honoured)",
@@ -438,23 +440,17 @@ static const char *grpc_option_fault(void)
 
 #ifdef TCPCHAT_GRPC
 
-/* $USER is a default, which is asked about. The options point into the environment, so it is that very string. */
-static bool name_was_given(void)
-{
-	return settings.name != NULL && settings.name != getenv("USER");
-}
-
-/* The room and the name, asked for as far as they were not given. Returns false when there is none, which was said. */
+/* The room and the name, asked for as far as they were not given; $USER is only what an empty answer means. Returns false when there is none, which was said. */
 static bool choose(const struct chatter *chatter, char **room, char **name)
 {
 	static const char option[] = "--username: "; /* which was not used: what was given there is checked before */
-	bool asks = settings.room == NULL || !name_was_given();
+	bool asks = settings.room == NULL || !settings.name_was_given;
 	const char *fault;
 
 	*room = settings.room != NULL ? strdup(settings.room) : chatter_pick(chatter);
 	if (*room == NULL)
 		return false;
-	*name = name_was_given() ? strdup(settings.name) : chatter_ask_name();
+	*name = settings.name_was_given ? strdup(settings.name) : chatter_ask_name();
 	if (*name == NULL)
 		return false;
 	if ((*name)[0] == '\0') {

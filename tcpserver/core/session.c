@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "common/log.h"
@@ -839,10 +838,8 @@ void session_register_guest(struct session *session)
 {
 	struct reading reading = session_reading(session);
 	char name[NAME_SIZE];
-	unsigned number = 0;
 
-	(void)!getrandom(&number, sizeof number, GRND_NONBLOCK); /* a taken name gets another suffix anyhow */
-	name_tagged("guest", number, name);
+	name_guest(name);
 	session_take_name(session, name, NULL, &reading);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/protobuf_wire.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/talk.h"
@@ -147,34 +148,7 @@ enum grpc_got grpc_receive(
  * walked along their descriptor before. What is no message at all is left for protobuf-c to refuse.
  */
 
-struct walk {
-	const unsigned char *next;
-	const unsigned char *end;
-};
-
-enum { WALK_DEPTH = 16, WIRE_VARINT = 0, WIRE_EIGHT = 1, WIRE_BYTES = 2, WIRE_FOUR = 5 };
-
-static bool walk_varint(struct walk *walk, uint64_t *value)
-{
-	*value = 0;
-	for (unsigned shift = 0; shift < 64 && walk->next < walk->end; shift += 7) {
-		unsigned char byte = *walk->next++;
-
-		*value |= (uint64_t)(byte & 0x7F) << shift;
-		if ((byte & 0x80) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool walk_bytes(struct walk *walk, uint64_t size, const unsigned char **bytes)
-{
-	if (size > (uint64_t)(walk->end - walk->next))
-		return false;
-	*bytes = walk->next;
-	walk->next += size;
-	return true;
-}
+enum { DEPTH_MAX = 16 }; /* of messages in messages */
 
 static bool is_text(const unsigned char *bytes, size_t size)
 {
@@ -204,32 +178,19 @@ static bool field_is_good(const ProtobufCFieldDescriptor *field, const unsigned 
 static bool texts_are_good(
 	const ProtobufCMessageDescriptor *descriptor, const unsigned char *bytes, size_t size, int depth)
 {
-	struct walk walk = {.next = bytes, .end = bytes + size};
-	uint64_t tag;
-	uint64_t value;
+	struct protobuf_wire wire = {bytes, size};
+	struct protobuf_field field;
+	enum protobuf_found found;
 
-	if (depth > WALK_DEPTH)
+	if (depth > DEPTH_MAX)
 		return false;
-	while (walk.next < walk.end) {
-		const unsigned char *content = NULL;
-		bool is_whole = walk_varint(&walk, &tag);
+	while ((found = protobuf_next(&wire, &field)) == PROTOBUF_FIELD) {
+		const ProtobufCFieldDescriptor *known = find_field(descriptor, field.number);
 
-		if (is_whole && (tag & 7) == WIRE_VARINT)
-			is_whole = walk_varint(&walk, &value);
-		else if (is_whole && (tag & 7) == WIRE_EIGHT)
-			is_whole = walk_bytes(&walk, 8, &content);
-		else if (is_whole && (tag & 7) == WIRE_FOUR)
-			is_whole = walk_bytes(&walk, 4, &content);
-		else
-			is_whole = is_whole && (tag & 7) == WIRE_BYTES && walk_varint(&walk, &value) &&
-				   walk_bytes(&walk, value, &content);
-		if (!is_whole)
-			return false;
-		if ((tag & 7) == WIRE_BYTES &&
-			!field_is_good(find_field(descriptor, tag >> 3), content, (size_t)value, depth))
+		if (field.has_bytes && !field_is_good(known, field.content.next, field.content.size, depth))
 			return false;
 	}
-	return true;
+	return found == PROTOBUF_END;
 }
 
 ProtobufCMessage *grpc_unpack(struct session *session, struct grpc_call *call,

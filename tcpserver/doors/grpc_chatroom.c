@@ -17,7 +17,6 @@
 #include "tcpserver/doors/credentials.h"
 #include "tcpserver/doors/grpc_call.h"
 #include "tcpserver/doors/grpc_speech.h"
-#include "tcpserver/doors/http_json.h"
 #include "tcpserver/doors/line.h"
 #include "tcpserver/doors/request.h"
 #include "tcpserver/doors/room_desk.h"
@@ -204,7 +203,7 @@ static Rpc__ChatMessage *receive_first(struct session *session, struct grpc_call
 static bool choose_name(struct session *session, struct grpc_call *call, const char *text, char name[NAME_SIZE])
 {
 	if (text[0] == '\0')
-		http_guest_name(name);
+		name_guest(name);
 	else if (!name_make(text, strlen(text), name)) {
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT,
 			"a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose another");

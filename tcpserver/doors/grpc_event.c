@@ -4,15 +4,13 @@
 #include <string.h>
 
 #include "common/grpc_frame.h"
+#include "common/protobuf_wire.h"
 #include "common/sync.h"
 #include "tcpchat/v1/chat.pb-c.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/doors/grpc_call.h"
 
-enum {
-	TEXT_FIELD = 6,       /* its number in the proto         */
-	LENGTH_DELIMITED = 2, /* its wire type                   */
-};
+enum { TEXT_FIELD = 6 }; /* its number in the proto */
 
 /* protobuf-c does not write to its strings. */
 static char *string(const char *text)
@@ -21,17 +19,6 @@ static char *string(const char *text)
 }
 
 /* ---- Messages. ---- */
-
-size_t grpc_event_field(unsigned field, size_t size, char out[GRPC_FIELD_HEAD_MAX])
-{
-	size_t used = 0;
-
-	out[used++] = (char)(field << 3 | LENGTH_DELIMITED);
-	for (; size >= 0x80; size >>= 7)
-		out[used++] = (char)(0x80 | (size & 0x7F));
-	out[used++] = (char)size;
-	return used;
-}
 
 static Tcpchat__V1__Event event_of(const struct message *message, bool history)
 {
@@ -60,17 +47,15 @@ size_t grpc_event_body(const struct message *message, bool history, char *out, s
 {
 	Tcpchat__V1__Event event = event_of(message, history);
 	size_t packed = tcpchat__v1__event__get_packed_size(&event);
-	char field[GRPC_FIELD_HEAD_MAX];
-	size_t field_size = message->text_size == 0 ? 0 : grpc_event_field(TEXT_FIELD, message->text_size, field);
-	size_t needed = packed + field_size + message->text_size;
+	size_t head_size = message->text_size == 0 ? 0 : protobuf_head_size(message->text_size);
+	size_t needed = packed + head_size + message->text_size;
 
 	if (needed > size)
 		return needed;
 	(void)tcpchat__v1__event__pack(&event, (uint8_t *)out);
-	if (field_size > 0) {
-		memcpy(out + packed, field, field_size);
-		memcpy(out + packed + field_size, message->text, message->text_size);
-	}
+	if (head_size > 0)
+		memcpy(protobuf_head_write(TEXT_FIELD, message->text_size, out + packed), message->text,
+			message->text_size);
 	return needed;
 }
 

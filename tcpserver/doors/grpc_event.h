@@ -5,7 +5,6 @@
  * which may stand in any order, so that it is copied once, into its place.
  *
  * Threads: any.
- * Source: Protocol Buffers, "Encoding" (length-delimited fields).
  */
 #ifndef TCPSERVER_DOORS_GRPC_EVENT_H
 #define TCPSERVER_DOORS_GRPC_EVENT_H
@@ -26,9 +25,5 @@ extern const struct door grpc_subscribe_door;
 
 /* Writes an event without a head, if it fits in 'size' bytes. Returns its size in any case. */
 size_t grpc_event_body(const struct message *message, bool history, char *out, size_t size);
-/* Writes the head of a field with so many bytes; 'field' is at most 15. Returns its size, GRPC_FIELD_HEAD_MAX at most.
- */
-enum { GRPC_FIELD_HEAD_MAX = 11 };
-size_t grpc_event_field(unsigned field, size_t size, char out[GRPC_FIELD_HEAD_MAX]);
 
 #endif

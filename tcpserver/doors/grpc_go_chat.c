@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/protobuf_wire.h"
 #include "go_chat/message.pb-c.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/core/outlet.h"
@@ -20,7 +21,7 @@ enum {
 	ANSWER_SIZE_MAX = 4000000,  /* bytes; clients take messages of 4 MiB, if nobody tells them otherwise */
 	FRAGMENT_SIZE = 32 * 1024,  /* bytes that are sent at a time, about                                  */
 	PAGE_MESSAGES = 32,         /* read at a time, at most                                               */
-	TAG_DATA = 1 << 3 | 2,
+	DATA_FIELD = 1,             /* the number of 'data' in the proto                                     */
 };
 
 /* What is to be sent. */
@@ -40,14 +41,14 @@ static size_t record_size(const struct message *message)
 	struct grpc_speech speech = grpc_speech_of(message);
 	size_t size = grpc_speech_size(&speech);
 
-	return grpc_field_head_size(size) + size;
+	return protobuf_head_size(size) + size;
 }
 
 static char *record_write(const struct message *message, char *out)
 {
 	struct grpc_speech speech = grpc_speech_of(message);
 
-	return grpc_speech_write(&speech, grpc_field_head_write(TAG_DATA, grpc_speech_size(&speech), out));
+	return grpc_speech_write(&speech, protobuf_head_write(DATA_FIELD, grpc_speech_size(&speech), out));
 }
 
 /* ---- How much. ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/protobuf_wire.h"
 #include "common/text.h"
 #include "tcpchat/v1/chat.pb-c.h"
 #include "tcpserver/core/message.h"
@@ -15,7 +16,6 @@
 #include "tcpserver/doors/grpc_call.h"
 #include "tcpserver/doors/grpc_event.h"
 #include "tcpserver/doors/grpc_talk.h"
-#include "tcpserver/doors/http_json.h"
 #include "tcpserver/doors/request.h"
 
 enum {
@@ -66,7 +66,7 @@ static bool take_text(
 static bool take_name(struct session *session, struct grpc_call *call, const char *name, char made[NAME_SIZE])
 {
 	if (name[0] == '\0')
-		http_guest_name(made);
+		name_guest(made);
 	else if (!name_make(name, strlen(name), made)) {
 		grpc_finish(session, call, GRPC_INVALID_ARGUMENT,
 			"bad-name: a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose "
@@ -196,10 +196,9 @@ struct listing {
 
 static size_t field_size(const struct message *message)
 {
-	char head[GRPC_FIELD_HEAD_MAX];
 	size_t body = grpc_event_body(message, false, NULL, 0);
 
-	return grpc_event_field(MESSAGES_FIELD, body, head) + body;
+	return protobuf_head_size(body) + body;
 }
 
 /* Notes a message, unless that is the first one too many. */
@@ -254,9 +253,9 @@ static size_t fragment_count(const struct listing *listing, size_t next)
  * C. Returns whether that was done. */
 static bool send_message(struct session *session, const struct message *message, const struct listed *listed)
 {
-	char head[GRPC_FIELD_HEAD_MAX];
+	char head[PROTOBUF_HEAD_SIZE_MAX];
 	size_t body = grpc_event_body(message, false, NULL, 0);
-	size_t head_size = grpc_event_field(MESSAGES_FIELD, body, head);
+	size_t head_size = (size_t)(protobuf_head_write(MESSAGES_FIELD, body, head) - head);
 	char *bytes = malloc(body);
 
 	if (bytes == NULL || message->seq != listed->seq || head_size + body != listed->size) {

@@ -1,9 +1,9 @@
 #include "tcpserver/doors/grpc_schema.h"
 
 #include <assert.h>
-#include <stdint.h>
 #include <string.h>
 
+#include "common/protobuf_wire.h"
 #include "proto/descriptors.h"
 
 const char *const grpc_schema_services[GRPC_SCHEMA_SERVICES] = {
@@ -38,81 +38,28 @@ static const struct embedded {
 
 enum { EMBEDDED_COUNT = sizeof embedded / sizeof *embedded };
 
-/* ---- Protobuf's wire. Source: protobuf's "Encoding". ---- */
-
-struct bytes {
-	const unsigned char *next;
-	size_t size;
-};
-
-/* Whoever wrote the descriptors made them whole; a build that is broken is our own bug. */
-static void skip(struct bytes *in, uint64_t size)
-{
-	assert(size <= in->size);
-	in->next += size;
-	in->size -= (size_t)size;
-}
-
-static uint64_t take_number(struct bytes *in)
-{
-	uint64_t number = 0;
-
-	for (unsigned shift = 0;; shift += 7) {
-		unsigned char byte;
-
-		assert(in->size > 0 && shift < 64);
-		byte = *in->next;
-		skip(in, 1);
-		number |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80)
-			return number;
-	}
-}
-
-static struct bytes take_bytes(struct bytes *in)
-{
-	struct bytes out = {.size = (size_t)take_number(in)};
-
-	out.next = in->next;
-	skip(in, out.size);
-	return out;
-}
+/* ---- Fields. ---- */
 
 /* Takes the next field with that number that has bytes: a text or a message. Returns false at the end. */
-static bool take_field(struct bytes *in, unsigned number, struct bytes *value)
+static bool take_field(struct protobuf_wire *in, unsigned number, struct protobuf_wire *value)
 {
-	enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
+	struct protobuf_field field;
+	enum protobuf_found found;
 
-	while (in->size > 0) {
-		uint64_t tag = take_number(in);
-		struct bytes taken;
-
-		switch (tag & 7) {
-		case VARINT:
-			(void)take_number(in);
-			break;
-		case FIXED64:
-			skip(in, 8);
-			break;
-		case FIXED32:
-			skip(in, 4);
-			break;
-		default:
-			assert((tag & 7) == BYTES);
-			taken = take_bytes(in);
-			if (tag >> 3 == number) {
-				*value = taken;
-				return true;
-			}
+	while ((found = protobuf_next(in, &field)) == PROTOBUF_FIELD) {
+		if (field.has_bytes && field.number == number) {
+			*value = field.content;
+			return true;
 		}
 	}
+	assert(found == PROTOBUF_END); /* whoever wrote the descriptors made them whole */
 	return false;
 }
 
 /* The field of that number; empty when there is none. */
-static struct bytes field(struct bytes in, unsigned number)
+static struct protobuf_wire field(struct protobuf_wire in, unsigned number)
 {
-	struct bytes value = {NULL, 0};
+	struct protobuf_wire value = {NULL, 0};
 
 	(void)take_field(&in, number, &value);
 	return value;
@@ -122,17 +69,17 @@ static struct bytes field(struct bytes in, unsigned number)
 
 enum { FILES_FILE = 1, FILE_NAME = 1, FILE_PACKAGE = 2, NAME = 1 }; /* numbers of fields in descriptor.proto */
 
-static struct bytes file_at(size_t index)
+static struct protobuf_wire file_at(size_t index)
 {
-	return field((struct bytes){embedded[index].bytes, *embedded[index].size}, FILES_FILE);
+	return field((struct protobuf_wire){embedded[index].bytes, *embedded[index].size}, FILES_FILE);
 }
 
-static bool is_text(struct bytes bytes, const char *text)
+static bool is_text(struct protobuf_wire bytes, const char *text)
 {
 	return bytes.size == strlen(text) && memcmp(bytes.next, text, bytes.size) == 0;
 }
 
-static void give_file(struct bytes bytes, struct grpc_schema_file *file)
+static void give_file(struct protobuf_wire bytes, struct grpc_schema_file *file)
 {
 	*file = (struct grpc_schema_file){.bytes = bytes.next, .size = bytes.size};
 }
@@ -164,7 +111,7 @@ static const struct part {
 };
 
 /* What follows 'name' and a dot in 'symbol'; "" when nothing does; NULL when it has another name. */
-static const char *after_name(const char *symbol, struct bytes name)
+static const char *after_name(const char *symbol, struct protobuf_wire name)
 {
 	if (name.size == 0)
 		return symbol; /* files need no package */
@@ -175,11 +122,11 @@ static const char *after_name(const char *symbol, struct bytes name)
 }
 
 /* Whether 'symbol' names something in 'scope', and, if 'wanted' is not LEAF, of that kind. Goes no deeper than the declarations do. */
-static bool scope_has(enum kind kind, struct bytes scope, const char *symbol, enum kind wanted) // NOLINT(misc-no-recursion)
+static bool scope_has(enum kind kind, struct protobuf_wire scope, const char *symbol, enum kind wanted) // NOLINT(misc-no-recursion)
 {
 	for (const struct part *part = parts[kind]; part->number != 0; part++) {
-		struct bytes rest = scope;
-		struct bytes value;
+		struct protobuf_wire rest = scope;
+		struct protobuf_wire value;
 
 		while (take_field(&rest, part->number, &value)) {
 			const char *inner = after_name(symbol, field(value, NAME));

@@ -3,12 +3,10 @@
 #include <string.h>
 
 #include "common/grpc_frame.h"
+#include "common/protobuf_wire.h"
 #include "tcpserver/core/message.h"
 
-enum { /* the numbers of the fields, which have a size of their own (wire type 2) */
-	TAG_NAME = 1 << 3 | 2,
-	TAG_TEXT = 2 << 3 | 2,
-};
+enum { NAME_FIELD = 1, TEXT_FIELD = 2 }; /* their numbers */
 
 static char *add(char *out, const char *bytes, size_t size)
 {
@@ -17,27 +15,9 @@ static char *add(char *out, const char *bytes, size_t size)
 	return out + size;
 }
 
-size_t grpc_field_head_size(size_t size)
-{
-	size_t needed = 2;
-
-	for (; size >= 0x80; size >>= 7)
-		needed++;
-	return needed;
-}
-
-char *grpc_field_head_write(unsigned char tag, size_t size, char *out)
-{
-	*out++ = (char)tag;
-	for (; size >= 0x80; size >>= 7)
-		*out++ = (char)(0x80 | (size & 0x7F));
-	*out++ = (char)size;
-	return out;
-}
-
 static size_t field_size(size_t size)
 {
-	return size == 0 ? 0 : grpc_field_head_size(size) + size;
+	return size == 0 ? 0 : protobuf_head_size(size) + size;
 }
 
 struct grpc_speech grpc_speech_of(const struct message *message)
@@ -61,10 +41,10 @@ char *grpc_speech_write(const struct grpc_speech *speech, char *out)
 	size_t mark_size = strlen(speech->mark);
 
 	if (speech->name_size > 0)
-		out = add(grpc_field_head_write(TAG_NAME, speech->name_size, out), speech->name, speech->name_size);
+		out = add(protobuf_head_write(NAME_FIELD, speech->name_size, out), speech->name, speech->name_size);
 	if (mark_size + speech->text_size == 0)
 		return out;
-	out = grpc_field_head_write(TAG_TEXT, mark_size + speech->text_size, out);
+	out = protobuf_head_write(TEXT_FIELD, mark_size + speech->text_size, out);
 	return add(add(out, speech->mark, mark_size), speech->text, speech->text_size);
 }
 

@@ -30,8 +30,4 @@ char *grpc_speech_write(const struct grpc_speech *speech, char *out);
 /* Writes the message with its head if it fits in 'size' bytes. Returns its size in any case. */
 size_t grpc_speech_write_whole(const struct grpc_speech *speech, char *out, size_t size);
 
-/* What stands before a field of so many bytes: 'tag' and their number. */
-size_t grpc_field_head_size(size_t size);
-char *grpc_field_head_write(unsigned char tag, size_t size, char *out);
-
 #endif

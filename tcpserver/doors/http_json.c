@@ -2,7 +2,6 @@
 
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 #include "common/nesting.h"
 #include "tcpserver/doors/http_call.h"
@@ -42,12 +41,4 @@ json_t *http_json_read(struct http_call *call)
 	json_decref(object);
 	http_reply_error(call->reply, 400, "bad-request", "%s", wrong);
 	return NULL;
-}
-
-void http_guest_name(char name[NAME_SIZE])
-{
-	unsigned number = 0;
-
-	(void)!getrandom(&number, sizeof number, GRND_NONBLOCK); /* a taken name gets another suffix anyhow */
-	name_tagged("guest", number, name);
 }

@@ -1,5 +1,5 @@
 /*
- * Bodies of requests in JSON, and names that were not told.
+ * Bodies of requests in JSON.
  *
  * Threads: the client's own.
  * Source: RFC 8259 (JSON).
@@ -10,8 +10,6 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "common/text.h"
-
 struct http_call;
 
 enum { HTTP_JSON_DEPTH_MAX = 8 }; /* brackets in brackets; the parser calls itself for each, on a small stack */
@@ -20,7 +18,5 @@ enum { HTTP_JSON_DEPTH_MAX = 8 }; /* brackets in brackets; the parser calls itse
 bool http_json_is_told(const struct http_call *call);
 /* The object in the body, which the caller gives back with json_decref(); no text in it has a NUL. NULL: the reply says why. */
 json_t *http_json_read(struct http_call *call);
-/* guest#hhhhhh. */
-void http_guest_name(char name[NAME_SIZE]);
 
 #endif

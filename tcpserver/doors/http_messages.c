@@ -394,7 +394,7 @@ static bool take_author(struct http_call *call, struct post *post)
 		return take_name(call, post, name);
 	if (http_basic_read(call->request, user, password))
 		return take_name(call, post, user);
-	http_guest_name(post->name);
+	name_guest(post->name);
 	post->is_guest = true;
 	return true;
 }

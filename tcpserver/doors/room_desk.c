@@ -11,7 +11,6 @@
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 #include "tcpserver/doors/credentials.h"
-#include "tcpserver/doors/http_json.h"
 
 enum { KEPT_PAGE = 50 }; /* read from the journal at a time */
 
@@ -137,7 +136,7 @@ int room_desk_close(struct session *session, struct room *room, const char *auth
 	char name[NAME_SIZE];
 
 	if (!credentials_read(authorization, user, password) || !name_make(user, strlen(user), name))
-		http_guest_name(name);
+		name_guest(name);
 	if (client_list_register(clients, &session->client, name) != 0)
 		return -ENOMEM;
 	session_close_room(session, room);

@@ -267,6 +267,22 @@ TEST(a_tag_is_a_hash_and_six_hex_digits)
 	CHECK_TEXT(tagged, "bob#000001");
 }
 
+TEST(a_guest_is_tagged_by_chance)
+{
+	char one[NAME_SIZE];
+	char other[NAME_SIZE];
+	int tries = 0;
+
+	name_guest(one);
+	CHECK(strncmp(one, "guest#", strlen("guest#")) == 0);
+	CHECK_EQUAL(strlen(one), strlen("guest#000000"));
+	CHECK(is_name(one));
+	do
+		name_guest(other);
+	while (strcmp(one, other) == 0 && ++tries < 10);
+	CHECK(tries < 10);
+}
+
 TEST(a_tagged_name_is_cut_to_be_a_name)
 {
 	char tagged[NAME_SIZE];

@@ -24,6 +24,7 @@ static const char *journal = "memory";
 static const char *env_file;
 static const char *config;
 static const char *nick = "none";
+static bool nick_was_given;
 static int help;
 
 static const char *const secrets[] = {"off", "self", "files", NULL};
@@ -51,7 +52,8 @@ static const struct option table[] = {
 	{.name = "env-file", .argument = "FILE", .help = "More variables.", .kind = OPTION_STRING, .value = &env_file},
 	{.name = "config", .argument = "FILE", .help = "Options.", .kind = OPTION_STRING, .value = &config,
 		.place = "chat/test.conf"},
-	{.name = "nick", .argument = "NICK", .help = "Short.", .kind = OPTION_STRING, .value = &nick, .default_from = "LOGNAME"},
+	{.name = "nick", .argument = "NICK", .help = "Short.", .kind = OPTION_STRING, .value = &nick, .default_from = "LOGNAME",
+		.was_given = &nick_was_given},
 	{.name = "help", .kind = OPTION_FLAG, .value = &help, .answers = true},
 	{.name = NULL},
 };
@@ -637,6 +639,22 @@ TEST(the_variable_of_a_default_is_weaker_than_every_other_source)
 	CHECK_TEXT(nick, "file");
 	CHECK_EQUAL(parse("program", "LOGNAME=ann|CHAT_NICK=bob"), 0);
 	CHECK_TEXT(nick, "bob");
+}
+
+TEST(a_string_tells_whether_it_was_given_or_is_a_default)
+{
+	static const char text[] = "CHAT_NICK=ann\n";
+
+	CHECK_EQUAL(parse("program", ""), 0);
+	CHECK(!nick_was_given);
+	CHECK_EQUAL(parse("program", "LOGNAME=ann"), 0);
+	CHECK(!nick_was_given);
+	CHECK_EQUAL(parse("program|--nick|ann", "LOGNAME=ann"), 0);
+	CHECK(nick_was_given);
+	CHECK_EQUAL(parse("program", "LOGNAME=ann|CHAT_NICK=ann"), 0);
+	CHECK(nick_was_given);
+	CHECK_EQUAL(parse_with_file("", "LOGNAME=ann", text, sizeof text - 1), 0);
+	CHECK(nick_was_given);
 }
 
 TEST(the_environment_or_its_file_may_name_the_configuration_file)

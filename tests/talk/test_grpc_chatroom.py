@@ -14,9 +14,9 @@ import time
 from certificates import Certificates, options
 from events import join_events
 from grpc_client import Channel, fails, message
+from grpc_talk import on_each_journal
 from http2 import Peer
-from talk import (BUILD_KIND, DEADLINE, GREETING, MAX_LINE, TAG, Server, main, on_each_journal, run_server, scaled, skip,
-                  temporary_file, wait_for)
+from talk import BUILD_KIND, DEADLINE, GREETING, MAX_LINE, TAG, Server, main, run_server, scaled, skip, temporary_file, wait_for
 from websocket import GoChat, say_all
 
 NO_ROOM = "room ID does not exist"

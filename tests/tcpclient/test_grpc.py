@@ -6,8 +6,10 @@ What goes for both is said once (on_both); the others in the room speak through 
 
 import contextlib
 import os
+import pathlib
 import re
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -434,6 +436,121 @@ def test_a_call_that_fails_for_a_while_is_made_again():
         assert "\x1b[31m" not in "\n".join(terminal.rows("-e"))
         terminal.keys("C-d")
         assert terminal.ended() == 0
+
+
+# ---- A server that takes nothing, or answers without end. ----
+
+SETTINGS, PING, HEADERS, DATA, ACK, END_HEADERS = 4, 6, 1, 0, 1, 4
+
+
+def frame(kind, flags, stream, content=b""):
+    return struct.pack(">I", len(content))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + content
+
+
+class Wire:
+    """A server that the test plays frame by frame: it has taken the call, and let bob in."""
+
+    def __init__(self, server, settings=b""):
+        self.socket = server.accept().connection
+        self.socket.settimeout(DEADLINE)
+        self.taken = b""
+        while not self.taken.endswith(b"\x0a\x01x\x12\x03bob"):  # the request, and who joins what
+            assert self.read() != b"", self.taken
+        self.send(frame(SETTINGS, 0, 0, settings), frame(SETTINGS, ACK, 0),
+                  frame(HEADERS, END_HEADERS, 1, b"\x88\x00\x0ccontent-type\x10application/grpc"),
+                  frame(DATA, 0, 1, b"\0\0\0\0\x05\x0a\x03bob"))
+
+    def send(self, *frames):
+        self.socket.sendall(b"".join(frames))
+
+    def read(self):
+        got = self.socket.recv(4096)
+        self.taken += got
+        return got
+
+    def pinged(self):
+        """Reads until the client asks whether all has come; returns its question."""
+        while (ping := re.search(rb"\x00\x00\x08\x06\x00\x00\x00\x00\x00(.{8})", self.taken, re.S)) is None:
+            assert self.read() != b"", self.taken
+        return ping[1]
+
+    def queues(self):
+        """Of the client's end: the bytes that it could not send, and those that it has not read."""
+        ours, theirs = (f"0100007F:{end[1]:04X}" for end in (self.socket.getsockname(), self.socket.getpeername()))
+        for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines():
+            if line.split()[1:3] == [theirs, ours]:
+                return tuple(int(part, 16) for part in line.split()[4].split(":"))
+        raise AssertionError("the client has gone")
+
+    def clog(self):
+        """Asks for answers, and reads none, until the client cannot send any more."""
+        unsent = [0]
+        while unsent[-1] == 0 or unsent[-3:] != unsent[-1:] * 3:
+            self.send(frame(PING, 0, 0, b"12345678") * 200)  # of a thousand that wait to be answered it would complain
+            while self.queues()[1] > 0:
+                pass
+            unsent.append(self.queues()[0])
+
+
+def test_who_has_left_does_not_wait_for_a_server_to_take_the_answers_to_it():
+    """The client went round and round without waiting, for ever."""
+    with Fake() as server:
+        server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with Filter("--grpc", "--room", "x", "--username", "bob", server.address) as filter_:
+            filter_.give(b"hi\n")
+            filter_.no_more()
+            wire = Wire(server)
+            wire.send(frame(PING, ACK, 0, wire.pinged()))
+            wire.clog()
+            code, lines, errors = filter_.end()
+            assert (code, lines, errors) == (0, ["bob: ", "bob: hi"], ""), (code, lines, errors)
+
+
+def test_a_server_that_takes_nothing_more_is_given_up():
+    """It waited for ever, as long as the connection was there."""
+    narrow = struct.pack(">HI", 4, 20)  # bytes that a stream may send
+    with Fake() as server, Filter("--grpc", "--room", "x", "--username", "bob", server.address) as filter_:
+        filter_.give(b"one\n" + b"two\n" * 10)
+        filter_.no_more()
+        wire = Wire(server, narrow)
+        wire.socket.settimeout(2 * DEADLINE)
+        while wire.read() != b"":
+            pass
+        code, lines, errors = filter_.end()
+        assert code == 1 and lines == ["bob: "], (code, lines)
+        assert errors == ("tcpclient: the connection ended before all was said (the server took nothing for 30 seconds); "
+                          "lines without an echo: 11\n"), errors
+
+
+def test_a_server_that_has_not_said_that_it_has_got_all_is_an_error():
+    with Fake() as server, Filter("--grpc", "--room", "x", "--username", "bob", server.address) as filter_:
+        filter_.give(b"hi\n")
+        filter_.no_more()
+        wire = Wire(server)
+        while wire.read() != b"":
+            pass
+        code, lines, errors = filter_.end()
+        assert code == 1 and lines == ["bob: ", "bob: hi"], (code, lines)
+        assert "the server did not say within 10 seconds that it has got all" in errors, errors
+
+
+def test_a_long_list_is_read_and_an_endless_one_is_not():
+    class Answering(Chatroom):
+        answer = b""
+
+        def list(self, _, __):
+            return self.answer
+
+    with Answering() as server:
+        rooms = [f"{number:020x}" for number in range(100_000)]
+        server.answer = b"".join(b"\x0a\x16\x0a\x14" + room.encode() for room in rooms)
+        code, lines, errors = run(server, "--list")
+        assert (code, errors) == (0, "") and lines == rooms, (code, len(lines), errors)
+        for field in (b"\x0a\x00", b"\x78\x00"):  # a room without an id; something that nobody knows
+            server.answer = field * 2_000_000
+            for arguments in (["--list"], []):
+                code, lines, errors = run(server, *arguments)
+                assert (code, len(lines)) == (1, 0) and "it cannot be read, or has too many parts" in errors, (code, len(lines), errors)
 
 
 # ---- Hostile words. ----

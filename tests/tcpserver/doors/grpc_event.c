@@ -145,13 +145,3 @@ TEST(words_to_one_client_are_an_event)
 	CHECK_TEXT(event->text, "the server is stopping");
 	tcpchat__v1__event__free_unpacked(event, NULL);
 }
-
-TEST(the_head_of_a_field_tells_its_number_and_size)
-{
-	char head[GRPC_FIELD_HEAD_MAX];
-
-	CHECK_EQUAL(grpc_event_field(3, 300, head), 3);
-	CHECK_BYTES(head, 3, "\x1A\xAC\x02", 3);
-	CHECK_EQUAL(grpc_event_field(15, 0, head), 2);
-	CHECK_BYTES(head, 2, "\x7A\x00", 2);
-}

@@ -14,6 +14,7 @@
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 #include "tcpserver/doors/event.h"
+#include "tcpserver/doors/sniff.h"
 #include "tcpserver/doors/telnet.h"
 
 enum {
@@ -196,6 +197,7 @@ static void talker_first_line(struct talker *talker, const char *line, size_t si
 	if (size == 5 && strncasecmp(line, "!exit", 5) == 0) {
 		session_finish(session, SESSION_LEFT);
 	} else if (is_http2(line, size)) {
+		sniff_note_browser(session); /* it will come back */
 		session_finish(session, SESSION_REFUSED);
 	} else if (size >= 1 && line[0] == '{') {
 		event_request(session, line, size);

@@ -82,8 +82,8 @@ enum protocol sniff_protocol(const char *bytes, size_t size)
 
 /*
  * A browser opens a connection or two more than it needs, and uses them later. A greeting on such a one would be taken for
- * the answer to what it asks there. So nobody is greeted who comes from where HTTP was spoken just now. A client of gRPC on a
- * busy machine may take its time, too.
+ * the answer to what it asks there. So nobody is greeted who comes from where HTTP was spoken just now. A client of gRPC may take
+ * seconds until it begins, and is not to be greeted a second time when it comes back.
  */
 static _Atomic long long browsers_ms[BROWSERS_MAX]; /* when; by a hash of the host */
 
@@ -98,7 +98,7 @@ static _Atomic long long *browser_place(const struct session *session)
 	return &browsers_ms[hash % BROWSERS_MAX];
 }
 
-static void note_browser(const struct session *session)
+void sniff_note_browser(const struct session *session)
 {
 	atomic_store_explicit(browser_place(session), clock_ms(), memory_order_relaxed);
 }
@@ -261,7 +261,7 @@ static void sniff_serve(struct session *session)
 	const struct door *next = sniff_next(session, protocol);
 
 	if (protocol == PROTOCOL_HTTP || protocol == PROTOCOL_HTTP2)
-		note_browser(session);
+		sniff_note_browser(session);
 	if (session->talk->require_tls && !session->is_secure && protocol != PROTOCOL_TLS) {
 		refuse_plain(session, protocol);
 	} else if (next == NULL && protocol == PROTOCOL_HTTP2) {

@@ -30,6 +30,9 @@ enum protocol {
  */
 enum protocol sniff_protocol(const char *bytes, size_t size);
 
+/* HTTP was spoken where this client comes from: nobody from there is greeted for a while. Threads: any. */
+void sniff_note_browser(const struct session *session);
+
 /* Goes on with the doors of the session's talk (talk.h). */
 extern const struct door sniff_door;
 

@@ -11,6 +11,7 @@ enable_testing()
 add_library(sample STATIC sample.c)
 target_sources(sample PUBLIC FILE_SET HEADERS FILES sample.h)
 add_test(NAME good COMMAND true)
+set_tests_properties(good PROPERTIES LABELS unit)
 """
 
 
@@ -89,7 +90,7 @@ def test_a_header_that_does_not_stand_alone_fails():
 def test_no_test_at_all_is_a_failure():
     with Sample("set_property(DIRECTORY PROPERTY LABELS x)\n") as sample:
         lists = sample.root / "CMakeLists.txt"
-        lists.write_text(lists.read_text().replace("add_test(NAME good COMMAND true)", ""))
+        lists.write_text(lists.read_text().replace("add_test(NAME good COMMAND true)\nset_tests_properties(good PROPERTIES LABELS unit)\n", ""))
         result = sample.check("--fast")
         assert result.returncode == 1 and result.last == "1 passed, 1 failed, 0 skipped", result
 

@@ -38,11 +38,22 @@ async function all(page) {
 	return page.evaluate(() => [...window.shown].sort(([left], [right]) => left - right).map(([seq, rest]) => [seq, ...rest]));
 }
 
+// The server may be away just now; then a person tries again.
+async function arrive(where) {
+	for (;;) {
+		try {
+			return await open(where, { origin, name });
+		} catch (fault) {
+			if (!/net::ERR_(CONNECTION|EMPTY)/.test(fault.message)) throw fault;
+		}
+	}
+}
+
 process.argv[2] = 'talk';
 await run({
 	async talk() {
 		const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-		const page = await open(await context({ ignoreHTTPSErrors: true }), { origin, name });
+		const page = await arrive(await context({ ignoreHTTPSErrors: true }));
 		await watch(page);
 		for (let number = 0; number < count; number++) await say(page, `${name} ${number}`);
 		await allSaid(page);

@@ -234,7 +234,9 @@ class Channel:
         grpc = library()
         host, port = place or ("127.0.0.1", server.port)
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1), *options]
+        # Who was away for a moment is tried again in a moment, not after seconds.
+        patience = [(f"grpc.{which}_reconnect_backoff_ms", ms) for which, ms in (("initial", 100), ("min", 100), ("max", 1000))]
+        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1), *patience, *options]
         if certificate is None:
             self.channel = grpc.insecure_channel(target, options)
         else:

@@ -304,7 +304,8 @@ static char *read_through(struct person *person, uint64_t *skipped)
 		CHECK(size + strlen(part) < sizeof text);
 		(void)strcpy(text + size, part);
 		size += strlen(part);
-	} while (state != OUTLET_EVEN);
+		/* Another thread may have sent a part of a record since. */
+	} while (state != OUTLET_EVEN || (size > 0 && text[size - 1] != '\n'));
 	return text;
 }
 

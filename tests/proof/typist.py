@@ -160,6 +160,8 @@ class Machine(Typist):
 
     def __init__(self, *arguments, **options):
         self.last = {}  # room: the number of the message read last; where it began before that
+        self.ids = {}   # room: its id
+        self.spoken_in = set()  # rooms where something was said
         super().__init__(*arguments, **options)
 
     def has_read(self, ends):
@@ -182,6 +184,11 @@ class Machine(Typist):
 
     def _enter(self, event):
         self.entered.add(event["room"])
+        if self.ids.setdefault(event["room"], event["room_id"]) != event["room_id"]:
+            # A room that all had left before anything was said there is made anew, and its numbers begin again.
+            assert event["room"] not in self.spoken_in, f"{self.name} has heard of another {event['room']}: {shown(event)}"
+            self.ids[event["room"]] = event["room_id"]
+            self.last[event["room"]] = event["last"]
         last = self.last.setdefault(event["room"], event["last"])
         assert event["last"] >= last, f"{self.name} has read {last} in {event['room']}, and is told {shown(event)}"
 
@@ -192,6 +199,8 @@ class Machine(Typist):
             f"{self.name} in {room}: after {wanted - 1} came {seq}, "
             f"{'a double' if seq < wanted else f'{seq - wanted} are missing'}: {shown(event)}")
         self.last[room] = seq
+        if event["kind"] in ("message", "action"):
+            self.spoken_in.add(room)
         self.ledger.see({key: value for key, value in event.items() if key != "history"})
 
     def _hear_notice(self, event):

@@ -25,7 +25,6 @@ enum {
 	STREAM_WINDOW = 65535,      /* bytes that a call may have waiting from its client; HTTP/2's default          */
 	HEADERS_FATAL = 128 * 1024, /* of one request: nobody means well who sends as much                       */
 	QUEUE_MOST = 1000,          /* frames that wait to be sent before more are read                              */
-	STALLED_MS = 10 * 1000,     /* a call that has ended: for a client that takes nothing of what is left        */
 	NUMBER_SIZE = 12,
 	SESSIONS_MOST = 2 * GRPC_STREAMS_MOST, /* those of calls that have ended take a moment to go, or longer */
 };

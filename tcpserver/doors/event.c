@@ -45,6 +45,22 @@ size_t event_write(const struct message *message, bool history, char *out, size_
 	return json.used;
 }
 
+size_t event_write_short(const struct message *message, bool history, char *out, size_t size)
+{
+	struct json_writer json = {.out = out, .size = size};
+
+	if (message->kind != MESSAGE_TEXT)
+		return event_write(message, history, out, size);
+	json_write_open(&json);
+	json_write_number(&json, "seq", message->seq);
+	json_write_string(&json, "participant", message->participant, message->participant_size);
+	json_write_string(&json, "text", message->text, message->text_size);
+	if (history)
+		json_write_raw(&json, "history", "true");
+	json_write_close(&json);
+	return json.used;
+}
+
 /* Ends the line after an object of 'used' bytes, which was written if it fits. Returns its size. */
 static size_t event_end_line(char *out, size_t size, size_t used)
 {

@@ -21,6 +21,9 @@ extern const struct format event_format;
 /* Writes the object of a message, without an end of line, to 'out' if it fits in 'size' bytes. Returns its size in any case.
  * Threads: any. */
 size_t event_write(const struct message *message, bool history, char *out, size_t size);
+/* The same of what is told to a client that asked for short events: of a message that somebody says only 'seq', 'participant'
+ * and 'text' (and 'history'); others are whole. */
+size_t event_write_short(const struct message *message, bool history, char *out, size_t size);
 /* The same for what is told to one client. */
 size_t event_write_telling(const struct telling *telling, char *out, size_t size);
 

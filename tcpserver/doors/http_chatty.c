@@ -115,20 +115,23 @@ static void take_over(struct http_call *call, const struct websocket_start *star
 	call->reply->status = 101;
 }
 
-/* What the client wants to hear: events, or lines, which have no other way to tell a name. */
+/* What the client wants to hear: events, short ones, or lines, which have no other way to tell a name. */
 static bool choose_format(struct http_call *call, struct websocket_start *start)
 {
+	static const char *const formats[] = {
+		[WEBSOCKET_EVENTS] = "json", [WEBSOCKET_SHORT] = "short", [WEBSOCKET_LINES] = "text"};
 	const char *format = http_query(call->request, "format");
 
-	if (format == NULL || strcmp(format, "json") == 0)
-		return true;
-	if (strcmp(format, "text") != 0)
-		http_reply_error(call->reply, 400, "usage", "format has to be json or text");
-	else if (http_query(call->request, "name") == NULL)
+	start->kind = WEBSOCKET_EVENTS;
+	while (format != NULL && start->kind <= WEBSOCKET_LINES && strcmp(format, formats[start->kind]) != 0)
+		start->kind++;
+	if (start->kind > WEBSOCKET_LINES)
+		http_reply_error(call->reply, 400, "usage", "format has to be json, short or text");
+	else if (start->kind == WEBSOCKET_LINES && http_query(call->request, "name") == NULL)
 		http_reply_error(call->reply, 400, "usage", "format=text needs a name, as ?name=NAME&format=text");
 	else
-		start->kind = WEBSOCKET_LINES;
-	return start->kind == WEBSOCKET_LINES;
+		return true;
+	return false;
 }
 
 void http_chat_join(struct http_call *call)

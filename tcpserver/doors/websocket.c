@@ -70,6 +70,31 @@ static size_t websocket_recall(const struct message *message, char *out, size_t 
 const struct format websocket_event_format = {
 	.name = "websocket", .encode = websocket_encode, .recall = websocket_recall};
 
+/* The same with fewer fields. */
+
+static size_t write_short(const void *message, char *out, size_t size)
+{
+	return event_write_short(message, false, out, size);
+}
+
+static size_t write_short_history(const void *message, char *out, size_t size)
+{
+	return event_write_short(message, true, out, size);
+}
+
+static size_t websocket_encode_short(const struct message *message, char *out, size_t size)
+{
+	return websocket_write_text(write_short, message, event_size(message), out, size);
+}
+
+static size_t websocket_recall_short(const struct message *message, char *out, size_t size)
+{
+	return websocket_write_text(write_short_history, message, event_size(message), out, size);
+}
+
+const struct format websocket_short_format = {
+	.name = "websocket-short", .encode = websocket_encode_short, .recall = websocket_recall_short};
+
 static size_t write_telling(const void *telling, char *out, size_t size)
 {
 	return event_write_telling(telling, out, size);
@@ -163,6 +188,14 @@ const struct door websocket_event_door = {
 	.name = "websocket",
 	.format = &websocket_event_format,
 	.many_rooms = true,
+	.shows_coming = true,
+	.words = websocket_words,
+	.goodbye = websocket_goodbye,
+};
+
+const struct door websocket_short_door = {
+	.name = "websocket-short",
+	.format = &websocket_short_format,
 	.shows_coming = true,
 	.words = websocket_words,
 	.goodbye = websocket_goodbye,
@@ -367,7 +400,7 @@ static long long websocket_period_ms(const struct websocket *websocket)
 
 static bool websocket_waits_for_name(const struct websocket *websocket)
 {
-	return websocket->kind == WEBSOCKET_EVENTS && !session_has_name(websocket->session);
+	return websocket->kind <= WEBSOCKET_SHORT && !session_has_name(websocket->session);
 }
 
 static int websocket_timeout_ms(const struct websocket *websocket)
@@ -426,6 +459,7 @@ static void websocket_begin(struct websocket *websocket, const struct websocket_
 {
 	static const struct door *const doors[] = {
 		[WEBSOCKET_EVENTS] = &websocket_event_door,
+		[WEBSOCKET_SHORT] = &websocket_short_door,
 		[WEBSOCKET_LINES] = &websocket_text_door,
 		[WEBSOCKET_GO_CHAT] = &websocket_go_chat_door,
 	};

@@ -20,6 +20,7 @@ struct room;
 
 enum websocket_kind {
 	WEBSOCKET_EVENTS,  /* Chatty's /chat/join                         */
+	WEBSOCKET_SHORT,   /* the same with format=short, in one room at a time */
 	WEBSOCKET_LINES,   /* the same with format=text; the name is given */
 	WEBSOCKET_GO_CHAT, /* Go-Chat's /                                 */
 };
@@ -59,6 +60,7 @@ bool websocket_key_is_valid(const char *key);
 void websocket_serve(struct session *session, const struct websocket_start *start);
 
 extern const struct door websocket_event_door;
+extern const struct door websocket_short_door;
 extern const struct door websocket_text_door;
 extern const struct door websocket_go_chat_door;
 

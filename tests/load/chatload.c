@@ -16,6 +16,7 @@ static const struct mode chatload_modes[] = {
 	{"fanout", "some members send at full speed: deliveries a second", fanout_run},
 	{"latency", "some members send at a given rate: time and server CPU of a delivery", latency_run},
 	{"ws", "as fanout, through WebSockets (/chat/join, events)", ws_run},
+	{"wsshort", "the same with as little as Chatty had (format=short)", wsshort_run},
 	{"wstext", "the same in lines (format=text)", wstext_run},
 	{"gochat", "the same on Go-Chat's wire (/), where authors have no echo", gochat_run},
 	{"grpc", "as fanout, through gRPC (rpc.ChatService/Chat), where authors have no echo", grpc_run},

@@ -24,6 +24,7 @@ void slow_run(const struct options *options, struct report *report);
 void churn_run(const struct options *options, struct report *report);
 void manyrooms_run(const struct options *options, struct report *report);
 void ws_run(const struct options *options, struct report *report);
+void wsshort_run(const struct options *options, struct report *report);
 void wstext_run(const struct options *options, struct report *report);
 void gochat_run(const struct options *options, struct report *report);
 void grpc_run(const struct options *options, struct report *report);

@@ -60,6 +60,18 @@ static const struct ws_wire ws_events = {
 	.has_seq = true,
 };
 
+static const struct ws_wire ws_short = {
+	.target = "/chat/join?format=short&name=",
+	.welcome = "\"joined\",\"participant\":\"",
+	.name = ",\"participant\":\"",
+	.name_end = "\"",
+	.text = "\"text\":\"",
+	.text_end = "\"",
+	.ready = "\"text\":\"ready\"}",
+	.object_size = 45,
+	.has_seq = true,
+};
+
 static const struct ws_wire ws_lines = {
 	.target = "/chat/join?format=text&name=",
 	.welcome = "* Welcome ",
@@ -603,6 +615,11 @@ static void ws_run_wire(const struct options *options, struct report *report, co
 void ws_run(const struct options *options, struct report *report)
 {
 	ws_run_wire(options, report, &ws_events);
+}
+
+void wsshort_run(const struct options *options, struct report *report)
+{
+	ws_run_wire(options, report, &ws_short);
 }
 
 void wstext_run(const struct options *options, struct report *report)

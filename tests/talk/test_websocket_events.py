@@ -61,6 +61,43 @@ def test_lines_and_websockets_are_in_one_room():
         ann.expect('ann: to "you"', "bob: to you")
 
 
+def test_format_short_leaves_out_of_what_people_say_all_but_the_number_who_and_what():
+    with Server(history="5") as server:
+        ann = server.join("ann")
+        ann.say("before")
+        ann.expect("ann: before")
+        bob = WebSocket(server, "/chat/join?name=bob&format=short&after=1")
+        assert bob.event()["kind"] == "welcome"
+        assert json.loads(bob.text()) == {"seq": 2, "participant": "ann", "text": "before"}
+        joined = bob.event()
+        assert (joined["kind"], joined["event_type"], joined["room"]) == ("joined", "participant_joined", "lobby")
+        ann.expect('User "bob" just joined the chat!')
+        bob.say("hi")
+        ann.expect("bob: hi")
+        assert bob.text() == '{"seq":4,"participant":"bob","text":"hi"}'
+        ann.say("/me waves")
+        assert bob.event()["kind"] == "action"
+        carl = WebSocket(server, "/chat/join?name=carl&format=short")
+        assert carl.event()["kind"] == "welcome"
+        assert json.loads(carl.text()) == {"seq": 2, "participant": "ann", "text": "before", "history": True}
+
+
+def test_format_short_is_in_one_room_at_a_time():
+    with Server() as server:
+        bob = WebSocket(server, "/chat/join?name=bob&format=short")
+        assert [bob.event()["kind"] for _ in range(2)] == ["welcome", "joined"]
+        bob.say('{"op":"join","room":"tea"}')
+        event = bob.event()
+        while event.get("kind") != "joined":
+            event = bob.event()
+        assert event["room"] == "tea"
+        ann = server.join("ann")
+        ann.say("nobody of tea hears this")
+        ann.expect("ann: nobody of tea hears this")
+        bob.say("tea")
+        assert json.loads(bob.text())["text"] == "tea"
+
+
 def test_format_text_speaks_in_lines_as_telnet_does():
     with Server(history="5") as server:
         ann = server.join("ann")
@@ -85,7 +122,7 @@ def test_format_text_speaks_in_lines_as_telnet_does():
 
 def test_format_text_needs_a_name_and_no_other_format_is_known():
     with Server() as server:
-        for query, words in (("format=text", "needs a name"), ("name=ann&format=xml", "json or text")):
+        for query, words in (("format=text", "needs a name"), ("name=ann&format=xml", "json, short or text")):
             client = server.connect()
             client.raw(f"GET /chat/join?{query} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())

@@ -63,6 +63,8 @@ struct journal_listener {
 	 * close the room: no lock may be held. */
 	void (*hold)(void *room);
 	void (*release)(void *room);
+	/* The room was forgotten elsewhere, by another server: it is over. Called without a lock. May be NULL. */
+	void (*end)(void *room);
 };
 
 /* What is kept of a room. 'attributes' points into the strings. */
@@ -73,6 +75,7 @@ struct room_record {
 	char creator[NAME_SIZE];
 	char topic[ROOM_TOPIC_SIZE];
 	uint64_t last; /* number of the last message; 0: none, or not known */
+	size_t people; /* in it, on all servers; 0 where the journal does not know */
 };
 
 /* What to search for; strings are never NULL. */
@@ -93,11 +96,42 @@ struct found {
 	struct message *message;
 };
 
+/* A name that somebody wants, among all servers that share the journal. Strings are borrowed. */
+struct name_claim {
+	const char *key;  /* name_key() */
+	const char *name; /* as it is written */
+	unsigned char client[CLIENT_ID_SIZE]; /* by which the client knows itself; zero: it told none */
+};
+
+/* Who has a name. */
+struct name_holder {
+	char server[ROOM_ID_SIZE]; /* id of its server, which is also that of the server's mailbox */
+	char name[NAME_SIZE];
+	unsigned char client[CLIENT_ID_SIZE];
+};
+
+/* One who waits for a stranger, or looks for one. */
+struct stranger_offer {
+	const char *key;          /* name_key() of its name                               */
+	const char *last;         /* key of the last partner, who is met again only when nobody else waits; "": none */
+	const char *const *avoid; /* keys of those whom it ignores                        */
+	size_t avoid_count;       /* at most 200 */
+};
+
+/* What a journal that several servers share tells the one that uses it. */
+struct journal_watcher {
+	/* The others took this server for dead (it could not reach the journal for long): its names are free, its people were told to have
+	 * left. Names have to be claimed anew, and people come into their rooms again. Called without a lock, by the journal's thread: does
+	 * not wait. */
+	void (*revived)(void *context);
+};
+
 struct journal_ops {
 	const char *name;
 	/*
 	 * Opens what is kept of the room with the id of the attributes, or begins to keep it, with these attributes. Waits until
-	 * an earlier room of the same id was closed. NULL without memory, or when the journal cannot be read.
+	 * an earlier room of the same id was closed. NULL without memory, or when the journal cannot be read; errno is EEXIST when
+	 * another server has made another room of that name since it was looked for.
 	 */
 	struct journal_room *(*open_room)(struct journal *journal, const struct room_attributes *attributes,
 		const struct journal_listener *listener, void *room);
@@ -143,6 +177,31 @@ struct journal_ops {
 	 * looked at yet. Returns how many were found, or -errno, -ETIMEDOUT when it took too long. May block. */
 	ssize_t (*search)(struct journal *journal, const struct search *search, struct found *found, size_t capacity,
 		uint64_t *behind);
+
+	/* ---- Several servers that share the journal: all of these, or NULL where only one can use it. All but the first two may block,
+	 * and no lock may be held. ---- */
+
+	/* The id of this server: '@' and 19 hex digits. The room of that id is its mailbox: others append what they have to tell it. */
+	const char *(*server_id)(struct journal *journal);
+	/* Once, before anything is claimed. */
+	void (*watch)(struct journal *journal, const struct journal_watcher *watcher, void *context);
+	/* Returns 0: the name is this server's. It was free, or its server is dead, or its holder is the same client, on whatever server:
+	 * '*holder' is who had it then ("" as server: nobody). -EEXIST: '*holder' has it. */
+	int (*claim_name)(struct journal *journal, const struct name_claim *claim, struct name_holder *holder);
+	/* The name is free, if it is this server's. Does not wait for the engine. */
+	void (*release_name)(struct journal *journal, const char *key);
+	/* 0, -ENOENT, or another -errno. */
+	int (*find_name)(struct journal *journal, const char *key, struct name_holder *holder);
+	/* Who is in the room, on all servers, in the order of their keys. Returns how many names were given; '*count' is of all. */
+	ssize_t (*people)(struct journal_room *room, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
+	/* Somebody is no longer in the room, without a MESSAGE_LEFT. Does not wait for the engine. */
+	void (*absent)(struct journal_room *room, const char *key);
+	/* Somebody waits in the room for a stranger; set_waits(room, false) takes it back. */
+	int (*offer)(struct journal_room *room, const struct stranger_offer *offer);
+	/* Takes the oldest offer that fits, of any server that lives; nobody else gets it. 0, -ENOENT: nobody waits, or another -errno. */
+	int (*meet)(struct journal *journal, const struct stranger_offer *seeker, struct room_record *record);
+	/* Messages of the room up to number 'seq' need not be kept. */
+	void (*trim)(struct journal_room *room, uint64_t seq);
 
 	/* Ends the journal after all rooms were closed. What append() took was kept or refused then. */
 	void (*destroy)(struct journal *journal);

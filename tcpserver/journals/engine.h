@@ -144,6 +144,13 @@ struct engine_ops {
 	void (*destroy)(struct engine *engine);
 };
 
+/* What an engine is made of; strings are borrowed, an implementation copies what it keeps. */
+struct engine_options {
+	const char *url;         /* as --journal has it: checked, the scheme is the implementation's      */
+	const char *password;    /* from --journal-password-file, and stands above one in the URL; or NULL */
+	const char *message_api; /* HOST:PORT of --message-api; or NULL                                    */
+};
+
 /* Each implementation has this as its first field; a link, too, begins as it likes. */
 struct engine {
 	const struct engine_ops *ops;

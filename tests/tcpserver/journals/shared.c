@@ -35,6 +35,7 @@ struct listener {
 	int error;
 	int flushes;
 	int held;
+	bool closing;
 	bool ended;
 };
 
@@ -113,8 +114,14 @@ static void release(void *context)
 
 static bool try_hold(void *context)
 {
-	change_held(context, 1);
-	return true;
+	struct listener *listener = context;
+	bool there;
+
+	mutex_lock(&listener->mutex);
+	there = !listener->closing;
+	listener->held += there;
+	mutex_unlock(&listener->mutex);
+	return there;
 }
 
 static void end(void *context)
@@ -148,6 +155,7 @@ static void await(struct listener *listener, const uint64_t *value, uint64_t lea
 	mutex_unlock(&listener->mutex);
 }
 
+/* As rooms do before they are closed. */
 static void await_released(struct listener *listener)
 {
 	long long deadline_ms = clock_ms() + DEADLINE_MS;
@@ -155,6 +163,7 @@ static void await_released(struct listener *listener)
 	mutex_lock(&listener->mutex);
 	while (listener->held > 0)
 		CHECK_EQUAL(condition_wait_until(&listener->called, &listener->mutex, deadline_ms), 0);
+	listener->closing = true;
 	mutex_unlock(&listener->mutex);
 }
 
@@ -471,7 +480,7 @@ TEST(who_ends_keeps_what_was_said_and_says_that_it_goes)
 {
 	scene_begin(&scene, 1000);
 	say_many(&scene, 1000);
-	await_released(&scene.listener); /* as rooms do before they are closed */
+	await_released(&scene.listener);
 	scene.journal->ops->close_room(scene.room);
 	scene.journal->ops->destroy(scene.journal);
 	CHECK_EQUAL(scene.listener.last_seq, 1000);

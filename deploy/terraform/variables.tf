@@ -132,7 +132,7 @@ variable "zone_count" {
 }
 
 variable "nat_gateway" {
-  description = "Give tasks a way to the internet, for images outside Amazon ECR; otherwise they reach AWS' services through endpoints, and nothing else."
+  description = "Give tasks a way to the internet, for images outside Amazon ECR; otherwise they reach AWS' services, and nothing else."
   type        = bool
   default     = false
 }

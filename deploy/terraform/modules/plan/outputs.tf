@@ -24,8 +24,8 @@ output "image_repository" {
 }
 
 output "deregistration_secs" {
-  description = "How long a task that has to go keeps its clients while the load balancer learns to send it no new ones."
-  value       = 60
+  description = "How long a task that has to go keeps its clients while the load balancer learns to send it no new ones, which takes it two minutes."
+  value       = 150
 }
 
 output "stop_timeout_secs" {

@@ -119,7 +119,7 @@ run "a_task_that_goes_has_time" {
   command = plan
 
   assert {
-    condition     = output.stop_timeout_secs > 2 && output.stop_timeout_secs <= 120 && output.deregistration_secs >= 30 && output.deregistration_secs <= 3600
+    condition     = output.stop_timeout_secs > 2 && output.stop_timeout_secs <= 120 && output.deregistration_secs > 120 && output.deregistration_secs <= 3600
     error_message = "times out of range"
   }
 }

@@ -12,6 +12,19 @@ function* strings(value) {
   else if (value && typeof value === "object") for (const inner of Object.values(value)) yield* strings(inner);
 }
 
+// A file as it is parsed, and what its expressions refer to.
+async function readFile(name, text) {
+  const parsed = await parse(name, text);
+  const references = {};
+  for (const value of strings(parsed))
+    if (value.includes("${") && !(value in references))
+      references[value] = (await getReferencesInExpression(name, value)).map((reference) => reference.value);
+  return { parsed, references };
+}
+
+// Copies of a folder differ in one file: the others are read once.
+const known = new Map();
+
 async function read(folder) {
   const found = { files: {}, references: {}, errors: [] };
   const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -19,11 +32,12 @@ async function read(folder) {
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
   for (const path of paths.sort()) {
     const name = relative(folder, path);
+    const text = readFileSync(path, "utf8");
+    const key = `${name}\n${text}`;
     try {
-      found.files[name] = await parse(name, readFileSync(path, "utf8"));
-      for (const text of strings(found.files[name]))
-        if (text.includes("${") && !(text in found.references))
-          found.references[text] = (await getReferencesInExpression(name, text)).map((reference) => reference.value);
+      if (!known.has(key)) known.set(key, await readFile(name, text));
+      found.files[name] = known.get(key).parsed;
+      Object.assign(found.references, known.get(key).references);
     } catch (error) {
       found.errors.push(`${name}: ${String(error).slice(0, 300)}`);
     }

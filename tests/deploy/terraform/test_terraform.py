@@ -1,5 +1,5 @@
 """
-deploy/terraform without a cloud: a parser reads every file, and rules.py says what must be true of them; copies that are broken
+deploy/terraform without a cloud: a parser reads every file, and wiring.py and rules.py say what must be true; copies that are broken
 on purpose show that each rule sees what it is for. Where there is a terraform it has its say, too: layout, the modules that need
 no provider, and the container that they make, whose environment and health check a real server is started with and asked by.
 """
@@ -18,11 +18,13 @@ from pathlib import Path
 import hcl
 import layout
 import rules
+import wiring
 from talk import Server, main, skip
 
 ROOT = Path(__file__).resolve().parents[3]
 TERRAFORM = ROOT / "deploy" / "terraform"
 SECONDS = 120
+RULES = [*wiring.RULES, *rules.RULES]
 
 # What is broken, how, and which rule must see it.
 BREAKS = [
@@ -104,7 +106,7 @@ BREAKS = [
 
 def broken(tree):
     """Which rules a tree breaks, and how."""
-    return {rule.__name__: problems for rule in rules.RULES if (problems := list(rule(tree)))}
+    return {rule.__name__: problems for rule in RULES if (problems := list(rule(tree)))}
 
 
 @functools.cache
@@ -138,7 +140,7 @@ def test_each_rule_sees_what_it_is_for():
         found = broken(tree)
         assert not tree.errors, tree.errors
         assert rule in found, f"{name}: {old!r} became {new!r}; {rule} did not see it, but: {found}"
-    unseen = {rule.__name__ for rule in rules.RULES} - {rule for *_, rule in BREAKS}
+    unseen = {rule.__name__ for rule in RULES} - {rule for *_, rule in BREAKS}
     assert not unseen, f"nothing shows that these see anything: {unseen}"
 
 
@@ -206,7 +208,7 @@ class Copy:
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="tcpchat-terraform-")
-        for name in rules.COMPUTED:
+        for name in wiring.COMPUTED:
             shutil.copytree(TERRAFORM / "modules" / name, Path(self.folder.name, name))
             terraform(Path(self.folder.name, name), "init", "-backend=false", "-no-color")
         return Path(self.folder.name)
@@ -222,14 +224,14 @@ def test_terraform_finds_nothing_to_lay_out():
 
 def test_modules_without_a_provider_are_valid():
     with Copy() as folder:
-        for name in rules.COMPUTED:
+        for name in wiring.COMPUTED:
             found = json.loads(terraform(folder / name, "validate", "-json"))
             assert found["valid"] and not found["diagnostics"], found
 
 
 def test_modules_without_a_provider_compute_what_they_should():
     with Copy() as folder:
-        for name in sorted(rules.COMPUTED):
+        for name in sorted(wiring.COMPUTED):
             found = terraform(folder / name, "test", "-no-color")
             written = len(re.findall(r"^run ", (folder / name / "tests" / f"{name}.tftest.hcl").read_text(), re.MULTILINE))
             passed = re.search(r"(\d+) passed, 0 failed", found)
@@ -277,4 +279,4 @@ def test_the_server_runs_as_the_container_says():
     assert not healthy(definition), "the server is gone, and it is healthy"
 
 
-main()
+main(seconds=2 * SECONDS)

@@ -19,8 +19,8 @@ variable "app_name" {
   }
 
   validation {
-    condition     = !startswith(var.app_name, "internal-")
-    error_message = "app_name must not start with internal-, which AWS keeps for itself."
+    condition     = !startswith(var.app_name, "internal-") && !startswith(var.app_name, "sg-")
+    error_message = "app_name must not start with internal- or sg-, which AWS keeps for itself."
   }
 }
 

@@ -195,6 +195,16 @@ run "a_name_that_aws_keeps_is_refused" {
   expect_failures = [var.app_name]
 }
 
+run "a_name_that_is_no_name_of_a_security_group_is_refused" {
+  command = plan
+
+  variables {
+    app_name = "sg-chat"
+  }
+
+  expect_failures = [var.app_name]
+}
+
 run "a_port_of_root_is_refused" {
   command = plan
 

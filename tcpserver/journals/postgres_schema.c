@@ -89,7 +89,7 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
  * told who it is. Returns who has it now, or had it before: 'taken' says which.
  */
 #define CLAIM \
-	"CREATE FUNCTION chat_claim(by_server text, wanted text, as_written text, by_client bytea, dead interval)" \
+	"CREATE FUNCTION chat_claim(by_server text, wanted text, as_written text, by_client bytea, silence interval)" \
 	" RETURNS TABLE(taken boolean, server text, name text, client bytea) LANGUAGE plpgsql AS $$\n" \
 	"#variable_conflict use_column\n" \
 	"DECLARE had chat_names;\n" \
@@ -100,9 +100,9 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"    SELECT * INTO had FROM chat_names n WHERE n.key = wanted FOR UPDATE;\n" \
 	"    CONTINUE WHEN NOT FOUND;\n" /* it was released meanwhile */ \
 	"    IF (had.client = by_client AND by_client <> '\\x00000000000000000000000000000000') OR NOT EXISTS (SELECT FROM chat_servers s" \
-	"      WHERE s.id = had.server AND NOT s.dead AND s.beat > now() - dead) THEN\n" \
+	"      WHERE s.id = had.server AND NOT s.dead AND s.beat > now() - silence) THEN\n" \
 	"      UPDATE chat_names n SET name = as_written, server = by_server, client = by_client WHERE n.key = wanted;\n" \
-	"      UPDATE chat_servers s SET dead = true WHERE s.id = had.server AND s.beat <= now() - dead;\n" \
+	"      UPDATE chat_servers s SET dead = true WHERE s.id = had.server AND s.beat <= now() - silence;\n" \
 	"      RETURN QUERY SELECT false, had.server, had.name, had.client; RETURN;\n" \
 	"    END IF;\n" \
 	"    RETURN QUERY SELECT true, had.server, had.name, had.client; RETURN;\n" \

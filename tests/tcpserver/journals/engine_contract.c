@@ -706,7 +706,7 @@ TEST(a_topic_is_the_room_s)
 /* Waits until the link of news names the room, or says that all may be new. */
 static void wait_for_news(struct server *server, const char *id)
 {
-	char ids[4][ROOM_ID_SIZE];
+	struct engine_news ids[4];
 	ssize_t count;
 
 	for (;;) {
@@ -714,7 +714,7 @@ static void wait_for_news(struct server *server, const char *id)
 
 		while ((count = ops->news(server->news, ids, 4)) > 0) {
 			for (ssize_t i = 0; i < count; i++) {
-				if (strcmp(ids[i], id) == 0)
+				if (strcmp(ids[i].room, id) == 0)
 					return;
 			}
 		}
@@ -1191,7 +1191,7 @@ TEST(what_was_kept_is_there_after_the_database_was_killed)
 	const char *command = getenv("TEST_ENGINE_RESTART");
 	struct place place;
 	struct entry entry;
-	char ids[1][ROOM_ID_SIZE];
+	struct engine_news ids[1];
 
 	if (command == NULL)
 		SKIP("TEST_ENGINE_RESTART does not say how to restart the database");

@@ -94,6 +94,8 @@ class Redis:
     def kill(self):
         self._end(signal.SIGKILL)
 
+    crash = kill  # as PostgreSQL's is called
+
     def restart(self):
         self.stop()
         self.start()

@@ -149,6 +149,28 @@ def test_variables_are_options():
     assert asked == offered - {"COMPOSE_PROFILES"}, asked ^ offered
 
 
+# Who runs a command of deploy/README.md; the profiles whose images there are not everywhere are only looked at.
+RUN_BY = {
+    "deploy/package build/packages": "test_package.py test_the_packages_are_right",
+    "sudo apt install ./build/packages/tcpchat-server_*.deb": "test_package.py it_comes_and_goes",
+    "systemctl status tcpserver": "test_boot.py test_systemd_starts_and_watches_the_server",
+    "systemctl reload tcpserver": "test_boot.py test_systemd_starts_and_watches_the_server",
+    "systemctl restart tcpserver": "test_boot.py test_systemd_starts_and_watches_the_server",
+    "deploy/make-secrets": "test_compose.py test_passwords_are_made_once_and_are_nobody_elses",
+    "docker compose -f deploy/compose.yaml up -d": "test_docker.py compose_starts_one_server",
+    "docker compose -f deploy/compose.yaml --profile cluster up -d": "test_compose.py test_each_profile_is_understood",
+    "docker compose -f deploy/compose.yaml --profile gochat up -d": "test_compose.py test_each_profile_is_understood",
+}
+
+
+def test_each_command_of_the_readme_is_run_by_a_test():
+    lines = [line[4:] for line in (FOLDER / "README.md").read_text().splitlines() if line.startswith("    ")]
+    assert {re.split(r"\s+#", line)[0].strip() for line in lines} == set(RUN_BY), lines
+    for who in RUN_BY.values():
+        file, name = who.split()
+        assert f"def {name}(" in (ROOT / "tests/deploy" / file).read_text(), who
+
+
 # ---- What runs. ----
 
 def entrypoint(name, replacements):

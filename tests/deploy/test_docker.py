@@ -258,7 +258,8 @@ class Compose:
         self.copy = Checkout("deploy/compose.yaml", "deploy/make-secrets", "deploy/.env.example")
         tool = ["docker", "compose"] if engine.try_docker("compose", "version").returncode == 0 else ["docker-compose"]
         self.command = [*tool, "-p", "tcpchat-test", "-f", self.copy.root / "deploy/compose.yaml"]
-        self.environment = dict(engine.environment, CHAT_SERVER_IMAGE="gotcpserver", CHAT_PORT=f"127.0.0.1:{port}")
+        self.environment = dict(engine.environment, CHAT_SERVER_IMAGE="gotcpserver", CHAT_PORT=f"127.0.0.1:{port}",
+                                CHAT_DESCRIPTORS="4096")  # an engine in a container may not raise the limit
 
     def __enter__(self):
         assert self.copy.run(self.copy.root / "deploy/make-secrets").returncode == 0

@@ -157,6 +157,7 @@ struct engine_options {
 	const char *url;         /* as --journal has it: checked, the scheme is the implementation's      */
 	const char *password;    /* from --journal-password-file, and stands above one in the URL; or NULL */
 	const char *message_api; /* HOST:PORT of --message-api; or NULL                                    */
+	const char *message_api_token; /* from --message-api-token-file; or NULL                           */
 };
 
 /* Each implementation has this as its first field; a link, too, begins as it likes. */

@@ -57,7 +57,7 @@ void shared_queue_drop(struct shared_queue *queue, struct shared_item *item)
 		queue->bytes -= message_memory(item->draft->message);
 	}
 	item->deed = DEED_NONE;
-	(void)shared_queue_first(queue);
+	(void)!shared_queue_first(queue);
 }
 
 /* Drafts stand in the order in which their time is over. */

@@ -13,6 +13,7 @@
 #include "common/lines.h"
 #include "common/text.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/carrier.h"
 #include "tcpclient/commands.h"
 #include "tcpclient/connection.h"
 #include "tcpclient/heard.h"
@@ -414,6 +415,12 @@ static void refuse_line(struct filter *filter)
 	filter->failed = true;
 }
 
+/* Through a carrier of lines: all that goes is said. */
+static bool has_no_commands(const struct filter *filter)
+{
+	return filter->settings->carrier != NULL && !filter->settings->carrier->in_events;
+}
+
 /* Whether a line is a command that looks at what was received. */
 static bool is_own(const struct filter *filter)
 {
@@ -620,7 +627,7 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	} else if (end != CONNECTION_LEFT && filter->something_was_read && !filter->input_ended) {
 		(void)fprintf(stderr, "tcpclient: the connection ended before the input did (%s)\n", filter->lost);
 		filter->failed = true;
-	} else if (end == CONNECTION_BROKEN && !filter->is_person && (!filter->something_was_read || filter->settings->carrier != NULL)) {
+	} else if (end == CONNECTION_BROKEN && !filter->is_person && (!filter->something_was_read || has_no_commands(filter))) {
 		/* what a carrier echoed was written, and perhaps not taken */
 		complain("the connection broke: ", filter->lost);
 		filter->failed = true;

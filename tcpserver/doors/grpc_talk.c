@@ -109,6 +109,12 @@ static void run_request(struct session *session, const Tcpchat__V1__Request *req
 	free(json);
 }
 
+/* What the line door would do with it. */
+static void run_line(struct session *session, const char *text)
+{
+	session_line(session, text, strlen(text));
+}
+
 static bool is_session_without_id(const Tcpchat__V1__Request *request)
 {
 	return request->op_case == TCPCHAT__V1__REQUEST__OP_SESSION && request->session->session[0] == '\0';
@@ -120,6 +126,8 @@ static void hear_request(struct session *session, struct grpc_call *call, const 
 
 	if (is_first && is_session_without_id(request))
 		begin_without_id(session, request);
+	else if (!is_first && request->op_case == TCPCHAT__V1__REQUEST__OP_LINE)
+		run_line(session, request->line->text);
 	else
 		run_request(session, request);
 	if (is_first && session->end == SESSION_REFUSED)

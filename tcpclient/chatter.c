@@ -91,7 +91,8 @@ static void tell_unreachable(const struct chatter *chatter, int error)
 
 	news_address(&chatter->place, address);
 	(void)news_add(&words, CONNECTION_UNREACHABLE, address, &carrier, reason(error));
-	(void)fprintf(stderr, "%.*s\n", (int)words.size, words.bytes);
+	(void)printf("%.*s\n", (int)words.size, words.bytes);
+	(void)fflush(stdout); /* a terminal that is gone needs no news */
 	buffer_fini(&words);
 }
 
@@ -191,7 +192,7 @@ static void send_request(struct grpc *grpc, const ProtobufCMessage *request)
 }
 
 /* Calls 'path'. The caller frees the message in the answer (protobuf_c_message_free_unpacked()). */
-static struct answer call_quietly(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
+static struct answer call_once(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
 	const ProtobufCMessageDescriptor *wanted)
 {
 	struct unary unary = {.is_answered = false};
@@ -214,6 +215,20 @@ static struct answer call_quietly(const struct chatter *chatter, const char *pat
 	if (unary.secured != NULL)
 		secure_end(unary.secured);
 	buffer_fini(&unary.answer);
+	return answer;
+}
+
+/* The same, again if the connection broke: what is asked here may be asked twice, if it is asked for a person. */
+static struct answer call_quietly(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
+	const ProtobufCMessageDescriptor *wanted)
+{
+	struct answer answer = call_once(chatter, path, asked, wanted);
+
+	for (int tries = 1; tries < TRIES && chatter->is_patient; tries++) {
+		if (answer.message != NULL || answer.outcome.is_told || answer.outcome.code != GRPC_UNAVAILABLE)
+			break;
+		answer = call_once(chatter, path, asked, wanted);
+	}
 	return answer;
 }
 

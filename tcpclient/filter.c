@@ -459,12 +459,33 @@ static bool work_here(struct filter *filter)
 	return ours;
 }
 
+/* A command would be said to all. */
+static bool put_text(struct filter *filter)
+{
+	const char *line = filter->clean.bytes;
+	size_t size = filter->clean.size;
+	struct buffer out = {0};
+	bool refused = commands_refuse(filter->scene, line, size, &out);
+
+	write_out(filter, &out);
+	buffer_fini(&out);
+	if (refused && filter->scene == NULL) {
+		(void)fprintf(stderr, "tcpclient: line %llu of the input begins with / and was not sent: here are no commands; //x says /x\n",
+			filter->line_number);
+		filter->failed = true;
+	}
+	commands_unquote(&line, &size);
+	return refused || outbox_put(filter->outbox, line, size);
+}
+
 static bool put_line(struct filter *filter)
 {
 	struct buffer *line = &filter->clean;
 	struct buffer instead = {0};
 	char room[NAME_SIZE] = "";
 
+	if (has_no_commands(filter))
+		return put_text(filter);
 	if (filter->settings->form == FILTER_JSON && line->size > 0 && line->bytes[0] == '{')
 		return outbox_put_request(filter->outbox, line->bytes, line->size);
 	if (filter->scene != NULL)

@@ -120,12 +120,11 @@ static const struct option table[] = {
 		.help = "send these lines instead of standard input, and end",
 		.kind = OPTION_STRING,
 		.value = &settings.lines},
-	/* Those of gRPC are in the help's first line, since it has twenty. */
+	/* Those that go with it are in its line, since the help has twenty. */
 	{.name = "grpc",
-		.help = "talk gRPC (rpc.ChatService), in a room that is picked",
+		.help = "talk gRPC, in a room that is picked; or make (in no list), list, delete rooms",
 		.kind = OPTION_FLAG,
-		.value = &settings.grpc,
-		.unlisted = true},
+		.value = &settings.grpc},
 	{.name = "create",
 		.help = "with --grpc: make a room, print its id, and end",
 		.kind = OPTION_FLAG,
@@ -185,8 +184,9 @@ static const struct option table[] = {
 		.help = "print the version",
 		.kind = OPTION_FLAG,
 		.value = &settings.version,
+		.unlisted = true,
 		.answers = true},
-	{.name = "help", .help = "print this", .kind = OPTION_FLAG, .value = &settings.help, .answers = true},
+	{.name = "help", .help = "print this; --version: the version", .kind = OPTION_FLAG, .value = &settings.help, .answers = true},
 	{.name = NULL},
 };
 

@@ -1112,12 +1112,24 @@ void scene_room(struct scene *scene, char room[NAME_SIZE])
 	scene_unlock(scene);
 }
 
+/* What is none, as a command with more words than it takes, is only explained by the server, and leads nowhere. */
+static bool is_request(const char *line)
+{
+	struct buffer request = {0};
+	bool is = request_write(&request, "", line, strlen(line), 1);
+
+	buffer_fini(&request);
+	return is;
+}
+
 static void typed_command(struct scene *scene, const char *line, struct buffer *instead) REQUIRES(SCENE_LOCK)
 {
 	struct places *places = &scene->places;
 	char name[NAME_SIZE] = "";
 	const char *arguments;
 
+	if (!is_request(line))
+		return;
 	if (request_is(line, "join", &arguments) || request_is(line, "new-room", &arguments)) {
 		if (arguments[0] == '\0' || request_take_name(&arguments, name))
 			places_go(places, name);

@@ -448,7 +448,8 @@ static bool work_here(struct filter *filter)
 
 	if (filter->settings->form != FILTER_PLAIN)
 		return false;
-	if (filter->is_person && filter->clean.size == 0) /* Enter alone says nothing */
+	/* Enter alone says nothing; nor does an empty line over gRPC. */
+	if (filter->clean.size == 0 && (filter->is_person || filter->settings->carrier != NULL))
 		return true;
 	if (!filter->is_person && is_own(filter))
 		wait_heard(filter);

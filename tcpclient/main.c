@@ -192,7 +192,7 @@ static const struct option table[] = {
 
 static void print_help(void)
 {
-	(void)printf("Usage: tcpclient [-username NAME] [--grpc [--create [--private] | --list | --delete ID]] [[tls://]HOST[:PORT]]\n");
+	(void)printf("Usage: tcpclient [--version] [--grpc [--create [--private] | --list | --delete ID]] [[tls://]HOST[:PORT]]\n");
 	options_print_help(table, stdout);
 	(void)printf("The server is localhost:7777 unless given. /help lists the commands, !exit leaves. More is in tcpclient(1).\n");
 }

@@ -187,7 +187,7 @@ def test_answers_and_errors_have_the_id_of_their_request():
         for op, fields, code in (
                 ("send", {"room": "tea", "text": "x"}, "not-in-room"),
                 ("dm", {"to": "nobody", "text": "x"}, "no-such-user"),
-                ("dm", {"to": "nobody", "text": "x"}, "usage"),
+                ("dm", {"to": "nobody"}, "bad-request"),
                 ("dm", {"text": "x"}, "bad-request"),
                 ("join", {"room": "b*b"}, "bad-room-name"),
                 ("join", {"room": "0" * 20}, "no-such-room"),

@@ -14,12 +14,12 @@ import subprocess
 import tempfile
 import threading
 
+from kept import Cutter, Kept, Listener
 from support import BUILD_KIND, DEADLINE, HOST, Fake, Filter, GoServer, Terminal, main, program, wait_for
 from certificates import Certificates, options
 from chatroom import SERVER, Chatroom, said_by
 from grpc_client import Channel
 from talk import Server
-from test_once import Cutter, Kept, Listener
 
 HINT = "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves."
 CAME = r"Has (joined|entered) the chat"
@@ -252,7 +252,7 @@ def test_what_was_missed_comes_once_and_nothing_again():
         ann = kept.server.join("ann")
         ann.say("/join tea")
         ann.say("before")
-        wait_for(lambda: [room.last for room in Channel(kept).service("tcpchat.v1.Chat").ListRooms().rooms if room.name == "tea"] == [2], "tea")
+        wait_for(lambda: [room.last for room in Channel(kept.server).service("tcpchat.v1.Chat").ListRooms().rooms if room.name == "tea"] == [2], "tea")
         with Terminal("--grpc", "--room", "tea", "-username", "bob", kept.address, width=100) as again:
             again.wait("ann: before")
             kept.kill()
@@ -267,7 +267,8 @@ def test_what_was_missed_comes_once_and_nothing_again():
 def test_all_commands_work():
     with Server() as server:
         ann = server.join("ann")
-        with joined(server, "lobby") as terminal:
+        with Terminal("--grpc", "--room", "lobby", "-username", "bob", where(server), width=100) as terminal:
+            terminal.wait(PROMPT)
             ann.expect('User "bob" just joined the chat!')
             for typed, heard in (("/dm ann psst", "[dm from bob] psst"), ("/me waves", "~ bob waves"), ("//x", "bob: /x"),
                                  ("/topic green", 'User "bob" set the topic: green'), ("/topic --clear", 'User "bob" removed the topic')):
@@ -342,9 +343,10 @@ def test_a_server_that_is_down_is_waited_for():
     with Terminal("--grpc", f"{HOST}:{port}", width=100) as terminal:
         terminal.wait(rf"Error while connecting {HOST}:{port}\(protocol: grpc\): Connection refused\. Is the server running\? Trying again")
         with Server(listen=(f"{HOST}:{port}",)):
-            rows = terminal.wait("Pick a room: ")
+            rows = terminal.wait(r"Pick a room: ?\Z")
             assert any(re.fullmatch(rf"\[1\]: lobby \({ID}\)", row.rstrip()) for row in rows), rows
-            terminal.keys("C-c")
+            terminal.keys("C-d")
+            assert terminal.ended() == 1
     for arguments in (["--list"], ["--create"], ["--delete", "x"]):
         done = subprocess.run([program("TCPCLIENT"), "--grpc", *arguments, f"{HOST}:{port}"], capture_output=True, text=True, timeout=DEADLINE,
                               check=False)

@@ -639,6 +639,8 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 
 	if (filter->refused || filter_is_unwritten(filter))
 		filter->failed = true; /* said already */
+	if (end == CONNECTION_REFUSED && !filter->refused)
+		complain("the server refuses the name: ", filter->settings->name);
 	if (end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED || end == CONNECTION_TURNED_AWAY || !filter->was_made)
 		return EXIT_FAILURE;
 	if (missing > 0) {

@@ -122,7 +122,7 @@ static const struct option table[] = {
 		.value = &settings.lines},
 	/* Those that go with it are in its line, since the help has twenty. */
 	{.name = "grpc",
-		.help = "talk gRPC, in a room that is picked; or make (in no list), list, delete rooms",
+		.help = "talk gRPC in a room that you pick; --create, --list, --delete ID: only do that",
 		.kind = OPTION_FLAG,
 		.value = &settings.grpc},
 	{.name = "create",

@@ -712,7 +712,7 @@ def test_the_lobby_is_a_room_to_be_in_too():
     """Nobody is asked to join it, and so everything waited for ever."""
     with Server() as server:
         ann = server.join("ann")
-        for arguments in (["--plain"], ["--json"], ["--grpc", "--plain"] if os.environ.get("PROTOS") else ["--plain"]):
+        for arguments in (["--plain"], ["--json"]):
             with Filter("-username", "bob", *arguments, "--room", "lobby", f"{HOST}:{server.port}") as client:
                 code, lines, errors = client.end(b"hello\n/topic --clear\nbye\n")
             assert (code, errors) == (0, ""), (code, lines, errors)

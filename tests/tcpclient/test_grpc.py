@@ -227,7 +227,7 @@ def test_what_is_said_over_a_line_that_breaks_is_said_and_shown_once():
     count = 60 if BUILD_KIND == "plain" else 20
     with Kept() as kept:
         ear = Listener(kept.port)
-        cutter = Cutter(kept.port, 7, 6000)
+        cutter = Cutter(kept.port, 7, 6000 if BUILD_KIND == "plain" else 2500)
         cutter.cuts = False
         with Terminal("--grpc", "--room", "lobby", "-username", "bob", f"{HOST}:{cutter.port}", width=100) as terminal:
             terminal.wait(PROMPT)
@@ -318,6 +318,18 @@ def test_a_name_that_is_taken_is_that_of_the_echo_in_a_pipe():
         name = re.match("bob#[0-9a-f]{6}", lines[-1])
         assert (code, errors) == (0, "") and name and lines[-1] == f"{name[0]}: hi", (code, lines, errors)
         bob.expect(f'User "{name[0]}" just joined the chat!', f"{name[0]}: hi")
+
+
+def test_a_pipe_that_is_plain_says_all_and_ends():
+    with Server() as server:
+        for room in ("lobby", make_room(server)):
+            eve = Guest(server, room, "eve" if room == "lobby" else "adam")
+            code, lines, errors = run(server, "--room", room, "--username", "bob", "--plain", given=b"one\n\n/me waves\ntwo\n")
+            assert (code, errors) == (0, "") and lines[-1].endswith("bob: two"), (code, lines, errors)
+            heard = [text for name, text in eve.until("bob", "Has left the chat") if name == "bob"]
+            assert heard[1:] == ["one", "~ waves", "two"], heard
+        code, lines, errors = run(server, "--room", "lobby", "--username", "a*b", "--plain", given=b"one\n")
+        assert (code, errors) == (1, "tcpclient: the server refuses the name: a*b\n"), (code, errors)
 
 
 def test_continue_sends_what_was_not_sent():

@@ -53,6 +53,7 @@ struct mailbox {
 	pthread_cond_t changed;
 	unsigned references GUARDED_BY(SERVERS_LOCK); /* the server's, and one of each peer */
 	unsigned holds GUARDED_BY(SERVERS_LOCK);      /* of the room, by the journal        */
+	bool closing GUARDED_BY(SERVERS_LOCK);        /* the room is about to be closed     */
 	struct message *letters[LETTERS_MOST] GUARDED_BY(SERVERS_LOCK); /* a ring of references */
 	size_t first GUARDED_BY(SERVERS_LOCK);
 	size_t count GUARDED_BY(SERVERS_LOCK);
@@ -520,8 +521,14 @@ static void mailbox_hold(void *context)
 
 static bool mailbox_try_hold(void *context)
 {
-	mailbox_hold(context);
-	return true;
+	struct mailbox *mailbox = context;
+	bool held;
+
+	mailbox_lock(mailbox);
+	held = !mailbox->closing;
+	mailbox->holds += held;
+	mailbox_unlock(mailbox);
+	return held;
 }
 
 static void mailbox_release_hold(void *context)
@@ -568,19 +575,30 @@ static void mailbox_revived(void *context)
 
 static const struct journal_watcher watcher = {.revived = mailbox_revived};
 
+/* Closing begins when no call of the journal is under way in the room. */
+static void mailbox_set_closing(struct mailbox *mailbox, bool closing)
+{
+	mailbox_lock(mailbox);
+	mailbox->closing = closing;
+	while (closing && mailbox->holds > 0)
+		mailbox_wait(mailbox);
+	mailbox_unlock(mailbox);
+}
+
 static bool mailbox_open_room(struct mailbox *mailbox)
 {
 	struct room_attributes attributes = {.id = mailbox->servers->id, .creator = "", .created_ns = clock_wall_ns()};
 
+	mailbox_set_closing(mailbox, false);
 	mailbox->room = mailbox->journal->ops->open_room(mailbox->journal, &attributes, &mailbox_listener, mailbox);
 	return mailbox->room != NULL;
 }
 
-/* The journal may still be at it: closing waits for that, without a lock. */
 static void mailbox_close_room(struct mailbox *mailbox)
 {
 	if (mailbox->room == NULL)
 		return;
+	mailbox_set_closing(mailbox, true);
 	mailbox->journal->ops->close_room(mailbox->room);
 	mailbox->room = NULL;
 }
@@ -636,18 +654,8 @@ static struct work mailbox_next(struct mailbox *mailbox)
 	return work;
 }
 
-/* No call of the journal is under way in the room that is to be closed. */
-static void mailbox_await_holds(struct mailbox *mailbox)
-{
-	mailbox_lock(mailbox);
-	while (mailbox->holds > 0)
-		mailbox_wait(mailbox);
-	mailbox_unlock(mailbox);
-}
-
 static void mailbox_reopen(struct mailbox *mailbox)
 {
-	mailbox_await_holds(mailbox);
 	mailbox_close_room(mailbox);
 	(void)mailbox_open_room(mailbox); /* if not, it is tried again */
 }
@@ -675,7 +683,6 @@ static void *mailbox_run(void *context)
 		if (work.letter != NULL)
 			mailbox_work_letter(mailbox, work.letter, work.is_last);
 	} while (!work.stops);
-	mailbox_await_holds(mailbox);
 	mailbox_close_room(mailbox);
 	return NULL;
 }
@@ -771,7 +778,6 @@ bool servers_open(struct servers *servers, struct journal *journal, struct clien
 	if (mailbox_open_room(mailbox)) {
 		if (thread_start(&mailbox->thread, THREAD_STACK_SIZE, mailbox_run, mailbox) == 0)
 			return true;
-		mailbox_await_holds(mailbox);
 		mailbox_close_room(mailbox);
 	}
 	journal->ops->watch(journal, NULL, NULL);

@@ -43,7 +43,7 @@ def postgres():
 def redis():
     import redis as engines
     try:
-        return engines.Redis(sync="always")
+        return engines.Redis(appendfsync="always")
     except engines.Skip as reason:
         skip(str(reason))
 

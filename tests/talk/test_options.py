@@ -85,7 +85,7 @@ def test_a_queue_without_messageapi_is_refused():
 def test_a_password_in_a_url_is_neither_logged_nor_seen_in_ps():
     for url in ("redis://ann:geheim@127.0.0.1:1", "redis://:geheim@127.0.0.1:1/0", "postgres://ann:ge@heim@127.0.0.1:1/chat",
                 "postgres://127.0.0.1:1/chat?user=ann&password=geheim"):
-        server = subprocess.Popen([program(), "--listen", "127.0.0.1:0", "--journal", url, "--journal-patience", "30"],
+        server = subprocess.Popen([program("TCPSERVER"), "--listen", "127.0.0.1:0", "--journal", url, "--journal-patience", "30"],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment())
         try:
             line = server.stderr.readline()

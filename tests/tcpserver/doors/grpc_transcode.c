@@ -149,7 +149,9 @@ TEST(every_request_of_the_proto_is_one_of_event_mode)
 
 	CHECK(descriptor->n_fields > 20);
 	for (unsigned i = 0; i < descriptor->n_fields; i++) {
-		if (descriptor->fields[i].descriptor != NULL)
-			check_op(&descriptor->fields[i]);
+		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+
+		if (field->descriptor != NULL && strcmp(field->name, "line") != 0) /* that is what event mode takes for a line */
+			check_op(field);
 	}
 }

@@ -94,7 +94,7 @@ class Redis:
     def kill(self):
         self._end(signal.SIGKILL)
 
-    crash = kill
+    crash = kill  # as PostgreSQL's is called
 
     def restart(self):
         self.stop()

@@ -94,7 +94,7 @@ class Redis:
     def kill(self):
         self._end(signal.SIGKILL)
 
-    crash = kill
+    crash = kill  # as PostgreSQL's is called
 
     def restart(self):
         self.stop()
@@ -135,6 +135,14 @@ class Redis:
         return (f"kill -9 $(cat {self.folder}/pid) && while redis-cli -p {self.port} ping 2>&1 | grep -q PONG; do sleep 0.02; done; (setsid {self._program} {self._configuration} >/dev/null 2>&1 </dev/null &) && "
                 f"for i in $(seq 500); do redis-cli -p {self.port} ping 2>/dev/null | grep -q PONG && exit 0; sleep 0.05; done; exit 1")
 
+    def empty_command(self):
+        """A shell command after which there is nothing in the database."""
+        return f"test $(redis-cli -p {self.port} FLUSHALL) = OK"
+
+    def environment(self):
+        """What programs of tests want to know of it."""
+        return {"TEST_ENGINE_URL": self.url, "TEST_ENGINE_RESTART": self.restart_command(), "TEST_ENGINE_EMPTY": self.empty_command()}
+
     def close(self):
         self._end(signal.SIGKILL)
         try:  # the one that restart_command() has started
@@ -157,8 +165,7 @@ class Redis:
 def run_with(command, **options):
     """Runs a command that finds a Redis in its environment. Returns its status."""
     with Redis(**options) as redis:
-        environment = {**os.environ, "TEST_ENGINE_URL": redis.url, "TEST_ENGINE_RESTART": redis.restart_command()}
-        status = subprocess.run(command, env=environment, check=False).returncode
+        status = subprocess.run(command, env={**os.environ, **redis.environment()}, check=False).returncode
         if status != 0:
             print(redis.log(), file=sys.stderr)
         return status

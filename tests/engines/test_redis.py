@@ -21,7 +21,7 @@ def database(**options):
 
 def run(program, redis, *sentences, url=None):
     """Runs sentences of a program of tests. Returns status and what was printed."""
-    environment = {**os.environ, "TEST_ENGINE_URL": url or redis.url, "TEST_ENGINE_RESTART": redis.restart_command()}
+    environment = {**os.environ, **redis.environment(), **({"TEST_ENGINE_URL": url} if url else {})}
     done = subprocess.run([talk.program(program), *sentences], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     print(done.stdout.decode(errors="replace"))

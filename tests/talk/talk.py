@@ -10,7 +10,8 @@ What the conversations share: a real server on a free port, clients that speak t
 Nothing here sleeps to give the server time: a client waits for lines. "Nothing comes" is said with a marker: the next
 line is the one that belongs to something which was caused later. Deadlines are only there so that a failure ends.
 
-Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan), TALK_JOURNAL (as sqlite:chat.db).
+Environment: TCPSERVER, TCPCLIENT (the programs), BUILD_KIND (plain, asan, tsan), TALK_JOURNAL (as sqlite:chat.db),
+TALK_ENGINES (redis).
 """
 
 import atexit
@@ -125,14 +126,42 @@ def run_server(*arguments, environment=None, seconds=DEADLINE):
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def on_each_journal(test):
+@contextlib.contextmanager
+def fresh_journal(kind):
+    """The option for a journal of this kind that holds nothing."""
+    if kind != "redis":
+        yield kind
+        return
+    sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "engines"))
+    import redis
+    try:
+        database = redis.Redis(appendfsync="everysec")
+    except redis.Skip as reason:
+        skip(str(reason))
+    with database:
+        yield database.url
+
+
+def on_each_journal(test, engines=True):
     """Runs a test with each kind of journal, whose option it is given."""
     @functools.wraps(test)
     def run():
-        for journal in ("memory", "sqlite:chat.db"):
-            print(f"with --journal {journal}:", flush=True)
-            test(journal)
+        missing = []
+        for kind in ("memory", "sqlite:chat.db", *(os.environ.get("TALK_ENGINES", "").split() if engines else ())):
+            print(f"with --journal {kind}:", flush=True)
+            try:
+                with fresh_journal(kind) as journal:
+                    test(journal)
+            except Skip as reason:
+                missing.append(str(reason))
+        if missing:
+            skip("; ".join(missing))
     return run
+
+
+def on_each_own_journal(test):
+    """The same with those that one server has for itself alone."""
+    return on_each_journal(test, engines=False)
 
 
 class Lines:

@@ -1,5 +1,6 @@
 """Servers that share a Redis: the same rooms, numbers and order; what is lost with a server, and with Redis, and what is not."""
 
+import collections
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from talk import Server, main, skip, wait_for  # noqa: E402
 SESSION = "00112233445566778899aabbccddeeff"
 PATIENCE = ("--journal-patience", "30")
 MANY = 300
+PAIRS = 100
 
 
 def database(**options):
@@ -142,6 +144,26 @@ def test_who_comes_back_after_trimming_is_told_how_many_are_missing():
         text = re.search(r"(\d+) messages skipped", skipped[0]["text"])
         count = int(text.group(1)) if text else skipped[0]["count"]
         assert numbers[0] == first + count + 1 and last in numbers, (first, count, numbers)
+
+
+def test_strangers_of_two_servers_meet_once():
+    """All at once: nobody is alone in the end, and nobody has two partners."""
+    with database() as redis, Server(journal=redis.url) as one, Server(journal=redis.url) as two:
+        people = [server.join(f"{name}{i}") for i in range(PAIRS) for server, name in ((one, "a"), (two, "b"))]
+        for person in people:
+            person.say("/join")
+        rooms = {}
+        for person in people:
+            line = person.line()
+            while not re.match(r"\* You (met|wait for) a stranger in room", line):
+                line = person.line()
+            rooms[person] = re.search(r"in room ([0-9a-f]{20})", line).group(1)
+            if " met " in line:
+                person.say("hello")
+        for person in people:
+            while not re.fullmatch(r"[ab]\d+: hello", person.line()):
+                pass
+        assert sorted(collections.Counter(rooms.values()).values()) == [2] * PAIRS
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import re
 import tempfile
 
 from events import join_events
-from talk import Server, main, on_each_journal, wait_for
+from talk import Server, main, on_each_own_journal, wait_for
 
 HOME = "* You are in lobby. /join finds a stranger, /rooms lists the rooms."
 
@@ -226,7 +226,7 @@ def test_a_topic_is_told_to_those_who_are_there_and_those_who_come():
         ask(bob, "/topic " + "x" * 399, 'User "bob" set the topic: ' + "x" * 399)
 
 
-@on_each_journal
+@on_each_own_journal
 def test_a_room_in_which_nothing_was_said_is_gone_with_the_last_one(journal):
     """The journal has it a moment longer, and nobody is shown it as one that is empty."""
     with Server(journal=journal) as server:

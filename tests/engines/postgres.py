@@ -128,6 +128,19 @@ class Postgres:
             time.sleep(0.01)
         self.running = False
 
+    def processes(self):
+        """The ids of all of the database's processes."""
+        first = self.pid()
+        with open(f"/proc/{first}/task/{first}/children", encoding="ascii") as file:
+            return [first, *map(int, file.read().split())]
+
+    def adopt(self, *paths):
+        """Files become those of the user to whom the database belongs, who alone may read them."""
+        for path in paths:
+            if self._owner is not None:
+                os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+            os.chmod(path, 0o600)
+
     def psql(self, sql, database="chat", check=True):
         """What a statement gives, as unaligned text."""
         environment = {**os.environ, "PGPASSWORD": "secret", "PGCONNECT_TIMEOUT": "20"}

@@ -125,10 +125,13 @@ def run_server(*arguments, environment=None, seconds=DEADLINE):
 
 
 def on_each_journal(test):
-    """Runs a test with each kind of journal, whose option it is given."""
+    """Runs a test with each kind of journal, whose option it is given; or with TEST_ENGINE_URL, after TEST_ENGINE_EMPTY."""
     @functools.wraps(test)
     def run():
-        for journal in ("memory", "sqlite:chat.db"):
+        engine = os.environ.get("TEST_ENGINE_URL")
+        for journal in ("memory", "sqlite:chat.db") if engine is None else (engine,):
+            if engine is not None:
+                subprocess.run(os.environ["TEST_ENGINE_EMPTY"], shell=True, check=True)
             print(f"with --journal {journal}:", flush=True)
             test(journal)
     return run
@@ -585,6 +588,8 @@ def main(seconds=3 * DEADLINE):
     module = sys.modules["__main__"]
     tests = {name: value for name, value in vars(module).items() if name.startswith("test_")}
     names = sys.argv[1:] or list(tests)
+    if "TEST_ENGINE_URL" in os.environ:  # then only those that are for each journal
+        names = [name for name in names if hasattr(tests[name], "__wrapped__")]
     failed = skipped = 0
     for name in names:
         faulthandler.dump_traceback_later(seconds, exit=True)

@@ -8,9 +8,16 @@
 enum {
 	READ_SIZE = 16 * 1024,
 	ANSWER_MOST = 256 * 1024 * 1024, /* bytes of one answer: more than that is no answer to us */
+	ELEMENTS_MOST = 1024 * 1024,     /* of one array; memory is taken for them before they come   */
 	KNOWN_S = 24 * 60 * 60,          /* for which it is known that a room was forgotten */
 	SCHEMA = 1,
 };
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_count;
+#else
+typedef int array_count;
+#endif
 
 /* ---- What goes wrong. ---- */
 
@@ -32,17 +39,17 @@ int redis_link_distrust(struct link *link, redisReply *reply)
 static int link_refusal(const char *words)
 {
 	static const struct {
-		const char *start;
+		const char *words; /* which older ones put after where in the script it was */
 		int error;
 	} refusals[] = {
-		{"OOM ", -ENOSPC},        /* maxmemory, and nothing may be thrown away */
-		{"MISCONF ", -EIO},       /* it cannot write to its disk               */
-		{"NOREPLICAS ", -EIO},    /* min-replicas-to-write                     */
+		{"OOM command not allowed", -ENOSPC}, /* maxmemory, and nothing may be thrown away */
+		{"MISCONF ", -EIO},                   /* it cannot write to its disk               */
+		{"NOREPLICAS ", -EIO},                /* min-replicas-to-write                     */
 		{"NOSCRIPT ", -ENOEXEC},
 	};
 
 	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-		if (strncmp(words, refusals[i].start, strlen(refusals[i].start)) == 0)
+		if (strstr(words, refusals[i].words) != NULL)
 			return refusals[i].error;
 	}
 	return 0;
@@ -83,6 +90,26 @@ const char *redis_link_fault(const struct link *link)
 }
 
 /* ---- Answers. ---- */
+
+static void *link_create_array(const redisReadTask *task, array_count count)
+{
+	const struct link *link = task->privdata;
+
+	return count > ELEMENTS_MOST ? NULL : link->usual->createArray(task, count);
+}
+
+bool redis_link_start_reader(struct link *link)
+{
+	link->reader = redisReaderCreate();
+	if (link->reader == NULL)
+		return false;
+	link->usual = link->reader->fn;
+	link->functions = *link->usual;
+	link->functions.createArray = link_create_array;
+	link->reader->fn = &link->functions;
+	link->reader->privdata = link;
+	return true;
+}
 
 static redisReply *link_read(struct link *link)
 {
@@ -352,12 +379,11 @@ struct link *redis_link_open(struct engine *engine, enum link_use use, char faul
 	}
 	link->engine = redis;
 	link->use = use;
-	link->reader = redisReaderCreate();
 	if (redis_wire_open(&link->wire, &redis->url, redis->context, fault) != 0) {
 		redis_link_close(link);
 		return NULL;
 	}
-	if (link->reader != NULL && link_begin(link))
+	if (redis_link_start_reader(link) && link_begin(link))
 		return link;
 	(void)snprintf(fault, ENGINE_FAULT_SIZE, "%s", link->reader == NULL ? "no memory" : link->fault);
 	redis_link_close(link);

@@ -33,6 +33,8 @@ struct link {
 	enum link_use use;
 	struct redis_wire wire;
 	redisReader *reader;
+	redisReplyObjectFunctions functions; /* its own, but for what limits them */
+	const redisReplyObjectFunctions *usual;
 	size_t unread; /* bytes that the reader got since it gave the last answer */
 	bool broken;
 	bool runs_script; /* and so, when Redis refuses, it is not known what was done */
@@ -47,6 +49,8 @@ struct link {
 
 struct link *redis_link_open(struct engine *engine, enum link_use use, char fault[ENGINE_FAULT_SIZE]);
 void redis_link_close(struct link *link);
+/* Makes what reads answers; for a link that somebody else has made. */
+bool redis_link_start_reader(struct link *link) MUST_CHECK;
 bool redis_link_works(const struct link *link);
 const char *redis_link_fault(const struct link *link);
 

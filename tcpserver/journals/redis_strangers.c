@@ -42,10 +42,11 @@ int redis_offer(struct link *link, const char *server, const char *id, const str
 	redis_command_text(&arguments, server);
 	redis_command_text(&arguments, id);
 	redis_command_text(&arguments, lines == NULL ? "" : lines);
+	redis_command_number(&arguments, offer->always ? 1 : 0);
 	arguments.lacks_memory = arguments.lacks_memory || lines == NULL;
 	free(lines);
 	known = redis_link_run_number(link, REDIS_OFFER, &arguments);
-	return known < 0 ? (int)known : known == 0 ? -ENOENT : 0;
+	return known < 0 ? (int)known : known == 0 ? -ENOENT : known == 2 ? -EEXIST : 0;
 }
 
 int redis_meet(struct link *link, const struct stranger_offer *seeker, struct room_record *record)

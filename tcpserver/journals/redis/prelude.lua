@@ -86,6 +86,63 @@ local function withdraw(id)
 	call('ZREM', OPEN_ROOMS, id)
 end
 
+-- The room of the offer that waits longest and fits, of the first 2000: whoever was met last comes after all others. 'avoids' has the keys as its
+-- own. Returns nil without any.
+local function find_stranger(seeker, last, avoids)
+	local MOST, PAGE = 2000, 50
+	local servers, stale, now = {}, {}, now_us()
+	local chosen, spare
+
+	local function server_lives(server)
+		if servers[server] == nil then
+			servers[server] = lives(server, now) or false
+		end
+		return servers[server]
+	end
+
+	-- Whether the two may meet, and whether only when nobody else waits.
+	local function fits(offer)
+		local server, name_key, partner, avoided = string.match(offer, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+		if not server or not server_lives(server) or name_key == seeker or avoids[name_key] then
+			return false
+		end
+		if string.find('\n' .. avoided, '\n' .. seeker .. '\n', 1, true) then
+			return false
+		end
+		return true, name_key == last or partner == seeker
+	end
+
+	local function look_at(id)
+		local offer = call('HGET', OFFERS, id)
+		if not offer or not exists(id) then
+			stale[#stale + 1] = id
+			return
+		end
+		local may, rather_not = fits(offer)
+		if may and not rather_not then
+			chosen = id
+		elseif may then
+			spare = spare or id
+		end
+	end
+
+	for start = 0, MOST - 1, PAGE do
+		local page = call('ZRANGE', OPEN_ROOMS, start, start + PAGE - 1)
+		for _, id in ipairs(page) do
+			if not chosen then
+				look_at(id)
+			end
+		end
+		if chosen or #page < PAGE then
+			break
+		end
+	end
+	for _, id in ipairs(stale) do
+		withdraw(id)
+	end
+	return chosen or spare
+end
+
 -- Returns whether there is more to do: then it is to be called again.
 local function forget(id)
 	local room, people = key('room', id), key('people', id)

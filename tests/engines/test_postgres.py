@@ -159,6 +159,19 @@ def test_rows_that_cannot_be_are_errors():
             base.psql("DELETE FROM chat_rooms; INSERT INTO chat_rooms OVERRIDING SYSTEM VALUE SELECT * FROM saved_rooms")
 
 
+def test_what_was_forgotten_leaves_the_tables():
+    with database() as base, talk.Server(journal=base.url) as server:
+        ann = server.join("ann")
+        for line in ("/join tea", "something", "/delete-room tea"):
+            ann.say(line)
+        talk.wait_for(lambda: base.psql("SELECT count(*) FROM chat_rooms WHERE name = 'tea' AND forgotten IS NOT NULL") == "1",
+                      "the room is forgotten")
+        assert base.psql("SELECT count(*) FROM chat_room WHERE message = 'something'") == "1"  # others may still look at it
+        base.psql("UPDATE chat_rooms SET forgotten = forgotten - interval '1 hour' WHERE forgotten IS NOT NULL")
+        talk.wait_for(lambda: base.psql("SELECT count(*) FROM chat_room WHERE message = 'something'") == "0", "its rows are gone")
+        talk.wait_for(lambda: base.psql("SELECT count(*) FROM chat_rooms WHERE name = 'tea'") == "0", "the room is gone, too")
+
+
 def test_a_database_that_says_nothing_any_more_is_given_up():
     with database() as base, talk.Server("--journal-patience", "1", journal=base.url) as server:
         ann = server.join("ann")

@@ -147,6 +147,7 @@ static int notice_take(struct link *link, struct engine_news *news)
 		return length == 0 ? 0 : -EOVERFLOW;
 	}
 	(void)snprintf(news->room, ROOM_ID_SIZE, "%s", link->notice_rest);
+	news->room[strcspn(news->room, " ")] = '\0';
 	(void)snprintf(last, sizeof last, "%s", link->notice_rest + ID_LENGTH);
 	news->last = strtoull(last, &end, 16);
 	if (*end != '\0')

@@ -76,7 +76,7 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"  UPDATE chat_rooms r SET last = u.last, last_at = u.last_at, topic = coalesce(u.topic, r.topic)" \
 	"    FROM unnest(rooms, lasts, last_ats, topics) u(number, last, last_at, topic)" \
 	"    WHERE r.number = u.number AND r.last <> u.last;\n" \
-	"  PERFORM pg_notify('chat_news', origin || string_agg(u.id || lpad(to_hex(u.last), 16, '0'), '' ORDER BY u.i))" \
+	"  PERFORM pg_notify('chat_news', origin || string_agg(rpad(u.id, 20) || lpad(to_hex(u.last), 16, '0'), '' ORDER BY u.i))" \
 	"    FROM unnest(ids, rooms, lasts) WITH ORDINALITY u(id, number, last, i) WHERE u.number IS NOT NULL GROUP BY (u.i - 1) / 200;\n" \
 	"  IF repeats THEN\n" \
 	"    RETURN QUERY SELECT u.error, u.seq, u.at, coalesce(r.id, ''), coalesce(r.name, r.id, '')" \

@@ -128,6 +128,19 @@ class Postgres:
             time.sleep(0.01)
         self.running = False
 
+    def processes(self):
+        """The ids of all of the database's processes."""
+        first = self.pid()
+        with open(f"/proc/{first}/task/{first}/children", encoding="ascii") as file:
+            return [first, *map(int, file.read().split())]
+
+    def adopt(self, *paths):
+        """Files become those of the user to whom the database belongs, who alone may read them."""
+        for path in paths:
+            if self._owner is not None:
+                os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+            os.chmod(path, 0o600)
+
     def psql(self, sql, database="chat", check=True):
         """What a statement gives, as unaligned text."""
         environment = {**os.environ, "PGPASSWORD": "secret", "PGCONNECT_TIMEOUT": "20"}
@@ -166,10 +179,17 @@ class Postgres:
                 f">{self.folder}/restart.out 2>&1 </dev/null || {{ cat {self.folder}/restart.out {self._log} >&2; false; }}")
 
 
+def empty_command(database):
+    """A shell command after which there is nothing in the database."""
+    return (f"PGPASSWORD=secret psql -Xq -h 127.0.0.1 -p {database.port} -U chat -d chat -c 'SET client_min_messages = error;"
+            " DROP SCHEMA public CASCADE; CREATE SCHEMA public'")
+
+
 def run_with(command, settings=()):
     """Runs a command that finds a database in its environment. Returns its status."""
     with Postgres(settings) as database:
-        environment = {**os.environ, "TEST_ENGINE_URL": database.url, "TEST_ENGINE_RESTART": database.restart_command()}
+        environment = {**os.environ, "TEST_ENGINE_URL": database.url, "TEST_ENGINE_RESTART": database.restart_command(),
+                       "TEST_ENGINE_EMPTY": empty_command(database)}
         status = subprocess.run(command, env=environment, check=False).returncode
         if status != 0:
             print(database.log(), file=sys.stderr)

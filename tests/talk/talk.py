@@ -143,10 +143,16 @@ def fresh_journal(kind):
 
 
 def on_each_journal(test, engines=True):
-    """Runs a test with each kind of journal, whose option it is given."""
+    """Runs a test with each kind of journal, whose option it is given; or with TEST_ENGINE_URL, after TEST_ENGINE_EMPTY, alone."""
     @functools.wraps(test)
     def run():
         missing = []
+        engine = os.environ.get("TEST_ENGINE_URL")
+        if engine is not None:
+            subprocess.run(os.environ["TEST_ENGINE_EMPTY"], shell=True, check=True)
+            print(f"with --journal {engine}:", flush=True)
+            test(engine)
+            return
         for kind in ("memory", "sqlite:chat.db", *(os.environ.get("TALK_ENGINES", "").split() if engines else ())):
             print(f"with --journal {kind}:", flush=True)
             try:
@@ -617,6 +623,8 @@ def main(seconds=3 * DEADLINE):
     module = sys.modules["__main__"]
     tests = {name: value for name, value in vars(module).items() if name.startswith("test_")}
     names = sys.argv[1:] or list(tests)
+    if "TEST_ENGINE_URL" in os.environ:  # then only those that are for each journal
+        names = [name for name in names if hasattr(tests[name], "__wrapped__")]
     failed = skipped = 0
     for name in names:
         faulthandler.dump_traceback_later(seconds, exit=True)

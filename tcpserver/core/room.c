@@ -714,6 +714,7 @@ void room_say(struct room *room, struct member *member, struct outlet *asker, co
 	int error = -ENOMEM;
 
 	draft.given_ns = asker == NULL ? clock_ns() : outlet_gives(asker);
+	metrics_handed_over();
 	if (draft.message != NULL) {
 		(void)message_acquire(draft.message);
 		error = room->journal->append(room->journal_room, &draft);

@@ -39,17 +39,17 @@ int redis_link_distrust(struct link *link, redisReply *reply)
 static int link_refusal(const char *words)
 {
 	static const struct {
-		const char *start;
+		const char *words; /* which older ones put after where in the script it was */
 		int error;
 	} refusals[] = {
-		{"OOM ", -ENOSPC},        /* maxmemory, and nothing may be thrown away */
-		{"MISCONF ", -EIO},       /* it cannot write to its disk               */
-		{"NOREPLICAS ", -EIO},    /* min-replicas-to-write                     */
+		{"OOM command not allowed", -ENOSPC}, /* maxmemory, and nothing may be thrown away */
+		{"MISCONF ", -EIO},                   /* it cannot write to its disk               */
+		{"NOREPLICAS ", -EIO},                /* min-replicas-to-write                     */
 		{"NOSCRIPT ", -ENOEXEC},
 	};
 
 	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-		if (strncmp(words, refusals[i].start, strlen(refusals[i].start)) == 0)
+		if (strstr(words, refusals[i].words) != NULL)
 			return refusals[i].error;
 	}
 	return 0;

@@ -1,7 +1,7 @@
 """
 A real Redis on a free port, in a temporary folder.
 
-        with Redis(sync="always") as redis:
+        with Redis(appendfsync="always") as redis:
             server = Server(journal=redis.url)
             redis.kill()
             redis.start()
@@ -35,9 +35,9 @@ def free_port():
 
 
 class Redis:
-    """'sync' is appendfsync: always, everysec, no; None: there is no log, and no snapshots either. 'tls' is (certificate, key)."""
+    """'appendfsync' is always, everysec, no; None: there is no log, and no snapshots either. 'tls' is (certificate, key)."""
 
-    def __init__(self, sync="always", settings=(), password=None, tls=None, start=True):
+    def __init__(self, appendfsync="always", settings=(), password=None, tls=None, start=True):
         self._program = shutil.which("redis-server")
         if self._program is None:
             raise Skip("Redis is not installed here: apt-get install redis-server")
@@ -52,7 +52,7 @@ class Redis:
         self._configuration = os.path.join(self.folder, "redis.conf")
         self._log = os.path.join(self.folder, "log")
         with open(self._configuration, "w", encoding="utf-8") as file:
-            file.write("\n".join([*self._lines(sync, password, tls), *settings]) + "\n")
+            file.write("\n".join([*self._lines(appendfsync, password, tls), *settings]) + "\n")
         if start:
             try:
                 self.start()
@@ -60,14 +60,14 @@ class Redis:
                 self.close()
                 raise
 
-    def _lines(self, sync, password, tls):
+    def _lines(self, appendfsync, password, tls):
         yield from ("bind 127.0.0.1", f"dir {self.folder}", f"logfile {self._log}", 'save ""', "daemonize no", "supervised no",
                     f"pidfile {self.folder}/pid", "enable-debug-command local")
         yield from ([f"port 0\ntls-port {self.port}", f"tls-cert-file {tls[0]}", f"tls-key-file {tls[1]}", "tls-auth-clients no"]
                     if tls else [f"port {self.port}"])
-        yield from (["appendonly no"] if sync is None else ["appendonly yes", f"appendfsync {sync}"])
+        yield from (["appendonly no"] if appendfsync is None else ["appendonly yes", f"appendfsync {appendfsync}"])
         if password:
-            yield f"requirepass {password}"
+            yield f'requirepass "{password}"'
 
     def start(self):
         self._process = subprocess.Popen([self._program, self._configuration], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -94,12 +94,19 @@ class Redis:
     def kill(self):
         self._end(signal.SIGKILL)
 
+    crash = kill
+
     def restart(self):
         self.stop()
         self.start()
 
     def pause(self):
         self._process.send_signal(signal.SIGSTOP)
+        self._paused_at = time.monotonic()
+
+    def stands_still_for(self, seconds):
+        """Whether it has been paused for so long."""
+        return time.monotonic() - self._paused_at >= seconds
 
     def go_on(self):
         self._process.send_signal(signal.SIGCONT)

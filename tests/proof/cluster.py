@@ -1,12 +1,12 @@
 """Several servers that share an engine (a database of tests/engines), each of which may be killed, or cut off from it."""
 
 import os
-import random
 import subprocess
 import sys
 import threading
 import urllib.parse
 
+from namespaces import Namespace, run
 from phoenix import Phoenix
 from talk import DEADLINE, Server
 
@@ -16,15 +16,15 @@ PROXY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "proxy.py")
 class Road:
     """A proxy of its own between a server and the engine: it delays and splits, and, if 'mean' is not 0, cuts."""
 
-    def __init__(self, port, seed, mean):
-        self.to, self.seed, self.mean = port, seed, mean
+    def __init__(self, port, seed, mean, host="127.0.0.1"):
+        self.to, self.seed, self.mean, self.host = port, seed, mean, host
         self.port = 0
         self.process = None
         self.open(mean)
 
     def open(self, mean):
         self.process = subprocess.Popen(
-            [sys.executable, PROXY, "--to", f"127.0.0.1:{self.to}", "--listen", str(self.port), "--seed", str(self.seed),
+            [sys.executable, PROXY, "--to", f"127.0.0.1:{self.to}", "--host", self.host, "--listen", str(self.port), "--seed", str(self.seed),
              "--mean", str(mean)], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("listening on "), line
@@ -37,24 +37,52 @@ class Road:
         self.process.stdout.close()
 
 
-def url_through(url, port):
-    """The same URL by another port."""
+def url_by(url, road):
+    """The same URL by a road."""
     parts = urllib.parse.urlsplit(url)
     user, at, _ = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
+    return parts._replace(netloc=f"{user}{at}{road.host}:{road.port}").geturl()
+
+
+class Island:
+    """A namespace of a server, with one cable for its clients and one to the database."""
+
+    def __init__(self, number):
+        self.number = number
+        self.namespace = Namespace()
+        self.clients, self.database = f"10.213.{10 + number}", f"10.213.{20 + number}"
+        self.namespace.run("ip", "link", "set", "lo", "up")
+        self.namespace.cable(f"people{number}-", f"{self.clients}.1", f"{self.clients}.2")
+        self.namespace.cable(f"data{number}-", f"{self.database}.1", f"{self.database}.2")
+
+    def server(self, *options, **more):
+        with self.namespace.inside():
+            return Server(*options, listen=(f"{self.clients}.2:0",), **more)
+
+    def cut_off(self):
+        run("ip", "link", "set", f"data{self.number}-0", "down")
+
+    def connect(self):
+        run("ip", "link", "set", f"data{self.number}-0", "up")
+
+    def close(self):
+        self.namespace.close()
 
 
 class Cluster:
     """
-    engine  with 'url', 'port', restart() and crash()
-    mean    bytes on the way from the engine between cuts, on average; 0: none; None: no proxy between
+    engine   with 'url', 'port', restart() and crash()
+    mean     bytes on the way from the engine between cuts, on average; 0: none; None: no proxy between
+    islands  one for each server, or none: then all are in one namespace
     """
 
-    def __init__(self, engine, rng, count=3, mean=None, options=(), where=lambda number: {}):
-        self.engine, self.random = engine, rng
-        self.roads = [Road(engine.port, rng.getrandbits(32), mean) for _ in range(count)] if mean is not None else []
-        urls = [url_through(engine.url, road.port) for road in self.roads] or [engine.url] * count
-        self.phoenixes = [Phoenix(lambda url=url, i=i: Server(*options, journal=url, **where(i))) for i, url in enumerate(urls)]
+    def __init__(self, engine, rng, count=3, mean=None, options=(), islands=()):
+        self.engine, self.random, self.islands = engine, rng, islands
+        hosts = [f"{island.database}.1" for island in islands] or ["127.0.0.1"] * count
+        self.roads = [Road(engine.port, rng.getrandbits(32), mean, host) for host in hosts] if mean is not None else []
+        urls = [url_by(engine.url, road) for road in self.roads] or [engine.url] * count
+        makers = [island.server for island in islands] or [Server] * count
+        self.phoenixes = [Phoenix(lambda make=make, url=url: make(*options, journal=url)) for make, url in zip(makers, urls)]
         self.faults = 0
         self._work = None
 
@@ -77,11 +105,14 @@ class Cluster:
 
     def place(self):
         """Of a server that lives, whichever; None: there is none."""
-        living = self.living()
-        return self.random.choice(living).place() if living else None
+        living = [number for number, phoenix in enumerate(self.phoenixes) if phoenix.server is not None]
+        return self.place_of(self.random.choice(living))() if living else None
 
     def place_of(self, number):
-        return lambda: self.phoenixes[number].place()
+        def place():
+            server = self.phoenixes[number].server
+            return server and server.places[0]
+        return place
 
     def kill_one(self):
         """kill -9 of one that lives, unless it is the last. Returns it, or None."""

@@ -9,21 +9,23 @@ others take them for dead. Afterwards each of the three servers has every room, 
 In the short form at least 2,000 messages are acknowledged, in the long one (CHAT_PROOF=long) 10,000, with each kind of database and of fault.
 """
 
+import contextlib
 import os
 import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "engines"))
 
-from cluster import Cluster
+from cluster import Cluster, Island
 from loop import Loop
+from namespaces import in_namespace
 from strict import Crowd, Ledger, audit, is_long, seed, time_limit
 from talk import BUILD_KIND, DEADLINE, main, scaled, skip
 
 ROOMS = ("lobby", "tea", "milk tea", "coffee")
 BURST = 20
 PATIENCE = {"plain": 2.0, "asan": 4.0, "tsan": 6.0}.get(BUILD_KIND, 4.0)  # of a client with a server that says nothing
-CUT_MEAN = 200000
+CUT_MEAN = 2000000  # one that is half dead costs the server the five seconds after which it leaves it
 
 
 def amount():
@@ -41,7 +43,7 @@ def postgres():
 def redis():
     import redis as engines
     try:
-        return engines.Redis(appendfsync="always")
+        return engines.Redis(sync="always")
     except engines.Skip as reason:
         skip(str(reason))
 
@@ -136,6 +138,44 @@ def test_cuts_between_servers_and_postgres_lose_and_double_nothing():
 
 def test_cuts_between_servers_and_redis_lose_and_double_nothing():
     prove(redis(), kill_and_start, 5, mean=CUT_MEAN)
+
+
+# ---- Servers that are cut off by a cable that is pulled. ----
+
+class CutOff:
+    """Cuts one of them off now and then, for a moment, and once for so long that it is taken for dead; others go on."""
+
+    def __init__(self, islands, loop_seconds):
+        self.islands, self.seconds = islands, list(loop_seconds)
+
+    def __call__(self, proof):
+        if not self.seconds or proof.random.random() > 0.05:
+            return
+        island = proof.random.choice(self.islands)
+        island.cut_off()
+        proof.crowd.say(BURST)
+        proof.loop.run_for(self.seconds.pop())
+        island.connect()
+        proof.cluster.faults += 1
+
+
+def prove_cut_off(test, engine):
+    if in_namespace(test, time_limit()):
+        return
+    seconds = (0.5, 16, 2, 6) if not is_long() else (0.5, 16, 2, 6) * 5
+    with contextlib.ExitStack() as stack:
+        islands = [Island(number) for number in range(3)]
+        for island in islands:
+            stack.callback(island.close)
+        prove(engine(), CutOff(islands, seconds), len(seconds), mean=0, islands=islands)
+
+
+def test_servers_that_are_cut_off_from_postgres_lose_and_double_nothing():
+    prove_cut_off(test_servers_that_are_cut_off_from_postgres_lose_and_double_nothing, postgres)
+
+
+def test_servers_that_are_cut_off_from_redis_lose_and_double_nothing():
+    prove_cut_off(test_servers_that_are_cut_off_from_redis_lose_and_double_nothing, redis)
 
 
 if __name__ == "__main__":

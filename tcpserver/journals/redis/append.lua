@@ -10,6 +10,7 @@ local JOINED, LEFT, NICK, TOPIC = '2', '3', '4', '5'
 local now = now_us()
 local rooms, changed, clients = {}, {}, {}
 local answers, repeats = {}, {}
+local failure
 
 local function answer(outcome, seq, at)
 	local count = #answers
@@ -61,6 +62,15 @@ local function add_message(room, seq, kind, at, participant, text)
 		'text', text)
 end
 
+-- Whether Redis takes nothing at all now.
+local function refuses_all(words)
+	for _, reason in ipairs({'OOM ', 'MISCONF ', 'NOREPLICAS ', 'READONLY '}) do
+		if string.find(words, reason, 1, true) then
+			return true
+		end
+	end
+end
+
 local function keep(i, room, client)
 	local seq, at = tonumber(ARGV[i + 9]), nil
 	local restored = seq ~= 0
@@ -76,8 +86,18 @@ local function keep(i, room, client)
 		at = whole(room.at) .. '000'
 	end
 	local kind, participant, text, server = ARGV[i + 3], ARGV[i + 4], ARGV[i + 7], ARGV[i + 8]
-	if type(add_message(room, seq, kind, at, participant, text)) == 'table' then
-		return answer(2, EIO, 0) -- somebody else has changed the stream
+	local added = add_message(room, seq, kind, at, participant, text)
+	if type(added) == 'table' and string.find(added.err, 'XADD', 1, true) and not restored then
+		-- Somebody else has added to the stream.
+		local top = call('XREVRANGE', room.stream, '+', '-', 'COUNT', 1)[1]
+		seq = math.max(seq, top and tonumber(string.match(top[1], '^%d+')) or 0) + 1
+		added = add_message(room, seq, kind, at, participant, text)
+	end
+	if type(added) == 'table' then
+		if #changed == 0 and refuses_all(added.err) then
+			failure = added
+		end
+		return answer(2, EIO, 0)
 	end
 	room.last = seq
 	if not room.is_changed then
@@ -125,6 +145,9 @@ for i = 8, #ARGV, 12 do
 		answer(2, room.error, 0)
 	else
 		keep(i, room, client)
+	end
+	if failure then
+		return failure
 	end
 end
 

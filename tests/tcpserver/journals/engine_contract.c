@@ -31,7 +31,7 @@
 enum {
 	WRITERS = 2,
 	GROUPS = 40,
-	GROUP = 50,
+	GROUP = 250,
 	LONGEST = 65535,
 	DEADLINE_MS = 60000,
 	TRY_MS = 20,

@@ -219,6 +219,7 @@ TEST(what_others_wrote_into_a_stream_is_left_out_or_cleaned)
 	CHECK_BYTES(messages[1]->text, messages[1]->text_size, "[2Jhello\uFFFD", 11);
 	message_release(messages[0]);
 	message_release(messages[1]);
+	CHECK_EQUAL(say("above them"), 5);
 	close_engine();
 }
 

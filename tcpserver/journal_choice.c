@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tcpserver/journals/shared.h"
 #ifdef TCPCHAT_AMQP
@@ -109,6 +110,50 @@ const char *journal_hide_password(const char *url)
 	return copy;
 }
 
+/* ---- Where this server is. ---- */
+
+static bool has_own_port(const char *listen)
+{
+	const char *port = strrchr(listen, ':');
+
+	return port != NULL && strtol(port + 1, NULL, 10) != 0;
+}
+
+/* What names this start of this machine. */
+static bool read_boot(char *text, size_t size)
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	bool read = file != NULL && fgets(text, (int)size, file) != NULL;
+
+	if (file != NULL)
+		(void)fclose(file); /* only read */
+	text[read ? strcspn(text, "\n") : 0] = '\0';
+	return read;
+}
+
+/*
+ * A text that no other server can have at the same time: the machine since it was started, its network, and where in it the server
+ * listens. Returns false when there is none: then a server that was killed is only missed after a while.
+ */
+static bool find_place(const struct journal_wish *wish, char place[ENGINE_PLACE_SIZE])
+{
+	char network[60];
+	ssize_t size = readlink("/proc/self/ns/net", network, sizeof network - 1);
+	size_t used;
+
+	if (size <= 0 || !read_boot(place, 60))
+		return false;
+	network[size] = '\0';
+	used = strlen(place);
+	used += (size_t)snprintf(place + used, ENGINE_PLACE_SIZE - used, " %s", network);
+	for (size_t i = 0; i < wish->listen_count && used < ENGINE_PLACE_SIZE; i++) {
+		if (!has_own_port(wish->listen[i]))
+			return false;
+		used += (size_t)snprintf(place + used, ENGINE_PLACE_SIZE - used, " %s", wish->listen[i]);
+	}
+	return wish->listen_count > 0 && used < ENGINE_PLACE_SIZE;
+}
+
 /* ---- Opening. ---- */
 
 static struct journal *complain(const char *fault)
@@ -121,7 +166,10 @@ struct journal *journal_open_url(const struct journal_wish *wish)
 {
 	const struct engine_options options = {.url = wish->url, .password = wish->password,
 		.message_api = wish->message_api, .message_api_token = wish->message_api_token};
-	const struct shared_options shared = {.patience_ms = (unsigned)wish->patience_s * 1000, .wait_at_start = true};
+	char place[ENGINE_PLACE_SIZE];
+	const struct shared_options shared = {.patience_ms = (unsigned)wish->patience_s * 1000,
+		.wait_at_start = true,
+		.place = find_place(wish, place) ? place : NULL};
 	const struct scheme *scheme = scheme_of(wish->url);
 	char fault[ENGINE_FAULT_SIZE];
 	struct engine *engine;

@@ -20,6 +20,8 @@ struct journal_wish {
 	const char *password;    /* or NULL */
 	const char *message_api; /* HOST:PORT, or NULL */
 	const char *message_api_token; /* or NULL */
+	const char *const *listen; /* where the server listens, as its options say */
+	size_t listen_count;
 	long long patience_s;
 };
 

@@ -788,7 +788,12 @@ static struct journal *open_shared_journal(const char *value)
 	static char password[SECRET_SIZE];
 	static char token[SECRET_SIZE];
 	struct journal_wish wish = {
-		.url = journal_hide_password(value), .message_api = settings.message_api, .patience_s = settings.patience_s};
+		.url = journal_hide_password(value),
+		.message_api = settings.message_api,
+		.patience_s = settings.patience_s,
+		.listen = settings.listen.items,
+		.listen_count = settings.listen.count,
+	};
 
 	log_event(LOG_INFO, "journal", "kept in", value, NULL);
 	if (wish.url == NULL ||

@@ -24,6 +24,7 @@
 enum {
 	ENGINE_FAULT_SIZE = 400, /* bytes of an explanation, with the NUL */
 	ENGINE_GROUP_MOST = 5000, /* entries that append() gets            */
+	ENGINE_PLACE_SIZE = 600, /* bytes of a server's place, with the NUL */
 	ENGINE_BEAT_S = 3,
 	ENGINE_DEAD_S = 12,
 	ENGINE_TIMEOUT_S = 5,    /* for connecting, and for an answer      */
@@ -134,6 +135,9 @@ struct engine_ops {
 
 	/* The server lives. -ESTALE: it had been cleared away as dead (or was never there); it is there now. */
 	int (*beat)(struct link *link, const char *server);
+	/* The server is the one at that place from now on (a text of less than ENGINE_PLACE_SIZE bytes that only one server at a time can have, as
+	 * one of a machine and a port): one that was there before is dead, whenever it has beaten last. */
+	int (*succeed)(struct link *link, const char *server, const char *place);
 	/* Who is left in rooms of servers that are dead. 0: nobody; the dead servers without anybody are cleared away, with their names,
 	 * offers and mailboxes (rooms of their id), and what else is old. */
 	ssize_t (*ghosts)(struct link *link, struct ghost *ghosts, size_t capacity);

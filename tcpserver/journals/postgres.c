@@ -39,6 +39,7 @@ static const struct engine_ops postgres_ops = {
 	.search = postgres_search,
 	.beat = postgres_beat,
 	.ghosts = postgres_ghosts,
+	.succeed = postgres_succeed,
 	.retire = postgres_retire,
 	.claim_name = postgres_claim_name,
 	.release_name = postgres_release_name,

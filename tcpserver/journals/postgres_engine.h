@@ -44,6 +44,7 @@ ssize_t postgres_search(struct link *link, const struct search *search, struct f
 
 int postgres_beat(struct link *link, const char *server);
 ssize_t postgres_ghosts(struct link *link, struct ghost *ghosts, size_t capacity);
+int postgres_succeed(struct link *link, const char *server, const char *place);
 int postgres_retire(struct link *link, const char *server);
 int postgres_claim_name(struct link *link, const char *server, const struct name_claim *claim, struct name_holder *holder);
 int postgres_release_name(struct link *link, const char *server, const char *key);

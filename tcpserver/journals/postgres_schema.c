@@ -135,6 +135,7 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"  DELETE FROM chat_people WHERE server = gone;\n" \
 	"  DELETE FROM chat_offers WHERE server = gone;\n" \
 	"  UPDATE chat_rooms SET forgotten = now() WHERE id = gone AND forgotten IS NULL;\n" \
+	"  DELETE FROM chat_places WHERE server = gone;\n" \
 	"  DELETE FROM chat_servers WHERE id = gone;\n" \
 	"$$;"
 
@@ -158,6 +159,7 @@ static const char *const steps[] = {
 	"CREATE INDEX chat_room_at ON chat_room(at);"
 	"CREATE INDEX chat_room_words ON chat_room USING gin(words) WHERE words IS NOT NULL;"
 	"CREATE TABLE chat_servers(id text COLLATE \"C\" PRIMARY KEY, beat timestamptz NOT NULL, dead boolean NOT NULL DEFAULT false);"
+	"CREATE TABLE chat_places(place text COLLATE \"C\" PRIMARY KEY, server text COLLATE \"C\" NOT NULL);"
 	"CREATE TABLE chat_names(key text COLLATE \"C\" PRIMARY KEY, name text NOT NULL, server text NOT NULL, client bytea NOT NULL);"
 	"CREATE INDEX chat_names_server ON chat_names(server);"
 	"CREATE TABLE chat_people(room bigint, server text COLLATE \"C\", key text COLLATE \"C\", name text NOT NULL,"

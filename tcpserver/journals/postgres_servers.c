@@ -32,6 +32,19 @@ int postgres_beat(struct link *link, const char *server)
 	return error;
 }
 
+int postgres_succeed(struct link *link, const char *server, const char *place)
+{
+	struct postgres_parameters parameters = {.count = 0};
+
+	postgres_add_text(&parameters, server);
+	postgres_add_text(&parameters, place);
+	return postgres_do(link,
+		"WITH before AS (SELECT server FROM chat_places WHERE place = $2 AND server <> $1),"
+		" buried AS (UPDATE chat_servers s SET dead = true FROM before b WHERE s.id = b.server)"
+		" INSERT INTO chat_places(place, server) VALUES($2, $1) ON CONFLICT (place) DO UPDATE SET server = $1",
+		&parameters);
+}
+
 int postgres_retire(struct link *link, const char *server)
 {
 	struct postgres_parameters parameters = {.count = 0};

@@ -38,6 +38,7 @@ static const struct engine_ops redis_ops = {
 	.mark = redis_mark,
 	.beat = redis_beat,
 	.ghosts = redis_ghosts,
+	.succeed = redis_succeed,
 	.retire = redis_retire,
 	.claim_name = redis_claim_name,
 	.release_name = redis_release_name,

@@ -32,6 +32,7 @@ ssize_t redis_news(struct link *link, struct engine_news *news, size_t capacity)
 /* redis_servers.c */
 int redis_beat(struct link *link, const char *server);
 ssize_t redis_ghosts(struct link *link, struct ghost *ghosts, size_t capacity);
+int redis_succeed(struct link *link, const char *server, const char *place);
 int redis_retire(struct link *link, const char *server);
 
 /* redis_people.c */

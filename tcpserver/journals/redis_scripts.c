@@ -15,6 +15,7 @@ const struct redis_source redis_sources[REDIS_SCRIPTS] = {
 	[REDIS_TRIM] = SOURCE(trim),
 	[REDIS_SET_MARK] = SOURCE(set_mark),
 	[REDIS_BEAT] = SOURCE(beat),
+	[REDIS_SUCCEED] = SOURCE(succeed),
 	[REDIS_GHOSTS] = SOURCE(ghosts),
 	[REDIS_CLEAR] = SOURCE(clear),
 	[REDIS_CLAIM_NAME] = SOURCE(claim_name),

@@ -16,6 +16,7 @@ enum redis_script {
 	REDIS_TRIM,
 	REDIS_SET_MARK,
 	REDIS_BEAT,
+	REDIS_SUCCEED,
 	REDIS_GHOSTS,
 	REDIS_CLEAR,
 	REDIS_CLAIM_NAME,
@@ -57,6 +58,8 @@ extern const unsigned char redis_lua_set_mark[];
 extern const size_t redis_lua_set_mark_size;
 extern const unsigned char redis_lua_beat[];
 extern const size_t redis_lua_beat_size;
+extern const unsigned char redis_lua_succeed[];
+extern const size_t redis_lua_succeed_size;
 extern const unsigned char redis_lua_ghosts[];
 extern const size_t redis_lua_ghosts_size;
 extern const unsigned char redis_lua_clear[];

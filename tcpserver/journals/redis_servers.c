@@ -18,6 +18,17 @@ int redis_beat(struct link *link, const char *server)
 	return known < 0 ? (int)known : known == 0 ? -ESTALE : 0;
 }
 
+int redis_succeed(struct link *link, const char *server, const char *place)
+{
+	struct redis_command arguments = redis_link_script(link);
+	long long answer;
+
+	redis_command_text(&arguments, server);
+	redis_command_text(&arguments, place);
+	answer = redis_link_run_number(link, REDIS_SUCCEED, &arguments);
+	return answer < 0 ? (int)answer : 0;
+}
+
 static int servers_clear(struct link *link, const char *server, bool if_dead)
 {
 	long long more = 1;

@@ -18,6 +18,7 @@
 
 struct shared_options {
 	unsigned patience_ms; /* how long what is said waits for an engine that is away       */
+	const char *place;    /* where this server is, and no other at the same time (engine.h); NULL: not known; borrowed until it is open */
 	bool wait_at_start;   /* for an engine that is away: for the patience, else not at all */
 };
 

@@ -103,6 +103,16 @@ static bool thread_connect(struct shared_journal *journal)
 	return false;
 }
 
+/* Whoever was at this place before, as before kill -9, is gone, and nobody has to wait until that is certain. */
+static int thread_succeed(struct shared_journal *journal)
+{
+	const char *place = journal->options.place;
+
+	if (place == NULL || strlen(place) >= ENGINE_PLACE_SIZE)
+		return 0;
+	return ops_of(journal)->succeed(journal->writer, journal->server, place);
+}
+
 int shared_start(struct shared_journal *journal, char fault[ENGINE_FAULT_SIZE])
 {
 	long long until_ms = clock_ms() + (journal->options.wait_at_start ? journal->options.patience_ms : 0);
@@ -119,7 +129,7 @@ int shared_start(struct shared_journal *journal, char fault[ENGINE_FAULT_SIZE])
 		ops_of(journal)->describe(journal->writer, words, sizeof words);
 		log_event(LOG_INFO, "journal-promise", "journal", ops_of(journal)->name, "promise", words, NULL);
 	}
-	if (ops_of(journal)->beat == NULL || thread_beat(journal) == 0)
+	if (ops_of(journal)->beat == NULL || (thread_beat(journal) == 0 && thread_succeed(journal) == 0))
 		return 0;
 	(void)snprintf(fault, ENGINE_FAULT_SIZE, "%s",
 		journal->writer == NULL ? journal->fault : ops_of(journal)->fault(journal->writer));

@@ -93,8 +93,12 @@ class House:
         self.up.set()
 
     def messages(self):
+        return self.messages_at(self.port())
+
+    @staticmethod
+    def messages_at(port):
         """What is kept, by number."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port(), timeout=DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
         kept = []
         while True:
             connection.request("GET", f"/rooms/lobby/messages?limit=1000&after={kept[-1]['seq'] if kept else 0}")
@@ -150,10 +154,10 @@ def all_kinds():
         return KINDS
 
 
-def talk_among(kinds, kills):
+def talk_among(kinds, kills, make_house=House):
     if shutil.which("curl") is None:
         skip("there is no curl")
-    with House() as house:
+    with make_house() as house:
         peers = [kind(house, secure, COUNT) for kind in kinds for secure in (False, True)]
         house.expected = len(peers) * COUNT
         house.watched = next(peer for peer in peers if isinstance(peer, EventPeer))

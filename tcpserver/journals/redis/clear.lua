@@ -25,5 +25,10 @@ end
 if call('EXISTS', here, names, offers) > 0 or forget(server) then
 	return 1
 end
+local place = call('HGET', prefix .. 'place_of', server)
+if place and call('HGET', prefix .. 'places', place) == server then
+	call('HDEL', prefix .. 'places', place)
+end
+call('HDEL', prefix .. 'place_of', server)
 call('ZREM', SERVERS, server)
 return 0

@@ -1085,6 +1085,32 @@ TEST(what_a_dead_server_leaves_is_cleared_away)
 	stop_shared();
 }
 
+/* kill -9, and at once the next one at the same place: its people need not wait until it is certain that the first is dead. */
+TEST(a_server_that_comes_to_the_place_of_another_one_buries_it)
+{
+	struct place place;
+	struct name_holder holder;
+	const char *key;
+	char where[ENGINE_PLACE_SIZE];
+
+	start_shared();
+	key = fresh_name();
+	place_open(&place);
+	(void)snprintf(where, sizeof where, "machine %s, port '7777'", place.id);
+	CHECK_EQUAL(ops->succeed(one.writes, one.id, where), 0);
+	CHECK_EQUAL(claim(&one, key, 'x', &holder), 0);
+	(void)append_one(&one, entry_make(&one, place.id, MESSAGE_JOINED, "Ann", "", 0));
+	CHECK_EQUAL(ops->succeed(two.writes, two.id, "another place"), 0);
+	CHECK_EQUAL(claim(&two, key, 'y', &holder), -EEXIST);
+	CHECK_EQUAL(ops->succeed(one.writes, one.id, where), 0); /* as it said before */
+	CHECK_EQUAL(claim(&two, key, 'y', &holder), -EEXIST);
+	CHECK_EQUAL(ops->succeed(two.writes, two.id, where), 0);
+	CHECK_EQUAL(claim(&two, key, 'y', &holder), 0);
+	CHECK(has_ghost(one.id, &place, "Ann", 1));
+	CHECK_EQUAL(ops->beat(one.writes, one.id), -ESTALE);
+	stop_shared();
+}
+
 /* ---- Strangers. ---- */
 
 static int offer(struct server *server, const struct place *place, const struct stranger_offer *offered)

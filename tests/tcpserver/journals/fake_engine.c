@@ -345,6 +345,14 @@ static ssize_t fake_ghosts(struct link *link, struct ghost *ghosts, size_t capac
 	return (ssize_t)count;
 }
 
+static int fake_succeed(struct link *link, const char *server, const char *place)
+{
+	(void)link;
+	(void)server;
+	CHECK_TEXT(place, "a place");
+	return 0;
+}
+
 static int fake_retire(struct link *link, const char *server)
 {
 	(void)link;
@@ -376,6 +384,7 @@ static const struct engine_ops fake_ops = {
 	.news = fake_news,
 	.beat = fake_beat,
 	.ghosts = fake_ghosts,
+	.succeed = fake_succeed,
 	.retire = fake_retire,
 	.destroy = fake_destroy,
 };

@@ -9,7 +9,8 @@
 #include "tcpserver/core/talk.h"
 
 /* Why the one of that name, who is on another server, was not told. */
-static void tell_result(struct session *session, enum letter_result result, const struct letter *letter)
+static void tell_result(
+	struct session *session, const char *wanted, enum letter_result result, const struct letter *letter)
 {
 	bool direct = letter->kind == LETTER_DIRECT;
 
@@ -19,7 +20,7 @@ static void tell_result(struct session *session, enum letter_result result, cons
 	else if (result == LETTER_BEHIND)
 		session_error(session, "not-told", "%s is too far behind to be told more now; try again later", letter->to);
 	else if (result == LETTER_NOBODY)
-		command_no_such_user(session, letter->to);
+		command_no_such_user(session, wanted);
 	else if (result != LETTER_TOLD)
 		session_error(session, "not-told", "the server where %s is does not answer, so it is not known whether %s was told; try again"
 			" later", letter->to, letter->to);
@@ -44,6 +45,6 @@ bool command_send_letter(struct session *session, const char *wanted, struct let
 	(void)snprintf(letter->from, sizeof letter->from, "%s", session->client.name);
 	(void)snprintf(letter->to, sizeof letter->to, "%s", holder.name);
 	result = servers_ask(servers, holder.server, letter);
-	tell_result(session, result, letter);
+	tell_result(session, wanted, result, letter);
 	return result == LETTER_TOLD;
 }

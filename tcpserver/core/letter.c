@@ -16,9 +16,15 @@ static const char *const kinds[LETTER_KINDS] = {
 static const char *const results[LETTER_RESULTS] = {
 	[LETTER_TOLD] = "told", [LETTER_IGNORED] = "ignored", [LETTER_BEHIND] = "behind", [LETTER_NOBODY] = "nobody"};
 
+/* Whether 'id' has the length of one, and only hex digits from there on. */
+static bool is_hex_from(const char *id, size_t start)
+{
+	return strlen(id) == ROOM_ID_SIZE - 1 && strspn(id + start, "0123456789abcdef") == ROOM_ID_SIZE - 1 - start;
+}
+
 bool letter_is_server_id(const char *id)
 {
-	return strlen(id) == ROOM_ID_SIZE - 1 && id[0] == '@' && strspn(id + 1, "0123456789abcdef") == ROOM_ID_SIZE - 2;
+	return id[0] == '@' && is_hex_from(id, 1);
 }
 
 /* ---- Writing. ---- */
@@ -89,7 +95,7 @@ static bool take_name(const json_t *object, const char *name, char text[NAME_SIZ
 static bool take_room(const json_t *object, struct letter *letter)
 {
 	return take_name(object, "room", letter->room) && take_text(object, "room_id", letter->room_id, ROOM_ID_SIZE) &&
-	       room_is_id(letter->room_id);
+	       is_hex_from(letter->room_id, 0);
 }
 
 static bool take_client(const json_t *object, struct letter *letter)

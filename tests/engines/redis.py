@@ -11,6 +11,7 @@ What cannot be had here is a Skip.
     python3 redis.py -- COMMAND ...   runs a command with TEST_ENGINE_URL and TEST_ENGINE_RESTART set
 """
 
+import ctypes
 import os
 import shutil
 import signal
@@ -26,6 +27,15 @@ DEADLINE = 60
 
 class Skip(Exception):
     """There is no Redis here; the text says why."""
+
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent():
+    """Whatever ends this process, nothing is left behind."""
+    _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
 
 
 def free_port():
@@ -71,7 +81,7 @@ class Redis:
 
     def start(self):
         self._process = subprocess.Popen([self._program, self._configuration], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.DEVNULL)
+                                         stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         end = time.monotonic() + DEADLINE
         while self.cli("PING", check=False) != "PONG":
             if self._process.poll() is not None or time.monotonic() > end:

@@ -289,12 +289,11 @@ def test_the_people_of_a_dead_server_are_gone_soon_and_a_stopped_server_comes_ba
         ask(ann, "/who", "* 1 here: ann")
         other = a.join("bob")  # the name is free
         b.send_signal(signal.SIGCONT)
-        until(ann, came("eve"))
-        renamed = re.compile(r'.*(bob#[0-9a-f]{6}).*')
-        name = until(bob, renamed).group(1)
-        until(ann, came(name))
+        name = until(bob, re.compile(r".*(bob#[0-9a-f]{6}).*")).group(1)
+        back = re.compile(r'User "(eve|bob#[0-9a-f]{6})" just joined the chat!')
+        assert {until(ann, back).group(1) for _ in range(2)} == {"eve", name}
         wait_for(lambda: ask(ann, "/who", re.compile(r"\* (\d) here: .*")).group(1) == "4", "all are there again")
-        ask(eve, f"/dm ann from eve", re.compile(".*from eve"))
+        ask(eve, "/dm ann from eve", re.compile(".*from eve"))
         until(ann, re.compile(".*from eve"))
         ask(ann, f"/dm {name} to bob", re.compile(".*to bob"))
         until(bob, re.compile(".*to bob"))

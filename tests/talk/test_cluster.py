@@ -150,6 +150,21 @@ def test_people_talk_to_each_other_alone_across_servers(url):
 
 
 @on_each_engine
+def test_who_is_on_a_server_that_does_not_answer_may_have_been_told_or_not(url):
+    with Server(journal=url) as a, Server(journal=url) as b:
+        ann = a.join("ann")
+        bob = b.join("bob")
+        until(ann, came("bob"))
+        b.send_signal(signal.SIGSTOP)
+        ask(ann, "/dm bob hello", "! not-told: the server where bob is does not answer, so it is not known whether bob was told; try again"
+            " later")
+        b.send_signal(signal.SIGCONT)
+        until(bob, re.compile(".*hello"))  # the letter waited for it
+        ask(ann, "/dm bob again", re.compile(".*again"))
+        until(bob, re.compile(".*again"))
+
+
+@on_each_engine
 def test_who_made_a_room_closes_it_from_another_server_and_it_ends_everywhere(url):
     session = "00112233445566778899aabbccddeeff"
     with Server(journal=url) as a, Server(journal=url) as b, Server(journal=url) as c:

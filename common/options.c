@@ -231,19 +231,20 @@ static int set_variable(struct reading *reading, const struct option *option, co
 	return set_value(reading, option, name, value);
 }
 
-static int set_alias(struct reading *reading, const struct option *option, const char *value)
+static int set_alias(
+	struct reading *reading, const struct option *option, const struct option_alias *alias, const char *value)
 {
-	const char *mark = option->alias_format == NULL ? NULL : strstr(option->alias_format, "%s");
+	const char *mark = alias->format == NULL ? NULL : strstr(alias->format, "%s");
 	size_t size;
 	char *text;
 
 	if (mark == NULL)
-		return set_variable(reading, option, option->alias, value);
-	size = strlen(option->alias_format) + strlen(value); /* the two bytes of "%s" are room enough for the NUL */
+		return set_variable(reading, option, alias->name, value);
+	size = strlen(alias->format) + strlen(value); /* the two bytes of "%s" are room enough for the NUL */
 	text = keep_room(size);
 	(void)snprintf(
-		text, size, "%.*s%s%s", (int)(mark - option->alias_format), option->alias_format, value, mark + 2);
-	return set_variable(reading, option, option->alias, text);
+		text, size, "%.*s%s%s", (int)(mark - alias->format), alias->format, value, mark + 2);
+	return set_variable(reading, option, alias->name, text);
 }
 
 /* Looks 'name' up in "NAME=VALUE" strings; the last one wins. Returns NULL when it is not set, or empty. */
@@ -273,6 +274,17 @@ static int read_default_variables(struct reading *reading, char *const *environm
 	return error;
 }
 
+static int read_aliases(struct reading *reading, const struct option *option, char *const *variables)
+{
+	for (const struct option_alias *alias = option->aliases; alias != NULL && alias->name != NULL; alias++) {
+		const char *value = look_up(variables, alias->name);
+
+		if (value != NULL)
+			return set_alias(reading, option, alias, value);
+	}
+	return 0;
+}
+
 static int read_variables(struct reading *reading, char *const *variables)
 {
 	int error = 0;
@@ -283,13 +295,7 @@ static int read_variables(struct reading *reading, char *const *variables)
 
 		variable_name(option, name);
 		value = look_up(variables, name);
-		if (value != NULL) {
-			error = set_variable(reading, option, name, value);
-			continue;
-		}
-		value = option->alias == NULL ? NULL : look_up(variables, option->alias);
-		if (value != NULL)
-			error = set_alias(reading, option, value);
+		error = value != NULL ? set_variable(reading, option, name, value) : read_aliases(reading, option, variables);
 	}
 	return error;
 }

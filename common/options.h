@@ -39,6 +39,15 @@ struct option_list {
 	size_t count;
 };
 
+/* Another variable (a predecessor's name). */
+struct option_alias {
+	const char *name;   /* NULL: the end of them                                 */
+	const char *format; /* what makes our value of its value: one %s; NULL: "%s" */
+};
+
+/* In a table: OPTION_ALIASES({"PORT", "[::]:%s"}, {"OLD_PORT", "[::]:%s"}) */
+#define OPTION_ALIASES(...) (const struct option_alias[]){__VA_ARGS__, {NULL, NULL}}
+
 struct option {
 	const char *name;
 	const char *argument; /* shown in help; NULL for a flag   */
@@ -52,8 +61,7 @@ struct option {
 	const char *const *choices;
 	/* Looks closer at a string. Returns NULL, or what is allowed, as in "ADDR:PORT with a port of 0 to 65535". */
 	const char *(*check)(const char *value);
-	const char *alias;        /* another variable that is understood (a predecessor's name), or NULL */
-	const char *alias_format; /* what makes our value of its value: one %s; NULL: "%s"               */
+	const struct option_alias *aliases; /* other variables that are understood; the first that is set counts; or NULL */
 	const char *default_from; /* a variable that gives the default, weaker than any file, or NULL    */
 	bool *was_given;          /* of a string: set to whether its value came from elsewhere; or NULL    */
 	bool names_file;          /* the value is the name of a file                                     */

@@ -24,6 +24,7 @@
 #include "tcpserver/doors/line.h"
 #include "tcpserver/doors/sniff.h"
 #include "tcpserver/doors/tls.h"
+#include "tcpserver/journal_choice.h"
 #include "tcpserver/journals/archive.h"
 #include "tcpserver/journals/memory.h"
 #include "tcpserver/journals/sqlite.h"
@@ -38,6 +39,7 @@ enum {
 	RETAIN_MOST = 1000000000,
 	JOURNAL_SIZE = 4096 + 16, /* bytes of "sqlite:" and a path */
 	FAULT_SIZE = 1000,
+	SECRET_SIZE = 200, /* of a password in a file, with its end */
 };
 
 static struct {
@@ -45,6 +47,10 @@ static struct {
 	const char *journal; /* NULL: sqlite:chat.db, see choose_journal() */
 	int sync;           /* as enum sqlite_sync; -1: not given */
 	const char *retain; /* NULL: not given, all */
+	long long patience_s;
+	const char *journal_password_file;
+	const char *message_api;
+	const char *message_api_token_file;
 	long long max_clients; /* 0: as many as there are descriptors */
 	long long max_per_address; /* 0: any number */
 	struct option_list allow_origin;
@@ -77,6 +83,7 @@ static struct {
 	.completions = -1,
 	.listen = {.items = {"[::]:7777"}, .count = 1},
 	.sync = -1,
+	.patience_s = JOURNAL_PATIENCE_S,
 	.max_line = 65535,
 	.max_rooms = 100000,
 	.name_timeout_s = 60,
@@ -87,7 +94,7 @@ static struct {
 	.log_format = LOG_TEXT,
 };
 
-static char admin_password[200]; /* constant after the start */
+static char admin_password[SECRET_SIZE]; /* constant after the start */
 
 /* What a port can be for; without it the first bytes tell. */
 static const struct {
@@ -197,9 +204,17 @@ static const char *check_journal(const char *value)
 {
 	size_t kept;
 
-	if (journal_path(value) != NULL || parse_journal(value, &kept))
+	if (journal_path(value) != NULL || parse_journal(value, &kept) || journal_is_url(value))
 		return NULL;
-	return "sqlite:FILE, memory, or memory:N, N messages kept per room, 1 to 100000000";
+	return "sqlite:FILE, memory, memory:N, N messages kept per room, 1 to 100000000, or for several servers the URL of a database:"
+	       " postgres://, redis://, rediss://, amqp:// or amqps://";
+}
+
+static const char *check_message_api(const char *value)
+{
+	struct net_place place;
+
+	return net_place_parse(value, "", NULL, &place) ? NULL : "HOST:PORT, as in localhost:50051";
 }
 
 /* Reads "all", "N" (messages of a room) or "Nd" (days). Returns whether it is that. */
@@ -257,11 +272,21 @@ static const char *const rooms_words[] = {"open", "closed", NULL};
 
 static const struct option options[] = {
 	{.name = "listen", .argument = "ADDR:PORT[=FOR]", .kind = OPTION_LIST, .value = &settings.listen, .check = check_listen,
-		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included); FOR: lines, http or tls alone", .alias = "APP_PORT",
-		.alias_format = "[::]:%s"},
+		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included); FOR: lines, http or tls alone", .aliases = OPTION_ALIASES({"APP_PORT", "[::]:%s"}, {"SERVER_PORT", "[::]:%s"})},
 	{.name = "journal", .argument = "JOURNAL", .kind = OPTION_STRING, .value = &settings.journal,
 		.check = check_journal,
-		.help = "what keeps messages: sqlite:FILE (default sqlite:chat.db), or memory[:N], the last N of each room"},
+		.help = "what keeps messages: sqlite:FILE (default sqlite:chat.db), memory[:N], the last N of each room, or for\n"
+			"several servers a database: postgres://..., redis://..., amqp://...",
+		.aliases = OPTION_ALIASES({"RABBITMQ_URL", NULL}, {"DATABASE_URL", NULL}, {"REDIS_ADDRESS", "redis://%s"})},
+	{.name = "journal-patience", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.patience_s, .least = 0,
+		.most = 3600, .help = "how long what is said waits for a database that is away, before it is refused (default 10)"},
+	{.name = "journal-password-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.journal_password_file,
+		.names_file = true, .help = "a file with the password for the database, which others may not read"},
+	{.name = "message-api", .argument = "HOST:PORT", .kind = OPTION_STRING, .value = &settings.message_api,
+		.check = check_message_api, .help = "with --journal amqp://...: where the messageapi listens",
+		.aliases = OPTION_ALIASES({"MESSAGE_SERVICE_PORT", "localhost:%s"})},
+	{.name = "message-api-token-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.message_api_token_file,
+		.names_file = true, .help = "a file with the token that messageapi asks for, which others may not read"},
 	{.name = "sync", .argument = "full|normal|off", .kind = OPTION_CHOICE, .value = &settings.sync, .choices = sync_words,
 		.help = "full (default): what anybody saw survives a power cut; normal, off: may not, but is written faster"},
 	{.name = "retain", .argument = "N|Nd|all", .kind = OPTION_STRING, .value = &settings.retain, .check = check_retain,
@@ -273,13 +298,12 @@ static const struct option options[] = {
 	{.name = "allow-origin", .argument = "ORIGIN", .kind = OPTION_LIST, .value = &settings.allow_origin,
 		.check = check_origin, .help = "web pages from there may talk to the server, too; may be repeated; * for any"},
 	{.name = "tls", .argument = "off|self|files", .kind = OPTION_STRING, .value = &settings.tls, .check = check_tls,
-		.help = "encrypt: self makes a certificate and keeps it; files (default with --tls-cert) are your own", .alias = "IS_TLS",
-		.alias_format = "IS_TLS=%s"},
+		.help = "encrypt: self makes a certificate and keeps it; files (default with --tls-cert) are your own", .aliases = OPTION_ALIASES({"IS_TLS", "IS_TLS=%s"})},
 	{.name = "tls-cert", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.tls_certificate, .names_file = true,
 		.help = "the certificate (PEM) for TLS, and those that vouch for it; read again on SIGHUP",
-		.alias = "SERVER_CERTIFICATE"},
+		.aliases = OPTION_ALIASES({"SERVER_CERTIFICATE", NULL})},
 	{.name = "tls-key", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.tls_key, .names_file = true,
-		.help = "its key (PEM), which others may not read", .alias = "SERVER_KEY"},
+		.help = "its key (PEM), which others may not read", .aliases = OPTION_ALIASES({"SERVER_KEY", NULL})},
 	{.name = "require-tls", .kind = OPTION_FLAG, .value = &settings.require_tls,
 		.help = "turn away who connects without TLS"},
 	{.name = "max-line", .argument = "SIZE", .kind = OPTION_SIZE, .value = &settings.max_line, .least = 64,
@@ -414,6 +438,9 @@ static int refuse_ignored(struct options_result *result)
 	else if (settings.sync >= 0)
 		(void)snprintf(result->message, sizeof result->message,
 			"--sync is for --journal sqlite:FILE; the memory journal writes nothing to the disk");
+	else if (journal_needs_message_api(settings.journal) && settings.message_api == NULL)
+		(void)snprintf(result->message, sizeof result->message,
+			"--journal amqp://... needs --message-api HOST:PORT, where a messageapi listens, which keeps what the queue brings");
 	else
 		return 0;
 	return -EINVAL;
@@ -533,8 +560,14 @@ static void announce(const struct server *server)
 		log_event(LOG_WARNING, "what people say is logged", "why", "--log-level debug", NULL);
 }
 
+/* Container engines show secrets to all in the container, which is only us; they may not be writable. */
+static bool is_secret_of_container(const char *path, mode_t mode)
+{
+	return strncmp(path, "/run/secrets/", 13) == 0 && (mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 /* Reads the first line of the file into 'password'. Returns whether there is one that nobody else may read. */
-static bool read_password(const char *path, char *password, int size)
+static bool read_password(const char *option, const char *path, char *password, int size)
 {
 	FILE *file = fopen(path, "re");
 	struct stat status;
@@ -542,7 +575,7 @@ static bool read_password(const char *path, char *password, int size)
 
 	if (file == NULL || fstat(fileno(file), &status) != 0)
 		fault = strerror(errno);
-	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !is_secret_of_container(path, status.st_mode))
 		fault = "others may read or write it; chmod 600 it";
 	else if (fgets(password, size, file) == NULL || password[strcspn(password, "\r\n")] == '\0' ||
 		strcspn(password, "\r\n") == 0)
@@ -550,7 +583,7 @@ static bool read_password(const char *path, char *password, int size)
 	if (file != NULL)
 		(void)fclose(file); /* only read */
 	if (fault != NULL) {
-		(void)fprintf(stderr, "tcpserver: --admin-password-file %s: %s\n", path, fault);
+		(void)fprintf(stderr, "tcpserver: %s %s: %s\n", option, path, fault);
 		return false;
 	}
 	password[strcspn(password, "\r\n")] = '\0';
@@ -699,12 +732,37 @@ static struct journal *open_memory_journal(const char *value)
 	return journal;
 }
 
+/* A secret of a file, or NULL without a file. Returns false when it cannot be read; what is wrong was said then. */
+static bool read_secret(const char *option, const char *path, char *secret, int size, const char **found)
+{
+	*found = path == NULL ? NULL : secret;
+	return path == NULL || read_password(option, path, secret, size);
+}
+
+static struct journal *open_shared_journal(const char *value)
+{
+	static char password[SECRET_SIZE];
+	static char token[SECRET_SIZE];
+	struct journal_wish wish = {
+		.url = journal_hide_password(value), .message_api = settings.message_api, .patience_s = settings.patience_s};
+
+	log_event(LOG_INFO, "journal", "kept in", value, NULL);
+	if (wish.url == NULL ||
+		!read_secret("--journal-password-file", settings.journal_password_file, password, sizeof password, &wish.password) ||
+		!read_secret("--message-api-token-file", settings.message_api_token_file, token, sizeof token,
+			&wish.message_api_token))
+		return NULL;
+	return journal_open_url(&wish);
+}
+
 /* NULL when there is none; what is wrong was said then. */
 static struct journal *open_journal(void)
 {
 	const char *value = choose_journal();
 	const char *path = journal_path(value);
 
+	if (journal_is_url(value))
+		return open_shared_journal(value);
 	log_event(LOG_INFO, "journal", "kept in", value, NULL);
 	return path == NULL ? open_memory_journal(value) : open_sqlite_journal(path);
 }
@@ -728,12 +786,12 @@ static int import_journal(void)
 	bool is_new;
 	int status;
 
-	if (path == NULL) {
-		(void)fprintf(stderr, "tcpserver: --import needs --journal sqlite:FILE; the memory journal keeps nothing\n");
+	if (path == NULL && !journal_is_url(choose_journal())) {
+		(void)fprintf(stderr, "tcpserver: --import needs --journal sqlite:FILE or a database; the memory journal keeps nothing\n");
 		return EXIT_USAGE;
 	}
-	is_new = access(path, F_OK) != 0 && errno == ENOENT;
-	journal = open_sqlite_journal(path);
+	is_new = path != NULL && access(path, F_OK) != 0 && errno == ENOENT;
+	journal = open_journal();
 	if (journal == NULL)
 		return EXIT_FAILURE;
 	status = archive_import(journal, settings.import_from, stderr);
@@ -810,7 +868,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (settings.admin_password_file != NULL &&
-		!read_password(settings.admin_password_file, admin_password, sizeof admin_password))
+		!read_password("--admin-password-file", settings.admin_password_file, admin_password, sizeof admin_password))
 		return EXIT_FAILURE;
 	if (!open_tls() || !open_listeners(&server))
 		return EXIT_FAILURE;

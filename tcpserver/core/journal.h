@@ -63,6 +63,9 @@ struct journal_listener {
 	 * close the room: no lock may be held. */
 	void (*hold)(void *room);
 	void (*release)(void *room);
+	/* As hold(), for what others said, which comes unasked, unless the room is about to be closed; the journal releases it when this
+	 * says true. Called under JOURNAL_QUEUE_LOCK. NULL: the room is told of its own drafts only. */
+	bool (*try_hold)(void *room);
 	/* The room was forgotten elsewhere, by another server: it is over. Called without a lock. May be NULL. */
 	void (*end)(void *room);
 };

@@ -279,6 +279,24 @@ static void room_release_for_journal(void *context)
 	room_release(context);
 }
 
+/* Who has the last reference may be about to close the room: then there is none to take. */
+static bool room_try_hold_for_journal(void *context)
+{
+	struct room *room = context;
+	unsigned references = atomic_load_explicit(&room->references, memory_order_relaxed);
+
+	/* Relaxed: the journal's lock orders it before the end of the room, which comes after the journal has closed it. */
+	while (references > 0 && !atomic_compare_exchange_weak_explicit(&room->references, &references, references + 1,
+					 memory_order_relaxed, memory_order_relaxed))
+		continue;
+	return references > 0;
+}
+
+static void room_end_for_journal(void *context)
+{
+	room_shut(context);
+}
+
 static const struct journal_listener room_listener = {
 	.publish = room_publish,
 	.repeat = room_repeat,
@@ -286,6 +304,8 @@ static const struct journal_listener room_listener = {
 	.flush = room_flush_for_journal,
 	.hold = room_hold_for_journal,
 	.release = room_release_for_journal,
+	.try_hold = room_try_hold_for_journal,
+	.end = room_end_for_journal,
 };
 
 /* ---- The flush. ---- */

@@ -53,6 +53,7 @@ struct entry {
 	unsigned char client[CLIENT_ID_SIZE];
 	uint64_t number;               /* never 0: who has none is given one, so that a group can be tried again */
 	uint64_t seq;     /* in: 0, or the number of a message that is restored, which keeps it and 'at_ns'; out: its number */
+	uint64_t at_least; /* a new number is greater than this: others have seen it, even if the engine has lost it since */
 	int64_t at_ns;    /* since 1970; out: by the clock of the engine or of this server, never before the message before it */
 	enum entry_outcome outcome;    /* out */
 	int error;                     /* out */
@@ -66,6 +67,13 @@ struct ghost {
 	char room[ROOM_ID_SIZE]; /* id */
 	char label[NAME_SIZE]; /* what people call it: the name, or the id */
 	char name[NAME_SIZE];
+	uint64_t joined; /* number of the message with which it came, or of its last one of that kind */
+};
+
+/* Others have said something in a room. */
+struct engine_news {
+	char room[ROOM_ID_SIZE]; /* id                                           */
+	uint64_t last;           /* number of its last message; 0: it was not told */
 };
 
 struct engine_ops {
@@ -109,9 +117,9 @@ struct engine_ops {
 	int (*last)(struct link *link, const char *const *ids, uint64_t *last, size_t count);
 	/* Of a LINK_NEWS: what to poll for reading. */
 	int (*descriptor)(const struct link *link);
-	/* Of a LINK_NEWS, does not wait: ids of rooms that have something new, as far as it was told. Returns how many, 'capacity' at most
-	 * (then ask again); -EOVERFLOW: look at all. It is a hint: what is not told is found by last(). */
-	ssize_t (*news)(struct link *link, char (*ids)[ROOM_ID_SIZE], size_t capacity);
+	/* Of a LINK_NEWS, does not wait: rooms that have something new, as far as it was told (also of what this server has put there).
+	 * Returns how many, 'capacity' at most (then ask again); -EOVERFLOW: look at all. It is a hint: what is not told is found by last(). */
+	ssize_t (*news)(struct link *link, struct engine_news *news, size_t capacity);
 	/* Messages up to number 'seq' need not be kept. May be NULL. */
 	int (*trim)(struct link *link, const char *id, uint64_t seq);
 
@@ -132,7 +140,7 @@ struct engine_ops {
 	/* The server goes: its names, its people, its offers and its mailbox go with it. */
 	int (*retire)(struct link *link, const char *server);
 	/* As the journal's. */
-	int (*claim_name)(struct link *link, const struct name_claim *claim, struct name_holder *holder);
+	int (*claim_name)(struct link *link, const char *server, const struct name_claim *claim, struct name_holder *holder);
 	int (*release_name)(struct link *link, const char *server, const char *key);
 	int (*find_name)(struct link *link, const char *key, struct name_holder *holder);
 	ssize_t (*people)(struct link *link, const char *id, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
@@ -149,6 +157,7 @@ struct engine_options {
 	const char *url;         /* as --journal has it: checked, the scheme is the implementation's      */
 	const char *password;    /* from --journal-password-file, and stands above one in the URL; or NULL */
 	const char *message_api; /* HOST:PORT of --message-api; or NULL                                    */
+	const char *message_api_token; /* from --message-api-token-file; or NULL                           */
 };
 
 /* Each implementation has this as its first field; a link, too, begins as it likes. */

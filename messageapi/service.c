@@ -229,21 +229,15 @@ static void page_drop(struct page *page)
 /* Keeps as many of those that were read as the page takes; there is always one. */
 static bool page_take(struct page *page, size_t count)
 {
-	bool more = true;
+	size_t end = page->count + count;
+	size_t next = page->count;
 
-	for (size_t i = 0; i < count; i++) {
-		struct message *message = page->messages[page->count];
-
-		if (more && page->count > 0 && page->bytes + size_of(message) > PAGE_BYTES_MOST)
-			more = false;
-		if (!more) {
-			message_release(page->messages[page->count + i]);
-			continue;
-		}
-		page->bytes += size_of(message);
-		page->count++;
-	}
-	return more;
+	while (next < end && (next == 0 || page->bytes + size_of(page->messages[next]) <= PAGE_BYTES_MOST))
+		page->bytes += size_of(page->messages[next++]);
+	page->count = next;
+	for (size_t i = next; i < end; i++)
+		message_release(page->messages[i]);
+	return next == end;
 }
 
 static ssize_t read_page(struct service *service, void *context)

@@ -275,11 +275,11 @@ static const struct option options[] = {
 		.help = "where to listen; may be repeated (default [::]:7777, IPv4 included); FOR: lines, http or tls alone", .aliases = OPTION_ALIASES({"APP_PORT", "[::]:%s"}, {"SERVER_PORT", "[::]:%s"})},
 	{.name = "journal", .argument = "JOURNAL", .kind = OPTION_STRING, .value = &settings.journal,
 		.check = check_journal,
-		.help = "what keeps messages: sqlite:FILE (default sqlite:chat.db), memory[:N], the last N of each room, or for\n"
-			"several servers a database: postgres://..., redis://..., amqp://...",
+		.help = "what keeps messages: sqlite:FILE (default sqlite:chat.db), memory[:N], the last N of each room,\n"
+			"or a database, for several servers: postgres://..., redis://..., amqp://...",
 		.aliases = OPTION_ALIASES({"RABBITMQ_URL", NULL}, {"DATABASE_URL", NULL}, {"REDIS_ADDRESS", "redis://%s"})},
 	{.name = "journal-patience", .argument = "SECONDS", .kind = OPTION_NUMBER, .value = &settings.patience_s, .least = 0,
-		.most = 3600, .help = "how long what is said waits for a database that is away, before it is refused (default 10)"},
+		.most = 3600, .help = "how long what is said waits for a database that is away (default 10)"},
 	{.name = "journal-password-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.journal_password_file,
 		.names_file = true, .help = "a file with the password for the database, which others may not read"},
 	{.name = "message-api", .argument = "HOST:PORT", .kind = OPTION_STRING, .value = &settings.message_api,

@@ -139,7 +139,7 @@ struct engine_ops {
 	ssize_t (*ghosts)(struct link *link, struct ghost *ghosts, size_t capacity);
 	/* The server goes: its names, its people, its offers and its mailbox go with it. */
 	int (*retire)(struct link *link, const char *server);
-	/* As the journal's; 'server' claims. */
+	/* As the journal's. */
 	int (*claim_name)(struct link *link, const char *server, const struct name_claim *claim, struct name_holder *holder);
 	int (*release_name)(struct link *link, const char *server, const char *key);
 	int (*find_name)(struct link *link, const char *key, struct name_holder *holder);

@@ -18,12 +18,12 @@ struct group {
 };
 
 /* What is sent of each entry, and of each room. */
-enum { IDS, PLACES, KINDS, USERNAMES, MESSAGES, WORDS, CLIENTS, NUMBERS, SEQS, ATS, SERVERS, KEYS, NEW_KEYS, ARRAYS };
+enum { IDS, PLACES, KINDS, USERNAMES, MESSAGES, WORDS, CLIENTS, NUMBERS, SEQS, LEASTS, ATS, SERVERS, KEYS, NEW_KEYS, ARRAYS };
 
 static const Oid elements[ARRAYS] = {
 	[IDS] = POSTGRES_TEXT, [PLACES] = POSTGRES_NUMBER, [KINDS] = POSTGRES_NUMBER, [USERNAMES] = POSTGRES_TEXT,
 	[MESSAGES] = POSTGRES_TEXT, [WORDS] = POSTGRES_TEXT, [CLIENTS] = POSTGRES_BYTES, [NUMBERS] = POSTGRES_NUMBER,
-	[SEQS] = POSTGRES_NUMBER, [ATS] = POSTGRES_NUMBER, [SERVERS] = POSTGRES_TEXT, [KEYS] = POSTGRES_TEXT,
+	[SEQS] = POSTGRES_NUMBER, [LEASTS] = POSTGRES_NUMBER, [ATS] = POSTGRES_NUMBER, [SERVERS] = POSTGRES_TEXT, [KEYS] = POSTGRES_TEXT,
 	[NEW_KEYS] = POSTGRES_TEXT,
 };
 
@@ -152,6 +152,7 @@ static int send_entry(struct postgres_array *arrays, const struct group *group, 
 	postgres_array_bytes(&arrays[CLIENTS], entry->client, CLIENT_ID_SIZE);
 	postgres_array_number(&arrays[NUMBERS], (int64_t)entry->number);
 	postgres_array_number(&arrays[SEQS], (int64_t)entry->seq);
+	postgres_array_number(&arrays[LEASTS], (int64_t)entry->at_least);
 	postgres_array_number(&arrays[ATS], entry->at_ns);
 	postgres_array_text(&arrays[SERVERS], entry->server);
 	send_keys(arrays, message);
@@ -160,7 +161,7 @@ static int send_entry(struct postgres_array *arrays, const struct group *group, 
 
 static int group_send(const struct group *group, struct link *link, struct postgres_array *arrays, PGresult **result)
 {
-	static const char sql[] = "SELECT * FROM chat_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+	static const char sql[] = "SELECT * FROM chat_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 	struct postgres_parameters parameters = {.count = 0};
 	int error = 0;
 

@@ -30,7 +30,7 @@ int postgres_append(struct link *link, struct entry *entries, size_t count);
 ssize_t postgres_fetch(struct link *link, const char *id, const char *label, uint64_t from, struct message **messages, size_t capacity);
 int postgres_last(struct link *link, const char *const *ids, uint64_t *last, size_t count);
 int postgres_descriptor(const struct link *link);
-ssize_t postgres_news(struct link *link, char (*ids)[ROOM_ID_SIZE], size_t capacity);
+ssize_t postgres_news(struct link *link, struct engine_news *news, size_t capacity);
 
 /* ---- Reading (postgres_marks.c, postgres_search.c). ---- */
 

@@ -1,12 +1,13 @@
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/text.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/journals/postgres_engine.h"
 
-enum { ID_LENGTH = ROOM_ID_SIZE - 1, TEXT_MOST = 1 << 20 };
+enum { ID_LENGTH = ROOM_ID_SIZE - 1, LAST_LENGTH = 16, PART_LENGTH = ID_LENGTH + LAST_LENGTH, TEXT_MOST = 1 << 20 };
 
 /* ---- Reading. ---- */
 
@@ -101,7 +102,7 @@ int postgres_last(struct link *link, const char *const *ids, uint64_t *last, siz
 	return error;
 }
 
-/* ---- News: a notice is the origin of who sent it, and ids. ---- */
+/* ---- News: a notice is the origin of who sent it, and rooms with their last numbers. ---- */
 
 int postgres_descriptor(const struct link *link)
 {
@@ -131,21 +132,30 @@ static bool notice_begin(struct link *link)
 	return true;
 }
 
-/* Takes the next id of the notice. Anybody may send notices: one that is not understood means that anything may be new. */
-static int notice_take(struct link *link, char id[ROOM_ID_SIZE])
+/*
+ * Takes the next room of the notice: its id, and its last number in hex. Anybody may send notices: one that is not understood means that
+ * anything may be new.
+ */
+static int notice_take(struct link *link, struct engine_news *news)
 {
-	size_t length = strnlen(link->notice_rest, ID_LENGTH);
+	size_t length = strnlen(link->notice_rest, PART_LENGTH);
+	char last[LAST_LENGTH + 1];
+	char *end;
 
-	if (length < ID_LENGTH) {
+	if (length < PART_LENGTH) {
 		notice_end(link);
 		return length == 0 ? 0 : -EOVERFLOW;
 	}
-	(void)snprintf(id, ROOM_ID_SIZE, "%s", link->notice_rest);
-	link->notice_rest += ID_LENGTH;
+	(void)snprintf(news->room, ROOM_ID_SIZE, "%s", link->notice_rest);
+	(void)snprintf(last, sizeof last, "%s", link->notice_rest + ID_LENGTH);
+	news->last = strtoull(last, &end, 16);
+	if (*end != '\0')
+		news->last = 0;
+	link->notice_rest += PART_LENGTH;
 	return 1;
 }
 
-ssize_t postgres_news(struct link *link, char (*ids)[ROOM_ID_SIZE], size_t capacity)
+ssize_t postgres_news(struct link *link, struct engine_news *news, size_t capacity)
 {
 	size_t count = 0;
 
@@ -154,7 +164,7 @@ ssize_t postgres_news(struct link *link, char (*ids)[ROOM_ID_SIZE], size_t capac
 		link->broken = true;
 	}
 	while (count < capacity && notice_begin(link)) {
-		int taken = notice_take(link, ids[count]);
+		int taken = notice_take(link, &news[count]);
 
 		if (taken < 0)
 			return taken;

@@ -19,7 +19,7 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
  */
 #define APPEND \
 	"CREATE FUNCTION chat_append(origin text, ids text[], places int8[], kinds int8[], usernames text[], messages text[]," \
-	" wordss text[], clients bytea[], numbers int8[], seqs int8[], ats int8[], servers text[], keys text[], new_keys text[])" \
+	" wordss text[], clients bytea[], numbers int8[], seqs int8[], leasts int8[], ats int8[], servers text[], keys text[], new_keys text[])" \
 	" RETURNS TABLE(error int8, seq int8, at int8, room text, label text) LANGUAGE plpgsql AS $$\n" \
 	"#variable_conflict use_column\n" \
 	"DECLARE\n" \
@@ -27,7 +27,7 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"  errors int8[] := array_fill(0::int8, ARRAY[cardinality(places)]);\n" \
 	"  fresh int8[] := errors;\n" /* the number of the room, or 0 */ \
 	"  repeats boolean := false;\n" \
-	"  clock int8 := 0; p int; i int;\n" \
+	"  clock int8 := 0; came int8; p int; i int;\n" \
 	"BEGIN\n" \
 	"  WITH locked AS MATERIALIZED (SELECT r.id, r.number, r.last, r.last_at FROM chat_rooms r" \
 	"    WHERE r.id = ANY(ids) AND r.forgotten IS NULL ORDER BY r.number FOR NO KEY UPDATE)" \
@@ -45,7 +45,7 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"    ELSIF rooms[p] IS NULL THEN\n" \
 	"      errors[i] := 2; CONTINUE;\n" /* ENOENT */ \
 	"    ELSIF seqs[i] = 0 THEN\n" \
-	"      lasts[p] := lasts[p] + 1; seqs[i] := lasts[p];\n" \
+	"      lasts[p] := greatest(lasts[p], leasts[i]) + 1; seqs[i] := lasts[p];\n" \
 	"      ats[i] := greatest(clock, last_ats[p]);\n" \
 	"    ELSIF seqs[i] <= lasts[p] THEN\n" \
 	"      errors[i] := 17; CONTINUE;\n" /* EEXIST */ \
@@ -53,14 +53,15 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"    fresh[i] := rooms[p]; lasts[p] := seqs[i]; last_ats[p] := ats[i];\n" \
 	"    CONTINUE WHEN kinds[i] < 2;\n" \
 	"    IF kinds[i] = 2 THEN\n" \
-	"      INSERT INTO chat_people(room, server, key, name) VALUES(rooms[p], servers[i], keys[i], usernames[i])" \
-	"        ON CONFLICT ON CONSTRAINT chat_people_place DO UPDATE SET name = excluded.name;\n" \
+	"      INSERT INTO chat_people(room, server, key, name, joined) VALUES(rooms[p], servers[i], keys[i], usernames[i], seqs[i])" \
+	"        ON CONFLICT ON CONSTRAINT chat_people_place DO UPDATE SET name = excluded.name, joined = excluded.joined;\n" \
 	"    ELSIF kinds[i] = 3 THEN\n" \
 	"      DELETE FROM chat_people h WHERE h.room = rooms[p] AND h.server = servers[i] AND h.key = keys[i];\n" \
 	"    ELSIF kinds[i] = 4 THEN\n" \
-	"      DELETE FROM chat_people h WHERE h.room = rooms[p] AND h.server = servers[i] AND h.key = keys[i];\n" \
-	"      IF FOUND THEN INSERT INTO chat_people(room, server, key, name) VALUES(rooms[p], servers[i], new_keys[i], messages[i])" \
-	"        ON CONFLICT ON CONSTRAINT chat_people_place DO UPDATE SET name = excluded.name; END IF;\n" \
+	"      DELETE FROM chat_people h WHERE h.room = rooms[p] AND h.server = servers[i] AND h.key = keys[i] RETURNING h.joined INTO came;\n" \
+	"      IF FOUND THEN INSERT INTO chat_people(room, server, key, name, joined)" \
+	"        VALUES(rooms[p], servers[i], new_keys[i], messages[i], came)" \
+	"        ON CONFLICT ON CONSTRAINT chat_people_place DO UPDATE SET name = excluded.name, joined = excluded.joined; END IF;\n" \
 	"    ELSIF kinds[i] = 5 THEN\n" \
 	"      topics[p] := messages[i];\n" \
 	"    END IF;\n" \
@@ -73,8 +74,8 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"  UPDATE chat_rooms r SET last = u.last, last_at = u.last_at, topic = coalesce(u.topic, r.topic)" \
 	"    FROM unnest(rooms, lasts, last_ats, topics) u(number, last, last_at, topic)" \
 	"    WHERE r.number = u.number AND r.last <> u.last;\n" \
-	"  PERFORM pg_notify('chat_news', origin || string_agg(u.id, '' ORDER BY u.i)) FROM unnest(ids, rooms) WITH ORDINALITY u(id, number, i)" \
-	"    WHERE u.number IS NOT NULL GROUP BY (u.i - 1) / 300;\n" \
+	"  PERFORM pg_notify('chat_news', origin || string_agg(u.id || lpad(to_hex(u.last), 16, '0'), '' ORDER BY u.i))" \
+	"    FROM unnest(ids, rooms, lasts) WITH ORDINALITY u(id, number, last, i) WHERE u.number IS NOT NULL GROUP BY (u.i - 1) / 200;\n" \
 	"  IF repeats THEN\n" \
 	"    RETURN QUERY SELECT u.error, u.seq, u.at, coalesce(r.id, ''), coalesce(r.name, r.id, '')" \
 	"      FROM unnest(errors, seqs, ats, kept_rooms) WITH ORDINALITY u(error, seq, at, number, i)" \
@@ -158,7 +159,7 @@ static const char *const steps[] = {
 	"CREATE TABLE chat_names(key text COLLATE \"C\" PRIMARY KEY, name text NOT NULL, server text NOT NULL, client bytea NOT NULL);"
 	"CREATE INDEX chat_names_server ON chat_names(server);"
 	"CREATE TABLE chat_people(room bigint, server text COLLATE \"C\", key text COLLATE \"C\", name text NOT NULL,"
-	" CONSTRAINT chat_people_place PRIMARY KEY(room, key, server));"
+	" joined bigint NOT NULL, CONSTRAINT chat_people_place PRIMARY KEY(room, key, server));"
 	"CREATE INDEX chat_people_server ON chat_people(server);"
 	"CREATE TABLE chat_offers(room text COLLATE \"C\" PRIMARY KEY, place bigint GENERATED ALWAYS AS IDENTITY, server text NOT NULL,"
 	" key text COLLATE \"C\" NOT NULL, last text COLLATE \"C\" NOT NULL, avoid text[] NOT NULL);"

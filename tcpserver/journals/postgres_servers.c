@@ -55,6 +55,7 @@ static int servers_clear(struct link *link)
 
 static int ghost_read(struct link *link, const PGresult *result, int row, struct ghost *ghost)
 {
+	ghost->joined = (uint64_t)postgres_number(result, row, 4);
 	if (postgres_copy(result, row, 0, ghost->server, sizeof ghost->server) &&
 		postgres_copy(result, row, 1, ghost->room, sizeof ghost->room) &&
 		postgres_copy(result, row, 2, ghost->label, sizeof ghost->label) &&
@@ -74,7 +75,7 @@ ssize_t postgres_ghosts(struct link *link, struct ghost *ghosts, size_t capacity
 		return error;
 	postgres_add_number(&parameters, (int64_t)capacity);
 	error = postgres_run(link,
-		"SELECT h.server, r.id, coalesce(r.name, r.id), h.name FROM chat_people h JOIN chat_rooms r ON r.number = h.room"
+		"SELECT h.server, r.id, coalesce(r.name, r.id), h.name, h.joined FROM chat_people h JOIN chat_rooms r ON r.number = h.room"
 		" LEFT JOIN chat_servers s ON s.id = h.server WHERE r.forgotten IS NULL AND coalesce(s.dead, true)"
 		" ORDER BY h.room, h.key LIMIT $1",
 		&parameters, &result);

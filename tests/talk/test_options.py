@@ -17,6 +17,8 @@ WRONG = {
     "listen": (["nonsense", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:x", "[::1:7777", "127.0.0.1:-1", "127.0.0.1:0=mail",
                 "127.0.0.1:0="], "PORT"),
     "journal": (["disk", "sqlite", "sqlite:", "memory:0", "memory:x", "memory:-1", "memory:1x", ""], "memory"),
+    "journal-patience": (["-1", "long", "3601", ""], "whole number"),
+    "message-api": (["nonsense", "localhost", "localhost:70000", ""], "HOST:PORT"),
     "sync": (["half", "FULL", ""], "full, normal, off"),
     "retain": (["0", "-1", "1w", "d", "30days", "1.5", "99999999999999999999", ""], "days"),
     "max-clients": (["0", "-1", "many", "1.5", "99999999999999999999", ""], "whole number"),
@@ -34,7 +36,7 @@ WRONG = {
     "log-format": (["xml", "JSON", ""], "text, json"),
 }
 
-OTHERS = ("tls-cert", "tls-key", "require-tls", "admin-password-file", "config", "env-file", "version", "help",
+OTHERS = ("journal-password-file", "message-api-token-file", "tls-cert", "tls-key", "require-tls", "admin-password-file", "config", "env-file", "version", "help",
           "export", "room", "import", "check", "salvage")  # the last five: test_archive.py
 
 
@@ -65,6 +67,35 @@ def test_a_wrong_listen_is_explained():
 
 def test_a_wrong_journal_is_explained():
     refused("journal")
+
+
+def test_a_wrong_patience_with_the_database_is_explained():
+    refused("journal-patience")
+
+
+def test_a_wrong_message_api_is_explained():
+    refused("message-api")
+
+
+def test_a_queue_without_messageapi_is_refused():
+    code, output, errors = run_server("--journal", "amqp://127.0.0.1:1")
+    assert code == 2 and not output and "--message-api HOST:PORT" in errors, errors
+
+
+def test_a_password_in_a_url_is_neither_logged_nor_seen_in_ps():
+    for url in ("redis://ann:geheim@127.0.0.1:1", "redis://:geheim@127.0.0.1:1/0", "postgres://ann:ge@heim@127.0.0.1:1/chat",
+                "postgres://127.0.0.1:1/chat?user=ann&password=geheim"):
+        server = subprocess.Popen([program(), "--listen", "127.0.0.1:0", "--journal", url, "--journal-patience", "30"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment())
+        try:
+            line = server.stderr.readline()
+            assert "journal" in line and "127.0.0.1:1" in line, line
+            arguments = open(f"/proc/{server.pid}/cmdline").read()
+            assert "heim" not in line and "heim" not in arguments and "***" in arguments, (line, arguments)
+        finally:
+            server.kill()
+            _, errors = server.communicate()
+        assert "heim" not in errors, errors
 
 
 def test_a_wrong_sync_is_explained():

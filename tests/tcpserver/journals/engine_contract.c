@@ -686,6 +686,26 @@ TEST(what_is_restored_keeps_its_number_and_time)
 	stop();
 }
 
+TEST(a_number_that_others_have_seen_is_not_given_again)
+{
+	struct place place;
+	struct entry entries[3];
+
+	start();
+	place_open(&place);
+	for (size_t i = 0; i < 3; i++) {
+		entries[i] = entry_says(&one, place.id, "x");
+		entries[i].at_least = 5;
+	}
+	CHECK_EQUAL(append(&one, entries, 3), 0);
+	for (size_t i = 0; i < 3; i++) {
+		CHECK_EQUAL(entries[i].seq, 6 + i);
+		entry_free(&entries[i]);
+	}
+	CHECK_EQUAL(last_of(&two, place.id), 8);
+	stop();
+}
+
 TEST(a_topic_is_the_room_s)
 {
 	struct place place;
@@ -702,18 +722,18 @@ TEST(a_topic_is_the_room_s)
 
 /* ---- News. ---- */
 
-/* Waits until the link of news names the room, or says that all may be new. */
-static void wait_for_news(struct server *server, const char *id)
+/* Waits until the link of news names the room, with its last number if at all, or says that all may be new. */
+static void wait_for_news(struct server *server, const char *id, uint64_t last)
 {
-	char ids[4][ROOM_ID_SIZE];
+	struct engine_news news[4];
 	ssize_t count;
 
 	for (;;) {
 		struct pollfd descriptor = {.fd = ops->descriptor(server->news), .events = POLLIN};
 
-		while ((count = ops->news(server->news, ids, 4)) > 0) {
+		while ((count = ops->news(server->news, news, 4)) > 0) {
 			for (ssize_t i = 0; i < count; i++) {
-				if (strcmp(ids[i], id) == 0)
+				if (strcmp(news[i].room, id) == 0 && (news[i].last == 0 || news[i].last == last))
 					return;
 			}
 		}
@@ -731,11 +751,11 @@ TEST(others_are_told_what_is_new)
 	start();
 	place_open(&place);
 	(void)say(&one, &place, "hello");
-	wait_for_news(&two, place.id);
+	wait_for_news(&two, place.id, 1);
 	(void)say(&one, &place, "again");
-	wait_for_news(&two, place.id);
+	wait_for_news(&two, place.id, 2);
 	(void)say(&two, &place, "hello yourself");
-	wait_for_news(&one, place.id);
+	wait_for_news(&one, place.id, 3);
 	stop();
 }
 
@@ -751,7 +771,7 @@ TEST(others_are_told_of_many_rooms_at_once)
 		entries[i] = entry_says(&one, places[i].id, "hello");
 	}
 	CHECK_EQUAL(append(&one, entries, ROOMS), 0);
-	wait_for_news(&two, places[ROOMS - 1].id);
+	wait_for_news(&two, places[ROOMS - 1].id, 1);
 	for (size_t i = 0; i < ROOMS; i++) {
 		CHECK_EQUAL(entries[i].seq, 1);
 		entry_free(&entries[i]);
@@ -1008,7 +1028,7 @@ TEST(who_retires_leaves_nothing_behind)
 }
 
 /* Whether 'ghost' is among those that are left. */
-static bool has_ghost(const char *server, const struct place *place, const char *name)
+static bool has_ghost(const char *server, const struct place *place, const char *name, uint64_t joined)
 {
 	static struct ghost ghosts[1000];
 	ssize_t count = ops->ghosts(two.writes, ghosts, 1000);
@@ -1018,6 +1038,7 @@ static bool has_ghost(const char *server, const struct place *place, const char 
 		if (strcmp(ghosts[i].server, server) == 0 && strcmp(ghosts[i].room, place->id) == 0) {
 			CHECK_TEXT(ghosts[i].name, name);
 			CHECK_TEXT(ghosts[i].label, place->name);
+			CHECK_EQUAL(ghosts[i].joined, joined);
 			return true;
 		}
 	}
@@ -1040,10 +1061,12 @@ TEST(what_a_dead_server_leaves_is_cleared_away)
 	key = fresh_name();
 	place_open(&place);
 	CHECK_EQUAL(claim(&one, key, 'x', &holder), 0);
-	(void)append_one(&one, entry_make(&one, place.id, MESSAGE_JOINED, "Ann", "", 0));
+	(void)say(&one, &place, "before");
+	(void)append_one(&one, entry_make(&one, place.id, MESSAGE_JOINED, "An", "", 0));
+	(void)append_one(&one, entry_make(&one, place.id, MESSAGE_NICK, "An", "Ann", 3));
 	CHECK_EQUAL(ops->beat(one.writes, one.id), 0);
 	start_ms = clock_ms();
-	while (!has_ghost(one.id, &place, "Ann")) {
+	while (!has_ghost(one.id, &place, "Ann", 2)) {
 		CHECK(clock_ms() < start_ms + DEADLINE_MS);
 		CHECK_EQUAL(ops->beat(two.writes, two.id), 0);
 		wait_a_moment();
@@ -1190,7 +1213,7 @@ TEST(what_was_kept_is_there_after_the_database_was_killed)
 	const char *command = getenv("TEST_ENGINE_RESTART");
 	struct place place;
 	struct entry entry;
-	char ids[1][ROOM_ID_SIZE];
+	struct engine_news news[1];
 
 	if (command == NULL)
 		SKIP("TEST_ENGINE_RESTART does not say how to restart the database");
@@ -1207,7 +1230,7 @@ TEST(what_was_kept_is_there_after_the_database_was_killed)
 		struct pollfd descriptor = {.fd = ops->descriptor(two.news), .events = POLLIN};
 
 		CHECK(poll(&descriptor, 1, DEADLINE_MS) == 1);
-		(void)ops->news(two.news, ids, 1);
+		(void)ops->news(two.news, news, 1);
 	}
 	reconnect(&one);
 	reconnect(&two);
@@ -1215,7 +1238,7 @@ TEST(what_was_kept_is_there_after_the_database_was_killed)
 	CHECK_EQUAL(entry.seq, 2);
 	check_said(&place, 1, "before");
 	check_said(&place, 2, "after");
-	wait_for_news(&two, place.id);
+	wait_for_news(&two, place.id, 2);
 	entry_free(&entry);
 	stop();
 }

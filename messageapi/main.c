@@ -20,6 +20,8 @@
 #include "messageapi/service.h"
 #include "tcpserver/journals/postgres.h"
 
+#define PREFIX "MESSAGEAPI"
+
 enum { EXIT_USAGE = 2, SECRET_SIZE = 200, CONSUMER_STACK = 1024 * 1024 };
 
 static struct {
@@ -64,35 +66,32 @@ static const char *check_postgres(const char *value)
 }
 
 static const struct option options[] = {
-	{.name = "listen", .argument = "HOST:PORT", .kind = OPTION_STRING, .value = &settings.listen, .check = check_listen,
+	{.name = "listen", .prefix = PREFIX, .argument = "HOST:PORT", .kind = OPTION_STRING, .value = &settings.listen, .check = check_listen,
 		.help = "where to answer calls of gRPC (default localhost:50051)",
-		.aliases = OPTION_ALIASES({"MESSAGEAPI_LISTEN", NULL}, {"MESSAGE_SERVICE_PORT", NULL})},
-	{.name = "amqp", .argument = "URL", .kind = OPTION_STRING, .value = &settings.amqp, .check = check_amqp,
+		.aliases = OPTION_ALIASES({"MESSAGE_SERVICE_PORT", NULL})},
+	{.name = "amqp", .prefix = PREFIX, .argument = "URL", .kind = OPTION_STRING, .value = &settings.amqp, .check = check_amqp,
 		.help = "where the messages come from: amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://...",
-		.aliases = OPTION_ALIASES({"MESSAGEAPI_AMQP", NULL}, {"RABBITMQ_URL", NULL})},
-	{.name = "amqp-password-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.amqp_password_file,
-		.names_file = true, .help = "a file with the password for it, which others may not read",
-		.aliases = OPTION_ALIASES({"MESSAGEAPI_AMQP_PASSWORD_FILE", NULL})},
-	{.name = "postgres", .argument = "URL", .kind = OPTION_STRING, .value = &settings.postgres, .check = check_postgres,
+		.aliases = OPTION_ALIASES({"RABBITMQ_URL", NULL})},
+	{.name = "amqp-password-file", .prefix = PREFIX, .argument = "FILE", .kind = OPTION_STRING, .value = &settings.amqp_password_file,
+		.names_file = true, .help = "a file with the password for it, which others may not read"},
+	{.name = "postgres", .prefix = PREFIX, .argument = "URL", .kind = OPTION_STRING, .value = &settings.postgres, .check = check_postgres,
 		.help = "where they are stored: postgres://USER:PASSWORD@HOST:PORT/DATABASE",
-		.aliases = OPTION_ALIASES({"MESSAGEAPI_POSTGRES", NULL}, {"DATABASE_URL", NULL})},
-	{.name = "postgres-password-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.postgres_password_file,
-		.names_file = true, .help = "a file with the password for it, which others may not read",
-		.aliases = OPTION_ALIASES({"MESSAGEAPI_POSTGRES_PASSWORD_FILE", NULL})},
-	{.name = "token-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.token_file, .names_file = true,
-		.help = "a file with a token that calls must have (authorization: Bearer TOKEN), which others may not read",
-		.aliases = OPTION_ALIASES({"MESSAGEAPI_TOKEN_FILE", NULL})},
-	{.name = "log-level", .argument = "LEVEL", .kind = OPTION_CHOICE, .value = &settings.log_level, .choices = log_level_names,
-		.help = "error, warning, info (default) or debug", .aliases = OPTION_ALIASES({"MESSAGEAPI_LOG_LEVEL", NULL})},
-	{.name = "log-format", .argument = "FORMAT", .kind = OPTION_CHOICE, .value = &settings.log_format,
-		.choices = log_format_names, .help = "text (default) or json", .aliases = OPTION_ALIASES({"MESSAGEAPI_LOG_FORMAT", NULL})},
-	{.name = "config", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.config, .names_file = true,
+		.aliases = OPTION_ALIASES({"DATABASE_URL", NULL})},
+	{.name = "postgres-password-file", .prefix = PREFIX, .argument = "FILE", .kind = OPTION_STRING, .value = &settings.postgres_password_file,
+		.names_file = true, .help = "a file with the password for it, which others may not read"},
+	{.name = "token-file", .prefix = PREFIX, .argument = "FILE", .kind = OPTION_STRING, .value = &settings.token_file, .names_file = true,
+		.help = "a file with a token that calls must have (authorization: Bearer TOKEN), which others may not read"},
+	{.name = "log-level", .prefix = PREFIX, .argument = "LEVEL", .kind = OPTION_CHOICE, .value = &settings.log_level, .choices = log_level_names,
+		.help = "error, warning, info (default) or debug"},
+	{.name = "log-format", .prefix = PREFIX, .argument = "FORMAT", .kind = OPTION_CHOICE, .value = &settings.log_format,
+		.choices = log_format_names, .help = "text (default) or json"},
+	{.name = "config", .prefix = PREFIX, .argument = "FILE", .kind = OPTION_STRING, .value = &settings.config, .names_file = true,
 		.help = "reads options from FILE, \"name = value\" a line"},
-	{.name = "env-file", .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file, .names_file = true,
+	{.name = "env-file", .prefix = PREFIX, .argument = "FILE", .kind = OPTION_STRING, .value = &settings.env_file, .names_file = true,
 		.help = "reads variables from FILE"},
-	{.name = "help", .kind = OPTION_FLAG, .value = &settings.help, .help = "shows this", .answers = true},
-	{.name = "version", .kind = OPTION_FLAG, .value = &settings.version, .help = "shows the version", .answers = true},
-	{.name = "completions", .argument = "SHELL", .kind = OPTION_CHOICE, .value = &settings.completions,
+	{.name = "help", .prefix = PREFIX, .kind = OPTION_FLAG, .value = &settings.help, .help = "shows this", .answers = true},
+	{.name = "version", .prefix = PREFIX, .kind = OPTION_FLAG, .value = &settings.version, .help = "shows the version", .answers = true},
+	{.name = "completions", .prefix = PREFIX, .argument = "SHELL", .kind = OPTION_CHOICE, .value = &settings.completions,
 		.choices = completions_shells, .answers = true}, /* for the installation, so not in the help */
 	{.name = NULL},
 };

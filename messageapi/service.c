@@ -85,14 +85,14 @@ static void fail(struct service *service, struct grpc_reply *reply, ssize_t erro
 /* Asks once more over a new link when the old one had broken: the database may have been started anew. */
 typedef ssize_t question(struct service *service, void *context);
 
-static ssize_t ask(struct service *service, struct grpc_reply *reply, question *question, void *context)
+static ssize_t ask(struct service *service, struct grpc_reply *reply, question *wanted, void *context)
 {
 	ssize_t answer = -EIO;
 
 	for (int i = 0; i < 2; i++) {
 		if (link_of(service, reply) == NULL)
 			return -ENOTCONN; /* it was said */
-		answer = question(service, context);
+		answer = wanted(service, context);
 		if (answer >= 0 || ops_of(service)->works(service->link))
 			break;
 	}
@@ -295,8 +295,8 @@ static void reply_page(struct grpc_reply *reply, const struct page *page)
 		grpc_reply_message(reply, &response.base);
 	else
 		grpc_reply_code(reply, GRPC_RESOURCE_EXHAUSTED, "no memory");
-	for (size_t i = 0; messages != NULL && i < page->count; i++)
-		free(messages[i].text == (char *)protobuf_c_empty_string ? NULL : messages[i].text);
+	for (size_t i = 0; messages != NULL && list != NULL && i < page->count && list[i] != NULL; i++)
+		free(messages[i].text);
 	free(messages);
 	free(list);
 }
@@ -499,7 +499,7 @@ static void reply_history(struct grpc_reply *reply, const struct history *histor
 		grpc_reply_message(reply, &response.base);
 	else
 		grpc_reply_code(reply, GRPC_RESOURCE_EXHAUSTED, "no memory");
-	for (size_t i = 0; messages != NULL && i < history->count; i++)
+	for (size_t i = 0; messages != NULL && list != NULL && i < history->count && list[i] != NULL; i++)
 		free(messages[i].message);
 	free(messages);
 	free(list);

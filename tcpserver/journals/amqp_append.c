@@ -127,7 +127,7 @@ static int number_entry(struct amqp_engine *engine, struct entry *entry)
 		return ENOENT;
 	next = (room->given > entry->at_least ? room->given : entry->at_least) + 1;
 	if (entry->seq != 0 && entry->seq < next)
-		return EINVAL;
+		return EEXIST;
 	entry->at_ns = time_of(entry, room);
 	entry->seq = entry->seq != 0 ? entry->seq : next;
 	return 0;

@@ -106,7 +106,8 @@ class Rabbitmq:
 
     def start_epmd(self):
         """Ours, or the node would start one that outlives it."""
-        self.epmd = self.run(shutil.which("epmd"), "-port", str(self.epmd_port), "-address", "127.0.0.1")
+        self.epmd = self.run(shutil.which("epmd"), "-port", str(self.epmd_port), "-address", "127.0.0.1",
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: self.answers(self.epmd_port), "epmd listens")
 
     @staticmethod

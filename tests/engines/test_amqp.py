@@ -30,6 +30,12 @@ def send(client, text, number):
     return client.until(kind="notice", code="said", id=number)[-1]["seq"]
 
 
+def expect_history(client, *lines):
+    for wanted in lines:
+        line = client.line()
+        assert line.endswith("] " + wanted), line
+
+
 def has_stored(pipeline, *texts):
     return lambda: [text for _, text in pipeline.messageapi.find_all()] == list(texts)
 
@@ -86,12 +92,12 @@ def test_there_is_one_server_and_one_messageapi_and_the_database_is_postgresql_s
             pipeline.messageapi.start()
         with Server(journal=pipeline.postgres.url, history="all") as server:
             ann = server.join("ann")
-            ann.expect("bob: one", "bob: two")
+            expect_history(ann, "bob: one", "bob: two")
             ann.say("three")
             ann.expect("ann: three")
         with serve(pipeline, history="all") as server:
             eve = server.join("eve")
-            eve.expect("bob: one", "bob: two", "ann: three")
+            expect_history(eve, "bob: one", "bob: two", "ann: three")
             eve.say("four")
             eve.expect("eve: four")
         wait_for(has_stored(pipeline, "one", "two", "three", "four"), "all is there")

@@ -9,7 +9,11 @@
 
 #include "common/text.h"
 #include "rpc/chat.pb-c.h"
+#include "tcpchat/v1/chat.pb-c.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/carrier.h"
+#include "tcpclient/connection.h"
+#include "tcpclient/news.h"
 #include "tcpclient/secure.h"
 #include "tcpclient/unpack.h"
 
@@ -20,9 +24,17 @@ enum {
 	ANSWER_SIZE_MAX = 4096, /* of a person, bytes */
 	NUMBER_DIGITS_MAX = 9,
 	NUMBER_SIZE = 32, /* of a room in the list, with what is around it */
+	TRIES = 3,        /* of a person, for a question */
 };
 
 /* ---- A call that is answered by one message. ---- */
+
+/* How a call ended, if it was answered at all. */
+struct answer {
+	ProtobufCMessage *message; /* or NULL, for the reason below */
+	bool was_made;             /* else there was no connection, which was said */
+	struct grpc_outcome outcome;
+};
 
 /* On its way. */
 struct unary {
@@ -71,10 +83,37 @@ static int secure_it(const struct chatter *chatter, int socket, struct secure_ca
 	return result == SECURE_MADE ? secure_socket(*secured) : -1;
 }
 
+static void tell_unreachable(const struct chatter *chatter, int error)
+{
+	static const struct carrier carrier = {.protocol = "grpc"};
+	char address[NEWS_ADDRESS_SIZE];
+	struct buffer words = {0};
+
+	news_address(&chatter->place, address);
+	(void)news_add(&words, CONNECTION_UNREACHABLE, address, &carrier, reason(error));
+	(void)printf("%.*s\n", (int)words.size, words.bytes);
+	(void)fflush(stdout); /* a terminal that is gone needs no news */
+	buffer_fini(&words);
+}
+
+/* Who is patient, tries again until it is there, or the person ends the program. */
+static int connect_to(const struct chatter *chatter)
+{
+	int socket = net_connect(&chatter->place, WITHIN_MS);
+
+	if (socket < 0 && chatter->is_patient)
+		tell_unreachable(chatter, socket);
+	for (unsigned attempt = 0; socket < 0 && chatter->is_patient; attempt++) {
+		(void)poll(NULL, 0, connection_delay_ms(attempt, 0));
+		socket = net_connect(&chatter->place, WITHIN_MS);
+	}
+	return socket;
+}
+
 /* Returns a socket, or -1, which was said. */
 static int reach(const struct chatter *chatter, struct secure_call **secured)
 {
-	int socket = net_connect(&chatter->place, WITHIN_MS);
+	int socket = connect_to(chatter);
 
 	if (socket < 0) {
 		complain_of_place(chatter, "cannot connect to", reason(socket));
@@ -110,21 +149,35 @@ static void wait_for_end(struct grpc *grpc)
 }
 
 /* Whether the call went well; if not, it is said why. */
-static bool judge(const struct chatter *chatter, const struct unary *unary)
+static bool judge(const struct chatter *chatter, const struct answer *answer)
 {
-	const struct grpc_outcome *outcome = grpc_outcome(unary->grpc);
+	const struct grpc_outcome *outcome = &answer->outcome;
 
-	if (!outcome->is_told) {
+	if (!answer->was_made)
+		return false; /* it was said */
+	if (!outcome->is_told)
 		complain_of_place(chatter, "no answer from", outcome->words);
-		return false;
-	}
-	if (outcome->code != GRPC_OK) {
+	else if (outcome->code != GRPC_OK)
 		(void)fprintf(stderr, "tcpclient: the server refuses: %s (%s)\n", outcome->words, grpc_code_name(outcome->code));
-		return false;
+	return answer->message != NULL;
+}
+
+/* What the call has brought. An answer that is none counts as a call that failed. */
+static void take_answer(const struct unary *unary, const ProtobufCMessageDescriptor *wanted, struct answer *answer)
+{
+	const char *fault = "the call ended well, but without one";
+
+	answer->outcome = *grpc_outcome(unary->grpc);
+	if (!answer->outcome.is_told || answer->outcome.code != GRPC_OK)
+		return;
+	if (unary->is_answered) {
+		answer->message = unpack(wanted, unary->answer.bytes, unary->answer.size);
+		fault = "it cannot be read, or has too many parts";
 	}
-	if (!unary->is_answered)
-		complain_of_place(chatter, "no answer from", "the call ended well, but without one");
-	return unary->is_answered;
+	if (answer->message != NULL)
+		return;
+	answer->outcome.is_told = false;
+	(void)snprintf(answer->outcome.words, sizeof answer->outcome.words, "%s", fault);
 }
 
 static void send_request(struct grpc *grpc, const ProtobufCMessage *request)
@@ -138,9 +191,8 @@ static void send_request(struct grpc *grpc, const ProtobufCMessage *request)
 	free(bytes);
 }
 
-/* Calls 'path'. Returns the answer, which the caller frees (protobuf_c_message_free_unpacked()); NULL: there is none, which was
- * said. */
-static ProtobufCMessage *call(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
+/* Calls 'path'. The caller frees the message in the answer (protobuf_c_message_free_unpacked()). */
+static struct answer call_once(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
 	const ProtobufCMessageDescriptor *wanted)
 {
 	struct unary unary = {.is_answered = false};
@@ -151,23 +203,42 @@ static ProtobufCMessage *call(const struct chatter *chatter, const char *path, c
 		.heard = on_answer,
 		.context = &unary};
 	int socket = reach(chatter, &unary.secured);
-	ProtobufCMessage *answer = NULL;
+	struct answer answer = {.was_made = socket >= 0};
 
 	if (socket < 0)
-		return NULL;
+		return answer;
 	unary.grpc = grpc_begin(socket, &settings);
 	send_request(unary.grpc, asked);
 	wait_for_end(unary.grpc);
-	if (judge(chatter, &unary)) {
-		answer = unpack(wanted, unary.answer.bytes, unary.answer.size);
-		if (answer == NULL)
-			complain_of_place(chatter, "no answer from", "it cannot be read, or has too many parts");
-	}
+	take_answer(&unary, wanted, &answer);
 	grpc_close(unary.grpc);
 	if (unary.secured != NULL)
 		secure_end(unary.secured);
 	buffer_fini(&unary.answer);
 	return answer;
+}
+
+/* The same, again if the connection broke: what is asked here may be asked twice, if it is asked for a person. */
+static struct answer call_quietly(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
+	const ProtobufCMessageDescriptor *wanted)
+{
+	struct answer answer = call_once(chatter, path, asked, wanted);
+
+	for (int tries = 1; tries < TRIES && chatter->is_patient; tries++) {
+		if (answer.message != NULL || answer.outcome.is_told || answer.outcome.code != GRPC_UNAVAILABLE)
+			break;
+		answer = call_once(chatter, path, asked, wanted);
+	}
+	return answer;
+}
+
+/* The same; NULL: there is no answer, which was said. */
+static ProtobufCMessage *call(const struct chatter *chatter, const char *path, const ProtobufCMessage *asked,
+	const ProtobufCMessageDescriptor *wanted)
+{
+	struct answer answer = call_quietly(chatter, path, asked, wanted);
+
+	return judge(chatter, &answer) ? answer.message : NULL;
 }
 
 /* ---- Rooms. ---- */
@@ -323,38 +394,119 @@ static size_t read_pick(const char *answer, size_t count)
 	return 0;
 }
 
-static char *pick(const Rpc__ListChatRoomsResponse *rooms)
+int chatter_tries(void)
+{
+	return isatty(STDIN_FILENO) ? TRIES : 1;
+}
+
+/* Asks until a room is picked. Returns it, from 1 on; 0: none, which is said. */
+static size_t ask_for_room(size_t count)
+{
+	size_t picked = 0;
+
+	if (count == 0)
+		complain("there is no room; --create makes one");
+	for (int tries = chatter_tries(); count > 0 && picked == 0 && tries > 0; tries--) {
+		char *answer = ask("Pick a room: ");
+
+		if (answer == NULL)
+			return 0;
+		picked = read_pick(answer, count);
+		free(answer);
+	}
+	return picked;
+}
+
+/* A person knows rooms by their names; programs, by their ids. */
+static void show_room(size_t place, const char *name, const char *id)
 {
 	char number[NUMBER_SIZE];
-	char *answer;
+	struct buffer text = {0};
+
+	(void)snprintf(number, sizeof number, "[%zu]: ", place);
+	if (strcmp(name, id) == 0)
+		buffer_add_text(&text, id);
+	else
+		buffer_add_format(&text, "%s (%s)", name, id);
+	buffer_add(&text, "", 1);
+	print_clean(number, text.bytes);
+	buffer_fini(&text);
+}
+
+/* ---- Where to go. ---- */
+
+void chatter_room_fini(struct chatter_room *room)
+{
+	free(room->id);
+	free(room->label);
+}
+
+bool chatter_find(const struct chatter *chatter, const char *id, struct chatter_room *room)
+{
+	Tcpchat__V1__GetRoomRequest asked;
+	struct answer answer;
+
+	*room = (struct chatter_room){.id = strdup(id)};
+	if (room->id == NULL)
+		abort(); /* no memory: see buffer.h */
+	tcpchat__v1__get_room_request__init(&asked);
+	asked.room = room->id;
+	answer = call_quietly(chatter, "/tcpchat.v1.Chat/GetRoom", &asked.base, &tcpchat__v1__room__descriptor);
+	if (answer.message != NULL) {
+		room->label = strdup(((Tcpchat__V1__Room *)answer.message)->name);
+		protobuf_c_message_free_unpacked(answer.message, NULL);
+	}
+	return answer.was_made;
+}
+
+static bool pick_by_id(const struct chatter *chatter, struct chatter_room *room)
+{
+	Rpc__ListChatRoomsResponse *rooms = list(chatter);
+	size_t picked;
+
+	if (rooms == NULL)
+		return false;
+	(void)printf("Chat rooms:\n");
+	for (size_t i = 0; i < rooms->n_chat_rooms; i++)
+		show_room(i + 1, rooms->chat_rooms[i]->room_id, rooms->chat_rooms[i]->room_id);
+	picked = ask_for_room(rooms->n_chat_rooms);
+	if (picked > 0)
+		room->id = strdup(rooms->chat_rooms[picked - 1]->room_id);
+	rpc__list_chat_rooms_response__free_unpacked(rooms, NULL);
+	return room->id != NULL;
+}
+
+static bool pick_by_name(const Tcpchat__V1__ListRoomsResponse *rooms, struct chatter_room *room)
+{
 	size_t picked;
 
 	(void)printf("Chat rooms:\n");
-	for (size_t i = 0; i < rooms->n_chat_rooms; i++) {
-		(void)snprintf(number, sizeof number, "[%zu]: ", i + 1);
-		print_clean(number, rooms->chat_rooms[i]->room_id);
-	}
-	if (rooms->n_chat_rooms == 0) {
-		complain("there is no room; --create makes one");
-		return NULL;
-	}
-	answer = ask("Pick a room: ");
-	if (answer == NULL)
-		return NULL;
-	picked = read_pick(answer, rooms->n_chat_rooms);
-	free(answer);
-	return picked == 0 ? NULL : strdup(rooms->chat_rooms[picked - 1]->room_id);
+	for (size_t i = 0; i < rooms->n_rooms; i++)
+		show_room(i + 1, rooms->rooms[i]->name, rooms->rooms[i]->id);
+	picked = ask_for_room(rooms->n_rooms);
+	if (picked == 0)
+		return false;
+	room->id = strdup(rooms->rooms[picked - 1]->id);
+	room->label = strdup(rooms->rooms[picked - 1]->name);
+	return room->id != NULL && room->label != NULL;
 }
 
-char *chatter_pick(const struct chatter *chatter)
+/* Servers that tell names are asked for them; the others have rpc.ChatService alone. */
+bool chatter_pick(const struct chatter *chatter, struct chatter_room *room)
 {
-	Rpc__ListChatRoomsResponse *rooms = list(chatter);
-	char *picked;
+	Tcpchat__V1__ListRoomsRequest asked;
+	struct answer answer;
+	bool picked;
 
-	if (rooms == NULL)
-		return NULL;
-	picked = pick(rooms);
-	rpc__list_chat_rooms_response__free_unpacked(rooms, NULL);
+	*room = (struct chatter_room){.id = NULL};
+	tcpchat__v1__list_rooms_request__init(&asked);
+	answer = call_quietly(chatter, "/tcpchat.v1.Chat/ListRooms", &asked.base, &tcpchat__v1__list_rooms_response__descriptor);
+	if (!answer.was_made)
+		return false;
+	if (answer.message == NULL)
+		return pick_by_id(chatter, room);
+	picked = pick_by_name((Tcpchat__V1__ListRoomsResponse *)answer.message, room);
+	protobuf_c_message_free_unpacked(answer.message, NULL);
 	return picked;
 }
 

@@ -261,3 +261,26 @@ bool commands_work(struct scene *scene, const char *line, size_t size, struct bu
 	buffer_fini(&text);
 	return ours;
 }
+
+void commands_unquote(const char **line, size_t *size)
+{
+	bool is_quoted = *size >= 2 && (*line)[0] == '/' && (*line)[1] == '/';
+
+	*line += is_quoted;
+	*size -= is_quoted;
+}
+
+bool commands_refuse(struct scene *scene, const char *line, size_t size, struct buffer *out)
+{
+	struct work work = {.scene = scene, .out = out};
+	bool is_help = size >= 5 && memcmp(line, "/help", 5) == 0 && (size == 5 || line[5] == ' ');
+
+	if (size == 0 || line[0] != '/' || (size >= 2 && line[1] == '/'))
+		return false;
+	if (scene != NULL && is_help)
+		say(&work, RENDER_CALM, "* /quit - leaves the chat; so does !exit. This server has no commands of its own; //x says /x");
+	else if (scene != NULL)
+		say(&work, RENDER_WARNING, "! unknown-command: this server has no commands, and this was not sent; /%.*s says it as text",
+			(int)text_prefix(line, size, COMMAND_SHOWN_MAX), line);
+	return true;
+}

@@ -23,4 +23,10 @@
  */
 bool commands_work(struct scene *scene, const char *line, size_t size, struct buffer *out) MUST_CHECK;
 
+/* For a server that has no commands, and would say one to all: returns whether a line is one, which is said, unless 'scene' is NULL. "//x"
+ * is none. */
+bool commands_refuse(struct scene *scene, const char *line, size_t size, struct buffer *out) MUST_CHECK;
+/* Makes "/x" of "//x", as a server with commands would. */
+void commands_unquote(const char **line, size_t *size);
+
 #endif

@@ -155,6 +155,12 @@ static bool is_own(const struct connection *connection, const struct heard *hear
 	/* A goTCP server takes any name, so ours may be longer than NAME_SIZE there; what it got is what we sent. */
 	const char *name = connection->call.dialect == DIALECT_PLAIN ? connection->settings.name : connection->name;
 
+	const struct call *call = &connection->call;
+	const struct carrier *carrier = connection->settings.carrier;
+	char given[NAME_SIZE];
+
+	if (call->carried != NULL && carrier->find_name != NULL && carrier->find_name(call->carried, given))
+		name = given;
 	return strlen(name) == heard->name_size && memcmp(name, heard->name, heard->name_size) == 0;
 }
 
@@ -574,9 +580,9 @@ static void call_greet(struct connection *connection)
 	struct call *call = &connection->call;
 
 	buffer_clear(&connection->sending);
-	if (call->carried != NULL)
+	if (call->carried != NULL && !settings->carrier->in_events)
 		return; /* the carrier has said who we are */
-	if (!connection->knows_session) {
+	if (!connection->knows_session && call->carried == NULL) {
 		buffer_add_format(&connection->sending, "%s\n", settings->name);
 		return;
 	}
@@ -606,7 +612,7 @@ static void call_begin(struct connection *connection, int socket)
 	tell(connection, CONNECTION_MADE, connection->address);
 	if (connection->words.size > 0)
 		tell(connection, CONNECTION_SECURED, connection->words.bytes);
-	if (connection->carried == NULL)
+	if (connection->carried == NULL || connection->settings.carrier->in_events)
 		return;
 	connection->call.line_came = true; /* the dialect is known, whatever the first line looks like */
 	ready_plain(connection);

@@ -15,7 +15,7 @@
  * instead of the name; if it does not after all, the next connection begins with the name again.
  *
  * Through TLS (secure.h) it is the same conversation: the socket is one end of a pair then. So it is with a carrier (carrier.h), which
- * speaks another protocol for it, and needs no look at the dialect: it is that of a goTCP server.
+ * speaks another protocol for it, and needs no look at the dialect: it is that of a goTCP server, or event mode.
  *
  * It never waits for the socket to take bytes while there are bytes to read: a server may stop listening to a client
  * that does not read.

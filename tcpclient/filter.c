@@ -13,6 +13,7 @@
 #include "common/lines.h"
 #include "common/text.h"
 #include "tcpclient/buffer.h"
+#include "tcpclient/carrier.h"
 #include "tcpclient/commands.h"
 #include "tcpclient/connection.h"
 #include "tcpclient/heard.h"
@@ -414,6 +415,12 @@ static void refuse_line(struct filter *filter)
 	filter->failed = true;
 }
 
+/* Through a carrier of lines: all that goes is said. */
+static bool has_no_commands(const struct filter *filter)
+{
+	return filter->settings->carrier != NULL && !filter->settings->carrier->in_events;
+}
+
 /* Whether a line is a command that looks at what was received. */
 static bool is_own(const struct filter *filter)
 {
@@ -441,7 +448,8 @@ static bool work_here(struct filter *filter)
 
 	if (filter->settings->form != FILTER_PLAIN)
 		return false;
-	if (filter->is_person && filter->clean.size == 0) /* Enter alone says nothing */
+	/* Enter alone says nothing; nor does an empty line over gRPC. */
+	if (filter->clean.size == 0 && (filter->is_person || filter->settings->carrier != NULL))
 		return true;
 	if (!filter->is_person && is_own(filter))
 		wait_heard(filter);
@@ -452,12 +460,33 @@ static bool work_here(struct filter *filter)
 	return ours;
 }
 
+/* A command would be said to all. */
+static bool put_text(struct filter *filter)
+{
+	const char *line = filter->clean.bytes;
+	size_t size = filter->clean.size;
+	struct buffer out = {0};
+	bool refused = commands_refuse(filter->scene, line, size, &out);
+
+	write_out(filter, &out);
+	buffer_fini(&out);
+	if (refused && filter->scene == NULL) {
+		(void)fprintf(stderr, "tcpclient: line %llu of the input begins with / and was not sent: here are no commands; //x says /x\n",
+			filter->line_number);
+		filter->failed = true;
+	}
+	commands_unquote(&line, &size);
+	return refused || outbox_put(filter->outbox, line, size);
+}
+
 static bool put_line(struct filter *filter)
 {
 	struct buffer *line = &filter->clean;
 	struct buffer instead = {0};
 	char room[NAME_SIZE] = "";
 
+	if (has_no_commands(filter))
+		return put_text(filter);
 	if (filter->settings->form == FILTER_JSON && line->size > 0 && line->bytes[0] == '{')
 		return outbox_put_request(filter->outbox, line->bytes, line->size);
 	if (filter->scene != NULL)
@@ -610,6 +639,8 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 
 	if (filter->refused || filter_is_unwritten(filter))
 		filter->failed = true; /* said already */
+	if (end == CONNECTION_REFUSED && !filter->refused)
+		complain("the server refuses the name: ", filter->settings->name);
 	if (end == CONNECTION_REFUSED || end == CONNECTION_DISTRUSTED || end == CONNECTION_TURNED_AWAY || !filter->was_made)
 		return EXIT_FAILURE;
 	if (missing > 0) {
@@ -620,7 +651,7 @@ static int filter_judge(struct filter *filter, enum connection_end end)
 	} else if (end != CONNECTION_LEFT && filter->something_was_read && !filter->input_ended) {
 		(void)fprintf(stderr, "tcpclient: the connection ended before the input did (%s)\n", filter->lost);
 		filter->failed = true;
-	} else if (end == CONNECTION_BROKEN && !filter->is_person && (!filter->something_was_read || filter->settings->carrier != NULL)) {
+	} else if (end == CONNECTION_BROKEN && !filter->is_person && (!filter->something_was_read || has_no_commands(filter))) {
 		/* what a carrier echoed was written, and perhaps not taken */
 		complain("the connection broke: ", filter->lost);
 		filter->failed = true;

@@ -46,6 +46,7 @@ struct grpc {
 	bool is_grpc;  /* by the answer's content-type */
 	bool is_over;
 	struct grpc_outcome outcome;
+	char chat_name[NAME_SIZE];
 };
 
 void grpc_authority(const struct net_place *place, char authority[GRPC_AUTHORITY_SIZE])
@@ -135,6 +136,16 @@ static int number(const uint8_t *digits, size_t size)
 	return found;
 }
 
+/* One that is none here says nothing. */
+static void set_chat_name(struct grpc *grpc, const char *value, size_t size)
+{
+	char name[GRPC_WORDS_SIZE];
+
+	grpc_words_decode(value, size, name);
+	if (!name_make(name, strlen(name), grpc->chat_name))
+		grpc->chat_name[0] = '\0';
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_size,
 	const uint8_t *value, size_t value_size, uint8_t flags, void *context)
 {
@@ -152,6 +163,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	} else if (is(name, name_size, "grpc-status")) {
 		grpc->outcome.code = number(value, value_size);
 		grpc->outcome.is_told = grpc->outcome.code >= 0;
+	} else if (is(name, name_size, "chat-name")) {
+		set_chat_name(grpc, (const char *)value, value_size);
 	} else if (is(name, name_size, "grpc-message")) {
 		char words[GRPC_WORDS_SIZE];
 
@@ -370,6 +383,11 @@ long long grpc_heard_at(const struct grpc *grpc)
 bool grpc_is_over(const struct grpc *grpc)
 {
 	return grpc->is_over;
+}
+
+const char *grpc_chat_name(const struct grpc *grpc)
+{
+	return grpc->chat_name;
 }
 
 const struct grpc_outcome *grpc_outcome(const struct grpc *grpc)

@@ -75,6 +75,8 @@ void grpc_work(struct grpc *grpc, bool may_read);
 bool grpc_was_heard(const struct grpc *grpc);
 long long grpc_heard_at(const struct grpc *grpc);
 bool grpc_is_over(const struct grpc *grpc);
+/* The name that the server gave us, by its metadata "chat-name": clean; "" before it did. */
+const char *grpc_chat_name(const struct grpc *grpc);
 /* When it is over. */
 const struct grpc_outcome *grpc_outcome(const struct grpc *grpc);
 /* Ends the call for a reason of our own, unless it is over. */

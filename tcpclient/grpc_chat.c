@@ -1,24 +1,17 @@
 #include "tcpclient/grpc_chat.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "common/lines.h"
 #include "common/text.h"
 #include "rpc/chat.pb-c.h"
 #include "tcpclient/buffer.h"
 #include "tcpclient/grpc.h"
+#include "tcpclient/grpc_pipe.h"
 #include "tcpclient/outbox.h"
 #include "tcpclient/unpack.h"
 
 enum {
-	TAKE_SIZE = 16 * 1024,
 	ANSWER_WITHIN_MS = 10000,
 	STALLED_MS = 30000,     /* a window that is shut, where TCP has nothing to complain of */
 	JOINED_AFTER_MS = 1000, /* at most */
@@ -28,18 +21,11 @@ enum {
 };
 
 struct carried {
+	struct grpc_pipe pipe;
+	/* The rest is the thread's own. */
 	const struct grpc_chat *chat;
-	struct grpc *grpc;
-	int inner; /* our end of the pair */
-	pthread_t thread;
-	/* The rest is the thread's own, but what is published. */
-	struct lines typed;
-	struct buffer shown; /* lines for the other end        */
-	size_t shown_from;
 	struct buffer echoes; /* lines that are said when all is written */
 	bool has_joined; /* or may as well have */
-	bool input_ended;
-	bool nobody_reads;
 	bool is_deleted; /* the room, by the last message                     */
 	long long begun_at;
 	long long heard_at; /* the last message; 0: none */
@@ -47,10 +33,9 @@ struct carried {
 	long long burst;    /* lines without a pause     */
 	long long ended_at;
 	long long asked_at; /* the server, whether it has got all; 0: not yet */
-	/* Published by 'is_over', released before the end is seen through the pair. */
-	enum carrier_end end;
-	char words[CARRIER_WORDS_SIZE];
-	atomic_bool is_over;
+	/* Published by 'has_name', released before any line that is ours is shown: the name that the server told. */
+	char name[NAME_SIZE];
+	atomic_bool has_name;
 };
 
 /* ---- What the others say. ---- */
@@ -89,33 +74,13 @@ static void on_message(void *context, const unsigned char *bytes, size_t size)
 	Rpc__Message *said = (Rpc__Message *)unpack(&rpc__message__descriptor, bytes, size);
 
 	if (said == NULL) {
-		buffer_add_text(&carried->shown, "(a message of the server could not be read)\n");
+		buffer_add_text(&carried->pipe.shown, "(a message of the server could not be read)\n");
 		return;
 	}
 	carried->heard_at = clock_ms();
-	add_line(&carried->shown, said->name, said->message);
+	add_line(&carried->pipe.shown, said->name, said->message);
 	carried->is_deleted = strcmp(said->name, "chat server") == 0 && strcmp(said->message, "chat room is closing") == 0;
 	rpc__message__free_unpacked(said, NULL);
-}
-
-static void show(struct carried *carried)
-{
-	size_t left = carried->shown.size - carried->shown_from;
-	ssize_t size = send(carried->inner, carried->shown.bytes + carried->shown_from, left, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	if (size >= 0)
-		carried->shown_from += (size_t)size;
-	else if (errno != EAGAIN && errno != EINTR)
-		carried->nobody_reads = true;
-	if (carried->shown_from < carried->shown.size)
-		return;
-	carried->shown_from = 0;
-	buffer_clear(&carried->shown);
-}
-
-static bool has_shown_all(const struct carried *carried)
-{
-	return carried->shown_from == carried->shown.size;
 }
 
 /* ---- What we say. ---- */
@@ -126,7 +91,7 @@ static void send_packed(struct carried *carried, const Rpc__ChatMessage *message
 	uint8_t *bytes = memory_get(size + 1);
 
 	(void)rpc__chat_message__pack(message, bytes);
-	grpc_send(carried->grpc, bytes, size);
+	grpc_send(carried->pipe.grpc, bytes, size);
 	free(bytes);
 }
 
@@ -157,11 +122,19 @@ static void join(struct carried *carried)
 	free(name);
 }
 
+/* Who we are for the others, as far as we know. */
+static const char *own_name(const struct carried *carried)
+{
+	const char *given = grpc_chat_name(carried->pipe.grpc);
+
+	return given[0] == '\0' ? carried->chat->name : given;
+}
+
 static void say(struct carried *carried, const char *line, size_t size)
 {
 	Rpc__ChatMessage message;
 	Rpc__Message said;
-	char *name = copy(carried->chat->name, strlen(carried->chat->name));
+	char *name = copy(own_name(carried), strlen(own_name(carried)));
 	char *text = copy(line, size);
 
 	rpc__chat_message__init(&message);
@@ -177,85 +150,39 @@ static void say(struct carried *carried, const char *line, size_t size)
 	free(text);
 }
 
-static void end_input(struct carried *carried)
+static void on_line(void *context, const char *line, size_t size)
 {
-	const char *line = NULL;
-	size_t size = 0;
-
-	if (lines_last(&carried->typed, &line, &size) == LINES_LINE)
-		say(carried, line, size);
-	carried->input_ended = true;
-	carried->ended_at = clock_ms();
-	grpc_send_end(carried->grpc);
+	say(context, line, size);
 }
 
-/* A line that is too long is not there: the outbox has none. */
-static void take_input(struct carried *carried)
+static void end_input(struct carried *carried)
 {
-	char bytes[TAKE_SIZE];
-	ssize_t taken = recv(carried->inner, bytes, sizeof bytes, MSG_DONTWAIT);
-	enum lines_state state;
-	const char *line = NULL;
-	size_t size = 0;
-
-	if (taken < 0)
-		return; /* EAGAIN */
-	if (taken == 0) {
-		end_input(carried);
-		return;
-	}
-	lines_feed(&carried->typed, bytes, (size_t)taken);
-	while ((state = lines_next(&carried->typed, &line, &size)) != LINES_MORE) {
-		if (state == LINES_LINE)
-			say(carried, line, size);
-	}
+	carried->ended_at = clock_ms();
+	grpc_send_end(carried->pipe.grpc);
 }
 
 /* What has been written counts as said. */
 static void echo(struct carried *carried)
 {
-	if (carried->echoes.size == 0 || grpc_is_sending(carried->grpc) || grpc_is_over(carried->grpc))
+	if (carried->echoes.size == 0 || grpc_is_sending(carried->pipe.grpc) || grpc_is_over(carried->pipe.grpc))
 		return;
-	buffer_add(&carried->shown, carried->echoes.bytes, carried->echoes.size);
+	buffer_add(&carried->pipe.shown, carried->echoes.bytes, carried->echoes.size);
 	buffer_clear(&carried->echoes);
 }
 
 /* ---- The end. ---- */
 
-static bool is_lasting(int code)
-{
-	switch (code) {
-	case GRPC_INVALID_ARGUMENT:
-	case GRPC_NOT_FOUND:
-	case GRPC_ALREADY_EXISTS:
-	case GRPC_PERMISSION_DENIED:
-	case GRPC_FAILED_PRECONDITION:
-	case GRPC_OUT_OF_RANGE:
-	case GRPC_UNIMPLEMENTED:
-	case GRPC_UNAUTHENTICATED:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void explain(struct carried *carried, const char *words)
-{
-	(void)snprintf(carried->words, sizeof carried->words, "%s", words);
-}
-
 static void judge_outcome(struct carried *carried, const struct grpc_outcome *outcome)
 {
-	carried->end = is_lasting(outcome->code) ? CARRIER_REFUSED : CARRIER_BROKEN;
-	if (outcome->is_told && outcome->code == GRPC_OK) {
-		carried->end = carried->input_ended ? CARRIER_LEFT : CARRIER_OVER;
-		explain(carried, carried->is_deleted ? "the room was deleted" : "the server has ended the talk");
-	} else if (outcome->is_told) {
-		(void)snprintf(carried->words, sizeof carried->words, "the server says: %s (%s)", outcome->words,
-			grpc_code_name(outcome->code));
-	} else {
-		explain(carried, outcome->words);
+	struct grpc_pipe *pipe = &carried->pipe;
+
+	pipe->end = grpc_pipe_is_lasting(outcome->code) ? CARRIER_REFUSED : CARRIER_BROKEN;
+	if (!outcome->is_told || outcome->code != GRPC_OK) {
+		grpc_pipe_explain_outcome(pipe, outcome);
+		return;
 	}
+	pipe->end = pipe->input_ended ? CARRIER_LEFT : CARRIER_OVER;
+	grpc_pipe_explain(pipe, carried->is_deleted ? "the room was deleted" : "the server has ended the talk");
 }
 
 static long long later(long long one, long long other)
@@ -266,9 +193,9 @@ static long long later(long long one, long long other)
 /* When the server has had the time to look at all that we said; in a busy room it is never silent. */
 static long long settled_at(const struct carried *carried)
 {
-	long long said_at = later(carried->said_at, grpc_taken_at(carried->grpc));
+	long long said_at = later(carried->said_at, grpc_taken_at(carried->pipe.grpc));
 	long long settle_ms = SETTLE_MS + carried->burst;
-	long long settled = later(grpc_heard_at(carried->grpc), said_at) + settle_ms;
+	long long settled = later(grpc_heard_at(carried->pipe.grpc), said_at) + settle_ms;
 	long long latest = carried->asked_at + ANSWER_WITHIN_MS;
 
 	if (said_at + settle_ms < carried->ended_at)
@@ -279,13 +206,13 @@ static long long settled_at(const struct carried *carried)
 /* Whether the server has got all that we said, and some time to look at it. */
 static bool has_left(struct carried *carried)
 {
-	if (!carried->input_ended || grpc_is_sending(carried->grpc))
+	if (!carried->pipe.input_ended || grpc_is_sending(carried->pipe.grpc))
 		return false;
 	if (carried->asked_at == 0) {
-		grpc_ask(carried->grpc);
+		grpc_ask(carried->pipe.grpc);
 		carried->asked_at = clock_ms();
 	}
-	return grpc_was_answered(carried->grpc) && clock_ms() >= settled_at(carried);
+	return grpc_was_answered(carried->pipe.grpc) && clock_ms() >= settled_at(carried);
 }
 
 /* When we count as being in the room: what was said before has come then, and our own "Has entered the chat". */
@@ -300,7 +227,7 @@ static long long joined_at(const struct carried *carried)
 /* When a server that does not take what we said has had time enough. */
 static long long stalled_at(const struct carried *carried)
 {
-	long long last = later(carried->said_at, grpc_taken_at(carried->grpc));
+	long long last = later(carried->said_at, grpc_taken_at(carried->pipe.grpc));
 
 	return later(last, carried->begun_at) + STALLED_MS;
 }
@@ -308,15 +235,15 @@ static long long stalled_at(const struct carried *carried)
 /* When to look again, even if nothing comes; 0: not at all. */
 static long long alarm_at(const struct carried *carried)
 {
-	if (!grpc_was_heard(carried->grpc))
+	if (!grpc_was_heard(carried->pipe.grpc))
 		return carried->begun_at + ANSWER_WITHIN_MS;
 	if (!carried->has_joined)
 		return joined_at(carried);
-	if (grpc_is_sending(carried->grpc))
+	if (grpc_is_sending(carried->pipe.grpc))
 		return stalled_at(carried);
-	if (!carried->input_ended)
+	if (!carried->pipe.input_ended)
 		return 0;
-	if (carried->asked_at != 0 && grpc_was_answered(carried->grpc))
+	if (carried->asked_at != 0 && grpc_was_answered(carried->pipe.grpc))
 		return settled_at(carried); /* has_left() */
 	return later(carried->ended_at, carried->asked_at) + ANSWER_WITHIN_MS;
 }
@@ -327,75 +254,48 @@ static void check_alarm(struct carried *carried)
 
 	if (at == 0 || clock_ms() < at)
 		return;
-	if (!grpc_was_heard(carried->grpc))
-		grpc_fail(carried->grpc, GRPC_UNAVAILABLE, "no answer within 10 seconds");
+	if (!grpc_was_heard(carried->pipe.grpc))
+		grpc_fail(carried->pipe.grpc, GRPC_UNAVAILABLE, "no answer within 10 seconds");
 	else if (!carried->has_joined)
 		carried->has_joined = true;
-	else if (grpc_is_sending(carried->grpc))
-		grpc_fail(carried->grpc, GRPC_UNAVAILABLE, "the server took nothing for 30 seconds");
-	else if (!grpc_was_answered(carried->grpc))
-		grpc_fail(carried->grpc, GRPC_UNAVAILABLE, "the server did not say within 10 seconds that it has got all");
+	else if (grpc_is_sending(carried->pipe.grpc))
+		grpc_fail(carried->pipe.grpc, GRPC_UNAVAILABLE, "the server took nothing for 30 seconds");
+	else if (!grpc_was_answered(carried->pipe.grpc))
+		grpc_fail(carried->pipe.grpc, GRPC_UNAVAILABLE, "the server did not say within 10 seconds that it has got all");
 }
 
 /* ---- The thread. ---- */
 
-static int wait_ms(const struct carried *carried)
-{
-	long long at = alarm_at(carried);
-	long long left = at - clock_ms();
-
-	if (at == 0)
-		return -1;
-	return left > 0 ? (int)left : 0;
-}
-
 static void step(struct carried *carried)
 {
-	bool may_read = has_shown_all(carried);
-	bool may_take = carried->has_joined && !carried->input_ended && !grpc_is_sending(carried->grpc);
-	short wanted = grpc_wanted(carried->grpc, may_read);
-	struct pollfd polls[] = {
-		{.fd = wanted == 0 ? -1 : grpc_socket(carried->grpc), .events = wanted},
-		{.fd = carried->inner, .events = (short)((may_take ? POLLIN : 0) | (may_read ? 0 : POLLOUT))},
-	};
+	struct grpc_pipe *pipe = &carried->pipe;
+	bool had_ended = pipe->input_ended;
+	bool may_take = carried->has_joined && !had_ended && !grpc_is_sending(pipe->grpc);
 
-	if (poll(polls, 2, wait_ms(carried)) < 0)
-		return; /* EINTR: the next round */
-	if ((polls[1].revents & (POLLHUP | POLLERR)) != 0)
-		carried->nobody_reads = true;
-	if (may_take && (polls[1].revents & POLLIN) != 0)
-		take_input(carried);
-	grpc_work(carried->grpc, may_read && (polls[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0);
-	echo(carried);
-	if (!has_shown_all(carried))
-		show(carried);
-	check_alarm(carried);
-}
-
-/* What came before the end is seen before it. */
-static void show_rest(struct carried *carried)
-{
-	struct pollfd polled = {.fd = carried->inner, .events = POLLOUT};
-
-	while (!has_shown_all(carried) && !carried->nobody_reads) {
-		(void)poll(&polled, 1, -1);
-		show(carried);
+	grpc_pipe_step(pipe, may_take, alarm_at(carried), on_line, carried);
+	if (pipe->input_ended && !had_ended)
+		end_input(carried);
+	if (grpc_chat_name(pipe->grpc)[0] != '\0' && !atomic_load_explicit(&carried->has_name, memory_order_relaxed)) {
+		memcpy(carried->name, grpc_chat_name(pipe->grpc), NAME_SIZE);
+		/* Release: the name is there. */
+		atomic_store_explicit(&carried->has_name, true, memory_order_release);
 	}
+	echo(carried);
+	grpc_pipe_show(pipe);
+	check_alarm(carried);
 }
 
 static void *carry(void *argument)
 {
 	struct carried *carried = argument;
+	struct grpc_pipe *pipe = &carried->pipe;
 
 	thread_name("grpc");
-	carried->end = CARRIER_LEFT;
-	while (!grpc_is_over(carried->grpc) && !carried->nobody_reads && !has_left(carried))
+	while (!grpc_is_over(pipe->grpc) && !pipe->nobody_reads && !has_left(carried))
 		step(carried);
-	if (grpc_is_over(carried->grpc))
-		judge_outcome(carried, grpc_outcome(carried->grpc));
-	show_rest(carried);
-	atomic_store_explicit(&carried->is_over, true, memory_order_release); /* see the struct */
-	(void)shutdown(carried->inner, SHUT_RDWR);
+	if (grpc_is_over(pipe->grpc))
+		judge_outcome(carried, grpc_outcome(pipe->grpc));
+	grpc_pipe_finish(pipe);
 	return NULL;
 }
 
@@ -408,51 +308,39 @@ static struct carried *start(const void *context, int socket, bool is_encrypted,
 		.is_encrypted = is_encrypted,
 		.heard = on_message,
 		.context = carried};
-	int pair[2] = {-1, -1};
 
-	*carried = (struct carried){.chat = chat, .begun_at = clock_ms(), .grpc = grpc_begin(socket, &settings)};
-	lines_init(&carried->typed, OUTBOX_LINE_SIZE_MAX);
+	*carried = (struct carried){.chat = chat, .begun_at = clock_ms()};
+	grpc_pipe_init(&carried->pipe, socket, &settings, OUTBOX_LINE_SIZE_MAX);
 	join(carried);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		goto fail;
-	carried->inner = pair[0];
-	if (thread_start(&carried->thread, 0, carry, carried) != 0)
-		goto fail_pair;
-	*lines = pair[1];
-	return carried;
-
-fail_pair:
-	(void)close(pair[0]);
-	(void)close(pair[1]);
-fail:
-	lines_fini(&carried->typed);
-	grpc_close(carried->grpc);
+	if (grpc_pipe_start(&carried->pipe, carry, carried, lines))
+		return carried;
+	grpc_pipe_forget(&carried->pipe);
 	free(carried);
 	return NULL;
 }
 
 static enum carrier_end judge(const struct carried *carried, char words[CARRIER_WORDS_SIZE])
 {
-	words[0] = '\0';
+	return grpc_pipe_judge(&carried->pipe, words);
+}
+
+static bool find_name(const struct carried *carried, char name[NAME_SIZE])
+{
 	/* Acquire: see the struct. */
-	if (!atomic_load_explicit(&carried->is_over, memory_order_acquire))
-		return CARRIER_BROKEN;
-	memcpy(words, carried->words, sizeof carried->words);
-	return carried->end;
+	if (!atomic_load_explicit(&carried->has_name, memory_order_acquire))
+		return false;
+	memcpy(name, carried->name, NAME_SIZE);
+	return true;
 }
 
 static void end(struct carried *carried)
 {
-	thread_join(carried->thread);
-	grpc_close(carried->grpc);
-	(void)close(carried->inner);
-	lines_fini(&carried->typed);
-	buffer_fini(&carried->shown);
+	grpc_pipe_fini(&carried->pipe);
 	buffer_fini(&carried->echoes);
 	free(carried);
 }
 
 struct carrier grpc_chat_carrier(const struct grpc_chat *chat)
 {
-	return (struct carrier){.protocol = "grpc", .context = chat, .start = start, .judge = judge, .end = end};
+	return (struct carrier){.protocol = "grpc", .context = chat, .start = start, .judge = judge, .find_name = find_name, .end = end};
 }

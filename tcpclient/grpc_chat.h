@@ -3,7 +3,7 @@
  *
  * The service does not tell a speaker what it said, nor whether it was taken, so a line counts as said, and is echoed, when it
  * has been written; and nothing is written before what was said earlier has come, and our own "Has entered the chat" (a server
- * is given a second).
+ * is given a second). The name that a server of ours gives, "chat-name", is that of the echo.
  *
  * Who leaves waits until the server has acknowledged the bytes and was then silent for half a second, since a server may drop
  * what it has not looked at when the call is cancelled; after many lines the wait is longer, and a server that still takes some

@@ -21,7 +21,9 @@
 #ifdef TCPCHAT_GRPC
 #include "tcpclient/chatter.h"
 #include "tcpclient/grpc_chat.h"
+#include "tcpclient/grpc_talk.h"
 #endif
+#include "tcpclient/carrier.h"
 #include "tcpclient/filter.h"
 #include "tcpclient/render.h"
 #include "tcpclient/secure.h"
@@ -118,12 +120,11 @@ static const struct option table[] = {
 		.help = "send these lines instead of standard input, and end",
 		.kind = OPTION_STRING,
 		.value = &settings.lines},
-	/* Those of gRPC are in the help's first line, since it has twenty. */
+	/* Those that go with it are in its line, since the help has twenty. */
 	{.name = "grpc",
-		.help = "talk gRPC (rpc.ChatService), in a room that is picked",
+		.help = "talk gRPC in a room that you pick; --create, --list, --delete ID: only do that",
 		.kind = OPTION_FLAG,
-		.value = &settings.grpc,
-		.unlisted = true},
+		.value = &settings.grpc},
 	{.name = "create",
 		.help = "with --grpc: make a room, print its id, and end",
 		.kind = OPTION_FLAG,
@@ -183,14 +184,15 @@ static const struct option table[] = {
 		.help = "print the version",
 		.kind = OPTION_FLAG,
 		.value = &settings.version,
+		.unlisted = true,
 		.answers = true},
-	{.name = "help", .help = "print this", .kind = OPTION_FLAG, .value = &settings.help, .answers = true},
+	{.name = "help", .help = "print this; --version: the version", .kind = OPTION_FLAG, .value = &settings.help, .answers = true},
 	{.name = NULL},
 };
 
 static void print_help(void)
 {
-	(void)printf("Usage: tcpclient [-username NAME] [--grpc [--create [--private] | --list | --delete ID]] [[tls://]HOST[:PORT]]\n");
+	(void)printf("Usage: tcpclient [--version] [--grpc [--create [--private] | --list | --delete ID]] [[tls://]HOST[:PORT]]\n");
 	options_print_help(table, stdout);
 	(void)printf("The server is localhost:7777 unless given. /help lists the commands, !exit leaves. More is in tcpclient(1).\n");
 }
@@ -292,10 +294,16 @@ struct way {
 	const char *room; /* to join; or NULL */
 };
 
+/* Whether the server may know our lines by their numbers, so that it is worth something to keep them. */
+static bool has_numbers(const struct way *way)
+{
+	return way->carrier == NULL || way->carrier->in_events;
+}
+
 static int run_talk(const struct way *way)
 {
 	const struct net_place *place = &way->place;
-	bool keeps = way->carrier == NULL; /* what is kept is of a server that knows our lines by their numbers */
+	bool keeps = has_numbers(way);
 	char *history_path = state_history_path(place);
 	char *ignored_path = state_ignored_path(place);
 	char *unsent_path = keeps ? state_unsent_path(place, way->name) : NULL;
@@ -338,7 +346,7 @@ static int run_filter(const struct way *way)
 	const struct net_place *place = &way->place;
 	enum filter_form form = choose_form();
 	bool is_seen = form == FILTER_PLAIN && isatty(STDIN_FILENO);
-	bool keeps = way->carrier == NULL && form != FILTER_AS_IT_CAME && (settings.goes_on || is_seen);
+	bool keeps = has_numbers(way) && form != FILTER_AS_IT_CAME && (settings.goes_on || is_seen);
 	char *ignored_path = form == FILTER_PLAIN ? state_ignored_path(place) : NULL;
 	char *unsent_path = keeps ? state_unsent_path(place, way->name) : NULL;
 	char *progress_path = keeps ? state_progress_path(place, way->name) : NULL;
@@ -407,11 +415,15 @@ static const char *tls_option_fault(void)
 	return NULL;
 }
 
+/* Whether a person talks on a screen that is drawn. */
+static bool has_screen(void)
+{
+	return is_person() && !settings.plain && !settings.json && settings.lines == NULL;
+}
+
 static int run_way(const struct way *way)
 {
-	if (is_person() && !settings.plain && !settings.json && settings.lines == NULL)
-		return run_talk(way);
-	return run_filter(way);
+	return has_screen() ? run_talk(way) : run_filter(way);
 }
 
 /* ---- gRPC. ---- */
@@ -429,8 +441,6 @@ static const char *grpc_option_fault(void)
 		return "one of --create, --list and --delete is enough";
 	if (settings.grpc && settings.json)
 		return "--json is for servers that speak in events; with --grpc there are only lines";
-	if (settings.grpc && settings.goes_on)
-		return "--continue is not for --grpc, where nobody knows what was said before";
 #ifndef TCPCHAT_GRPC
 	if (settings.grpc)
 		return "--grpc: this program was built without gRPC";
@@ -440,45 +450,92 @@ static const char *grpc_option_fault(void)
 
 #ifdef TCPCHAT_GRPC
 
-/* The room and the name, asked for as far as they were not given; $USER is only what an empty answer means. Returns false when there is none, which was said. */
-static bool choose(const struct chatter *chatter, char **room, char **name)
+/* Asks for a name; $USER is only what an empty answer means. Returns it, in new memory; NULL: there is none, which was said. */
+static char *ask_name(void)
 {
-	static const char option[] = "--username: "; /* which was not used: what was given there is checked before */
-	bool asks = settings.room == NULL || !settings.name_was_given;
-	const char *fault;
+	static const char option[] = "--username: "; /* which was not used */
 
-	*room = settings.room != NULL ? strdup(settings.room) : chatter_pick(chatter);
-	if (*room == NULL)
-		return false;
-	*name = settings.name_was_given ? strdup(settings.name) : chatter_ask_name();
-	if (*name == NULL)
-		return false;
-	if ((*name)[0] == '\0') {
-		free(*name);
-		*name = strdup(default_name());
-	}
-	fault = *name == NULL ? "there is no memory" : name_fault(*name);
-	if (fault != NULL)
+	for (int tries = chatter_tries(); tries > 0; tries--) {
+		char *name = chatter_ask_name();
+		bool is_default = name != NULL && name[0] == '\0';
+		const char *fault;
+
+		if (name == NULL)
+			return NULL;
+		fault = name_fault(is_default ? default_name() : name);
+		if (fault == NULL && is_default)
+			(void)printf("You are %s\n", default_name());
+		if (fault == NULL && !is_default)
+			return name;
+		free(name);
+		if (fault == NULL)
+			return strdup(default_name());
 		(void)fprintf(stderr, "error: %s\n", fault + (strncmp(fault, option, strlen(option)) == 0 ? strlen(option) : 0));
-	else if (asks)
+	}
+	return NULL;
+}
+
+/* Whether what comes is to be events, where the server has them: lines as they came are those of rpc.ChatService. */
+static bool wants_events(void)
+{
+	return has_screen() || choose_form() != FILTER_AS_IT_CAME;
+}
+
+/* The room and the name, asked for as far as they were not given. Returns false when there is none, which was said. */
+static bool choose(const struct chatter *chatter, struct chatter_room *room, char **name)
+{
+	bool asks = settings.room == NULL || !settings.name_was_given;
+
+	if (settings.room == NULL ? !chatter_pick(chatter, room)
+				  : wants_events() && !chatter_find(chatter, settings.room, room))
+		return false;
+	if (room->id == NULL)
+		room->id = strdup(settings.room);
+	*name = settings.name_was_given ? strdup(settings.name) : ask_name();
+	if (*name == NULL || room->id == NULL)
+		return false;
+	if (asks)
 		(void)printf("Joining room\n");
-	return fault == NULL && fflush(stdout) == 0;
+	return fflush(stdout) == 0;
+}
+
+/* Through tcpchat.v1, where the server has it: that has rooms, commands and numbers. */
+static int run_in_events(const struct chatter *chatter, const char *room, const char *name)
+{
+	const struct grpc_talk talk = {.authority = chatter->authority, .room = room};
+	const struct carrier carrier = grpc_talk_carrier(&talk);
+	const struct way way = {
+		.place = chatter->place, .secure = chatter->secure, .carrier = &carrier, .name = name, .room = room};
+
+	return run_way(&way);
+}
+
+static int run_in_lines(const struct chatter *chatter, const char *room, const char *name)
+{
+	const struct grpc_chat chat = {.authority = chatter->authority, .room = room, .name = name};
+	const struct carrier carrier = grpc_chat_carrier(&chat);
+	const struct way way = {.place = chatter->place, .secure = chatter->secure, .carrier = &carrier, .name = name};
+
+	if (settings.goes_on) {
+		(void)fprintf(stderr, "tcpclient: --continue is not for this server or room: there nobody knows what was said before\n");
+		return EXIT_FAILURE;
+	}
+	return run_way(&way);
 }
 
 static int run_chatter(const struct chatter *chatter)
 {
-	char *room = NULL;
+	struct chatter_room room = {.id = NULL};
 	char *name = NULL;
 	int exit_code = EXIT_FAILURE;
 
-	if (choose(chatter, &room, &name)) {
-		const struct grpc_chat chat = {.authority = chatter->authority, .room = room, .name = name};
-		const struct carrier carrier = grpc_chat_carrier(&chat);
-		const struct way way = {.place = chatter->place, .secure = chatter->secure, .carrier = &carrier, .name = name};
+	bool chosen = choose(chatter, &room, &name);
 
-		exit_code = run_way(&way);
-	}
-	free(room);
+	if (chosen && room.label != NULL && wants_events())
+		exit_code = run_in_events(chatter, room.label, name);
+	else if (chosen)
+		exit_code = run_in_lines(chatter, room.id, name);
+	chatter_room_fini(&room);
 	free(name);
 	return exit_code;
 }
@@ -494,6 +551,7 @@ static int run_grpc(const struct net_place *place, const struct secure *secure)
 		return chatter_list(&chatter);
 	if (settings.deleted_room != NULL)
 		return chatter_delete(&chatter, settings.deleted_room);
+	chatter.is_patient = has_screen();
 	return run_chatter(&chatter);
 }
 

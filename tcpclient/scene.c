@@ -502,6 +502,15 @@ static void tell_ignored(struct scene *scene) REQUIRES(SCENE_LOCK)
 	}
 }
 
+/* Where everybody begins: there is no need to ask. */
+static void enter_lobby(struct scene *scene) REQUIRES(SCENE_LOCK)
+{
+	const char *wanted = scene->settings.room;
+
+	if (scene->entry == ENTRY_AWAITED && wanted != NULL && places_are_same(wanted, PLACES_LOBBY))
+		scene->entry = ENTRY_MADE;
+}
+
 static void greet_in_events(struct scene *scene, struct buffer *out) REQUIRES(SCENE_LOCK)
 {
 	struct places *places = &scene->places;
@@ -521,6 +530,8 @@ static void greet_in_events(struct scene *scene, struct buffer *out) REQUIRES(SC
 
 		if (!places_are_same(name, PLACES_LOBBY)) /* first to be there: its answer comes before what is read then */
 			request_write_join(out, name, &(struct request_reading){.history = "none"}, ID_JOIN - (long long)i);
+		else
+			enter_lobby(scene);
 		read_room(scene, name, ID_READ - (long long)i, out);
 	}
 	if (places->count > 1)
@@ -1112,12 +1123,24 @@ void scene_room(struct scene *scene, char room[NAME_SIZE])
 	scene_unlock(scene);
 }
 
+/* What is none, as a command with more words than it takes, is only explained by the server, and leads nowhere. */
+static bool is_request(const char *line)
+{
+	struct buffer request = {0};
+	bool is = request_write(&request, "", line, strlen(line), 1);
+
+	buffer_fini(&request);
+	return is;
+}
+
 static void typed_command(struct scene *scene, const char *line, struct buffer *instead) REQUIRES(SCENE_LOCK)
 {
 	struct places *places = &scene->places;
 	char name[NAME_SIZE] = "";
 	const char *arguments;
 
+	if (!is_request(line))
+		return;
 	if (request_is(line, "join", &arguments) || request_is(line, "new-room", &arguments)) {
 		if (arguments[0] == '\0' || request_take_name(&arguments, name))
 			places_go(places, name);

@@ -12,6 +12,7 @@
 
 #include "common/text.h"
 #include "tcpclient/attention.h"
+#include "tcpclient/carrier.h"
 #include "tcpclient/commands.h"
 #include "tcpclient/connection.h"
 #include "tcpclient/locks.h"
@@ -416,6 +417,18 @@ static void add_news(struct talk *talk, enum connection_event event, const char 
 	buffer_fini(&text);
 }
 
+/* Who asked for a name that somebody has, got another one. */
+static void tell_name(struct talk *talk, const char *name)
+{
+	size_t wanted_size = strlen(talk->wanted_name);
+	char text[TEXT_SIZE];
+
+	if (strcmp(name, talk->name) == 0 || strncmp(name, talk->wanted_name, wanted_size) != 0 || name[wanted_size] != '#')
+		return;
+	(void)snprintf(text, sizeof text, "Somebody here is %s already: you are %s.", talk->wanted_name, name);
+	add_own(talk, &talk->shown, RENDER_CALM, text);
+}
+
 static void on_event(void *context, enum connection_event event, const char *detail)
 {
 	struct talk *talk = context;
@@ -428,6 +441,7 @@ static void on_event(void *context, enum connection_event event, const char *det
 		set_address(talk, detail);
 	} else if (event == CONNECTION_READY) {
 		set_online(talk, true);
+		tell_name(talk, detail);
 		set_name(talk, detail);
 	} else if (event == CONNECTION_LOST) {
 		set_online(talk, false);
@@ -507,12 +521,33 @@ static bool are_taken(struct talk *talk, const struct typed *typed)
 	return true;
 }
 
+/* Through a carrier of lines: all that goes is said. */
+static bool has_no_commands(const struct talk *talk)
+{
+	return talk->carrier != NULL && !talk->carrier->in_events;
+}
+
+/* Returns whether a line is not for a server without commands; then it is said why. */
+static bool is_refused(struct talk *talk, const char *line, size_t size)
+{
+	struct buffer out = {0};
+	bool refused = has_no_commands(talk) && commands_refuse(talk->scene, line, size, &out);
+
+	screen_print(out.bytes, out.size);
+	buffer_fini(&out);
+	return refused;
+}
+
 static bool put_line(struct talk *talk, const char *line, size_t size)
 {
 	struct buffer instead = {0};
 	char room[NAME_SIZE];
 	bool taken;
 
+	if (is_refused(talk, line, size))
+		return true;
+	if (has_no_commands(talk))
+		commands_unquote(&line, &size);
 	scene_typed(talk->scene, line, size, room, &instead);
 	if (instead.size > 0)
 		taken = outbox_put_to(talk->outbox, room, instead.bytes, instead.size);

@@ -15,9 +15,12 @@
 #include "common/log.h"
 #include "common/net.h"
 #include "common/options.h"
+#include "tcpserver/core/activation.h"
 #include "tcpserver/core/journal.h"
+#include "tcpserver/core/notify.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/server.h"
+#include "tcpserver/core/service.h"
 #include "tcpserver/doors/event.h"
 #include "tcpserver/doors/grpc.h"
 #include "tcpserver/doors/http.h"
@@ -43,7 +46,7 @@ enum {
 };
 
 static struct {
-	struct option_list listen;
+	struct option_list listen; /* none: see choose_listeners() */
 	const char *journal; /* NULL: sqlite:chat.db, see choose_journal() */
 	int sync;           /* as enum sqlite_sync; -1: not given */
 	const char *retain; /* NULL: not given, all */
@@ -81,7 +84,6 @@ static struct {
 	int help;
 } settings = {
 	.completions = -1,
-	.listen = {.items = {"[::]:7777"}, .count = 1},
 	.sync = -1,
 	.patience_s = JOURNAL_PATIENCE_S,
 	.max_line = 65535,
@@ -96,16 +98,20 @@ static struct {
 
 static char admin_password[SECRET_SIZE]; /* constant after the start */
 
-/* What a port can be for; without it the first bytes tell. */
-static const struct {
-	const char *word;
-	const struct door *door;
-} ports[] = {
-	{"", &sniff_door},
-	{"=lines", &line_door},
-	{"=http", &http_door},
-	{"=tls", &tls_door},
-};
+/* What a port can be for; without it the first bytes tell. Returns NULL when it is none of these. */
+static const struct door *door_for(const char *word)
+{
+	static const struct {
+		const char *word;
+		const struct door *door;
+	} ports[] = {{"lines", &line_door}, {"http", &http_door}, {"tls", &tls_door}};
+
+	for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
+		if (strcmp(word, ports[i].word) == 0)
+			return ports[i].door;
+	}
+	return NULL;
+}
 
 /* Reads "ADDR:PORT" with what the port is for behind it. Returns whether it is that. */
 static bool parse_listen(const char *value, struct net_place *place, const struct door **door)
@@ -113,15 +119,24 @@ static bool parse_listen(const char *value, struct net_place *place, const struc
 	size_t length = strcspn(value, "=");
 	char address[NET_HOST_SIZE + NET_PORT_SIZE + 4];
 
-	*door = NULL;
-	for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
-		if (strcmp(value + length, ports[i].word) == 0)
-			*door = ports[i].door;
-	}
+	*door = value[length] == '=' ? door_for(value + length + 1) : &sniff_door;
 	if (*door == NULL || length >= sizeof address)
 		return false;
 	(void)snprintf(address, sizeof address, "%.*s", (int)length, value);
 	return net_place_parse(address, "", NULL, place);
+}
+
+/* Sockets that the service manager passed; the name of one may say what it is for. Constant after the start. */
+static struct {
+	struct activation sockets[SERVER_LISTENERS_MAX];
+	int count;
+} passed;
+
+static const struct door *passed_door(int index)
+{
+	const struct door *door = door_for(passed.sockets[index].name);
+
+	return door == NULL ? &sniff_door : door;
 }
 
 static const char *check_listen(const char *value)
@@ -354,6 +369,7 @@ static const struct option options[] = {
 static volatile sig_atomic_t stop_signals; /* written by the handler, in the main thread alone */
 static volatile sig_atomic_t reload_signals; /* the same */
 static struct tls *tls; /* constant after the start; NULL: none */
+static struct talk *reloaded; /* the same; whom a reload is for */
 
 static void on_stop_signal(int signal)
 {
@@ -375,7 +391,9 @@ static bool stop_requested(void)
 {
 	if (reload_signals != 0) {
 		reload_signals = 0;
+		service_reloading();
 		reload();
+		service_ready(reloaded);
 	}
 	return stop_signals != 0;
 }
@@ -387,7 +405,7 @@ static void for_each_stop_signal(sigset_t *set, int (*change)(sigset_t *, int))
 	(void)change(set, SIGHUP);
 }
 
-/* With TLS, SIGHUP means that there is a new certificate. */
+/* With TLS, SIGHUP means that there is a new certificate. To a service manager it never means to stop. */
 static void reload_on_hangup(void)
 {
 	struct sigaction again = {.sa_handler = on_reload_signal};
@@ -526,6 +544,25 @@ static const char *listen_advice(int error)
 	}
 }
 
+/* Takes the sockets that were passed; without any, and without --listen, there is the port that everybody knows. */
+static bool choose_listeners(struct server *server)
+{
+	char fault[ACTIVATION_FAULT_SIZE];
+
+	passed.count = activation_take(passed.sockets, SERVER_LISTENERS_MAX - settings.listen.count, fault);
+	if (passed.count < 0) {
+		(void)fprintf(stderr, "tcpserver: %s\n", fault);
+		return false;
+	}
+	for (int i = 0; i < passed.count; i++) {
+		server->listeners[server->listener_count++] =
+			(struct listener){.socket = passed.sockets[i].socket, .door = passed_door(i)};
+	}
+	if (passed.count == 0 && settings.listen.count == 0)
+		settings.listen = (struct option_list){.items = {"[::]:7777"}, .count = 1};
+	return true;
+}
+
 static bool open_listeners(struct server *server)
 {
 	for (size_t i = 0; i < settings.listen.count; i++) {
@@ -629,6 +666,10 @@ static const char *tls_fault_of_options(enum tls_choice choice)
 		listens = listens || (what != NULL && strcmp(what, "=tls") == 0);
 		is_plain = is_plain || (what != NULL && strcmp(what, "=tls") != 0);
 	}
+	for (int i = 0; i < passed.count; i++) {
+		listens = listens || passed_door(i) == &tls_door;
+		is_plain = is_plain || passed_door(i) == &line_door || passed_door(i) == &http_door;
+	}
 	if (choice == TLS_FILES && settings.tls_certificate == NULL)
 		return "TLS needs a certificate: --tls-cert FILE (or SERVER_CERTIFICATE); --tls self makes one";
 	if (choice == TLS_FILES && settings.tls_key == NULL)
@@ -680,11 +721,14 @@ static bool open_tls(void)
 	return tls != NULL;
 }
 
+/* Reads the certificate again, if there is one. */
 static void reload(void)
 {
 	char fault[TLS_OPEN_FAULT_SIZE];
 
-	if (tls_reload(tls, fault, sizeof fault) == 0)
+	if (tls == NULL)
+		log_event(LOG_INFO, "nothing to reload", "why", "there is no TLS", NULL);
+	else if (tls_reload(tls, fault, sizeof fault) == 0)
 		announce_tls();
 	else
 		log_event(LOG_ERROR, "the TLS certificate stays as it was", "why", fault, NULL);
@@ -848,6 +892,8 @@ static int run(struct server *server, struct journal *journal, const sigset_t *w
 	announce(server);
 	if (tls != NULL)
 		announce_tls();
+	reloaded = &server->talk;
+	service_ready(&server->talk);
 	server_run(server, wait_mask, stop_requested);
 	talk_fini(&server->talk);
 	log_event(LOG_INFO, "stopped", NULL);
@@ -870,10 +916,10 @@ int main(int argc, char **argv)
 	if (settings.admin_password_file != NULL &&
 		!read_password("--admin-password-file", settings.admin_password_file, admin_password, sizeof admin_password))
 		return EXIT_FAILURE;
-	if (!open_tls() || !open_listeners(&server))
+	if (!choose_listeners(&server) || !open_tls() || !open_listeners(&server))
 		return EXIT_FAILURE;
 	prepare_signals(&stop_set, &wait_mask); /* before a journal starts threads, or one of these may get the signal to stop */
-	if (tls != NULL)
+	if (tls != NULL || notify_is_wanted())
 		reload_on_hangup();
 	journal = open_journal();
 	if (journal == NULL)

@@ -14,6 +14,7 @@
 #include "tcpserver/core/metrics.h"
 #include "tcpserver/core/outlet.h"
 #include "tcpserver/core/rooms.h"
+#include "tcpserver/core/servers.h"
 
 enum { GHOST_MS = 3000 }; /* how long a client waits for its older connection to end */
 
@@ -44,6 +45,11 @@ void client_list_fini(struct client_list *list)
 	(void)pthread_cond_destroy(&list->emptied); /* nobody waits any more */
 	(void)pthread_cond_destroy(&list->ghost_left);
 	mutex_fini(&list->mutex);
+}
+
+void client_list_share(struct client_list *list, struct servers *servers)
+{
+	list->servers = servers;
 }
 
 /* ---- Addresses, where their clients are counted. ---- */
@@ -289,12 +295,32 @@ static bool is_reserved(const char *key)
 	return strcmp(key, "chat server") == 0 || strcmp(key, "server") == 0;
 }
 
+/* A name that is about to be given; on the stack of the thread that asks the other servers for it. */
+struct wanted_name {
+	struct wanted_name *next;
+	const char *key;
+};
+
+static bool client_list_is_wanted(const struct client_list *list, const char *key) REQUIRES(CLIENT_LIST_LOCK);
+static bool client_list_is_wanted(const struct client_list *list, const char *key)
+{
+	const struct wanted_name *wanted = list->wanted;
+
+	while (wanted != NULL && strcmp(wanted->key, key) != 0)
+		wanted = wanted->next;
+	return wanted != NULL;
+}
+
 /* Puts the client into the tree under 'key', which it takes. Returns 0, -EEXIST when somebody has it, or -ENOMEM. */
 static int client_list_claim(struct client_list *list, struct client *client, char *key) REQUIRES(CLIENT_LIST_LOCK);
 static int client_list_claim(struct client_list *list, struct client *client, char *key)
 {
 	struct client **place;
 
+	if (client_list_is_wanted(list, key)) {
+		free(key);
+		return -EEXIST;
+	}
 	client->key = key;
 	place = tsearch(client, &list->names, compare_keys);
 	if (place != NULL && *place == client) {
@@ -305,6 +331,38 @@ static int client_list_claim(struct client_list *list, struct client *client, ch
 	client->key = NULL;
 	free(key);
 	return place == NULL ? -ENOMEM : -EEXIST;
+}
+
+static void client_forget_number(struct client_list *list, const struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+
+static void client_list_give_up_name(struct client_list *list, struct client *client) REQUIRES(CLIENT_LIST_LOCK);
+static void client_list_give_up_name(struct client_list *list, struct client *client)
+{
+	(void)tdelete(client, &list->names, compare_keys);
+	client_forget_number(list, client);
+	list->name_count--;
+	free(client->key);
+	client->key = NULL;
+}
+
+static void client_copy_id(const struct client *client, unsigned char id[CLIENT_ID_SIZE]) REQUIRES(CLIENT_LIST_LOCK);
+static void client_copy_id(const struct client *client, unsigned char id[CLIENT_ID_SIZE])
+{
+	memset(id, 0, CLIENT_ID_SIZE);
+	if (client->id != NULL)
+		memcpy(id, client->id, CLIENT_ID_SIZE);
+}
+
+/* The name, which nobody else can take on this server, is asked of the others. */
+static int client_list_claim_elsewhere(
+	struct client_list *list, const struct client *client, const char *key, const char *name)
+{
+	unsigned char id[CLIENT_ID_SIZE];
+
+	client_list_lock(list);
+	client_copy_id(client, id);
+	client_list_unlock(list);
+	return servers_claim_name(list->servers, key, name, id);
 }
 
 static int client_list_try_name(struct client_list *list, struct client *client, const char *name)
@@ -322,6 +380,14 @@ static int client_list_try_name(struct client_list *list, struct client *client,
 	client_list_lock(list);
 	error = client_list_claim(list, client, copy);
 	client_list_unlock(list);
+	if (error != 0 || list->servers == NULL)
+		return error;
+	error = client_list_claim_elsewhere(list, client, key, name);
+	if (error != 0) {
+		client_list_lock(list);
+		client_list_give_up_name(list, client);
+		client_list_unlock(list);
+	}
 	return error;
 }
 
@@ -372,7 +438,6 @@ static void client_forget_id(struct client_list *list, struct client *client)
 	condition_broadcast(&list->ghost_left);
 }
 
-static void client_forget_number(struct client_list *list, const struct client *client) REQUIRES(CLIENT_LIST_LOCK);
 static void client_forget_number(struct client_list *list, const struct client *client)
 {
 	void *const *place = tfind(client, &list->numbers, compare_numbers);
@@ -381,19 +446,35 @@ static void client_forget_number(struct client_list *list, const struct client *
 		(void)tdelete(client, &list->numbers, compare_numbers);
 }
 
+/* Another server waits for the client to go: the letter that said so. */
+struct departure {
+	struct letter letter;
+};
+
+/* The client has gone: whoever waits for that on another server is told. */
+static void client_list_tell_departure(struct client_list *list, struct departure *departure)
+{
+	if (departure != NULL)
+		servers_answer(list->servers, &departure->letter, LETTER_TOLD, "");
+	free(departure);
+}
+
 void client_list_unregister(struct client_list *list, struct client *client)
 {
+	struct departure *departure;
+
 	client_list_lock(list);
 	client_forget_as_ignored(client);
 	client_forget_id(list, client);
 	if (client->key != NULL) {
-		(void)tdelete(client, &list->names, compare_keys);
-		client_forget_number(list, client);
-		list->name_count--;
-		free(client->key);
-		client->key = NULL;
+		if (list->servers != NULL) /* before anybody here can have the name: a claim comes after this */
+			servers_release_name(list->servers, client->key);
+		client_list_give_up_name(list, client);
 	}
+	departure = client->departure;
+	client->departure = NULL;
 	client_list_unlock(list);
+	client_list_tell_departure(list, departure);
 }
 
 /* ---- Those who come back. ---- */
@@ -439,6 +520,61 @@ void client_list_identify(
 		client->id = NULL; /* without memory its ghosts are not found */
 	client_list_wait_for_ghost(list, client);
 	client_list_unlock(list);
+}
+
+/* The client is elsewhere now: as client_replace(), but nobody here waits for it. */
+static bool client_replace_from_elsewhere(struct client_list *list, struct client *ghost, const struct letter *letter)
+	REQUIRES(CLIENT_LIST_LOCK);
+static bool client_replace_from_elsewhere(struct client_list *list, struct client *ghost, const struct letter *letter)
+{
+	struct departure *departure = malloc(sizeof *departure);
+
+	if (departure == NULL)
+		return false;
+	departure->letter = *letter;
+	free(ghost->departure);
+	ghost->departure = departure;
+	(void)tdelete(ghost, &list->ids, compare_ids);
+	ghost->id = NULL;
+	/* Relaxed: the wake-up comes after it. */
+	atomic_store_explicit(&ghost->is_replaced, true, memory_order_relaxed);
+	if (ghost->outlet != NULL)
+		outlet_wake(ghost->outlet);
+	return true;
+}
+
+bool client_list_replace(struct client_list *list, const struct letter *letter)
+{
+	const struct client wanted = {.id = letter->client};
+	struct client *const *place;
+	bool is_there;
+
+	client_list_lock(list);
+	place = tfind(&wanted, &list->ids, compare_ids);
+	is_there = place != NULL && (*place)->key != NULL && client_replace_from_elsewhere(list, *place, letter);
+	client_list_unlock(list);
+	return is_there;
+}
+
+void client_list_revive(struct client_list *list)
+{
+	client_list_lock(list);
+	for (struct client *client = list->first; client != NULL; client = client->next) {
+		/* Relaxed: the wake-up comes after it. */
+		atomic_store_explicit(&client->was_given_up, true, memory_order_relaxed);
+		if (client->outlet != NULL)
+			outlet_wake(client->outlet);
+	}
+	client_list_unlock(list);
+}
+
+bool client_was_given_up(struct client *client)
+{
+	/* Relaxed: there is nothing else to see. */
+	if (!atomic_load_explicit(&client->was_given_up, memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&client->was_given_up, false, memory_order_relaxed);
+	return true;
 }
 
 bool client_is_replaced(const struct client *client)
@@ -499,6 +635,7 @@ static int compare_key_of(const void *key, const void *client)
 }
 
 static bool client_ignores(const struct client *client, const struct client *other) REQUIRES(CLIENT_LIST_LOCK);
+static char **client_name_place(const struct client *client, const char *key) REQUIRES(CLIENT_LIST_LOCK);
 static void client_list_follow_ignored(struct client_list *list, struct client *client) REQUIRES(CLIENT_LIST_LOCK);
 
 static struct client *client_list_look_up(struct client_list *list, const char *name) REQUIRES(CLIENT_LIST_LOCK);
@@ -526,6 +663,28 @@ bool client_list_find(
 			.outlet = outlet_acquire(other->outlet),
 			.door = other->door,
 			.ignores = client_ignores(other, client),
+		};
+		(void)snprintf(found->name, sizeof found->name, "%s", other->name);
+	}
+	client_list_unlock(list);
+	return is_there;
+}
+
+bool client_list_find_for(struct client_list *list, const char *from, const char *name, struct addressee *found)
+{
+	char key[NAME_KEY_SIZE];
+	const struct client *other;
+	bool is_there;
+
+	(void)name_key(from, key);
+	client_list_lock(list);
+	other = client_list_look_up(list, name);
+	is_there = other != NULL && other->outlet != NULL;
+	if (is_there) {
+		*found = (struct addressee){
+			.outlet = outlet_acquire(other->outlet),
+			.door = other->door,
+			.ignores = client_name_place(other, key) != NULL,
 		};
 		(void)snprintf(found->name, sizeof found->name, "%s", other->name);
 	}
@@ -568,21 +727,16 @@ static void rename_client(void *context)
 	(void)snprintf(renaming->client->name, NAME_SIZE, "%s", renaming->name);
 }
 
-/* Tries one name. Returns 0, -EEXIST or -ENOMEM. */
-static int client_list_try_rename(
-	struct client_list *list, struct client *client, struct rooms *rooms, const char *name)
+/* Gives the client the name, if nobody has it here. Returns 0, -EEXIST or -ENOMEM. */
+static int client_list_change_name(
+	struct client_list *list, struct client *client, struct rooms *rooms, const char *name, const char *key)
 {
 	struct renaming renaming = {.client = client, .name = name};
-	char key[NAME_KEY_SIZE];
 	struct client *holder;
-	char *copy;
+	char *copy = strdup(key);
 	char *old;
 	int error = 0;
 
-	(void)name_key(name, key);
-	if (is_reserved(key))
-		return -EEXIST;
-	copy = strdup(key);
 	if (copy == NULL)
 		return -ENOMEM;
 	client_list_lock(list);
@@ -596,6 +750,8 @@ static int client_list_try_rename(
 		copy = error == 0 ? old : NULL;
 		if (error != 0) /* the memory of the place that was just given up serves */
 			(void)!client_list_claim(list, client, old);
+		else if (list->servers != NULL)
+			servers_release_name(list->servers, old);
 	} else if (holder != client) {
 		error = -EEXIST;
 	}
@@ -604,6 +760,73 @@ static int client_list_try_rename(
 	client_list_unlock(list);
 	free(copy);
 	return error;
+}
+
+/* Keeps the name for the client until client_list_stop_wanting(). Returns 0; -EEXIST; or 1: the client has it already. */
+static int client_list_want(
+	struct client_list *list, const struct client *client, const char *name, struct wanted_name *wanted)
+{
+	const struct client *holder;
+	int result = 0;
+
+	client_list_lock(list);
+	holder = client_list_look_up(list, name);
+	if (holder == client)
+		result = 1;
+	else if (holder != NULL || client_list_is_wanted(list, wanted->key))
+		result = -EEXIST;
+	if (result == 0) {
+		wanted->next = list->wanted;
+		list->wanted = wanted;
+	}
+	client_list_unlock(list);
+	return result;
+}
+
+static void client_list_stop_wanting(struct client_list *list, const struct wanted_name *wanted)
+{
+	struct wanted_name **place;
+
+	client_list_lock(list);
+	place = &list->wanted;
+	while (*place != wanted)
+		place = &(*place)->next;
+	*place = wanted->next;
+	client_list_unlock(list);
+}
+
+/* The same where others have names, too: they are asked while nobody here can take it. */
+static int client_list_change_shared_name(
+	struct client_list *list, struct client *client, struct rooms *rooms, const char *name, const char *key)
+{
+	struct wanted_name wanted = {.key = key};
+	int error = client_list_want(list, client, name, &wanted);
+
+	if (error == 1)
+		return client_list_change_name(list, client, rooms, name, key);
+	if (error != 0)
+		return error;
+	error = client_list_claim_elsewhere(list, client, key, name);
+	client_list_stop_wanting(list, &wanted);
+	if (error != 0)
+		return error;
+	error = client_list_change_name(list, client, rooms, name, key);
+	if (error == -ENOMEM)
+		servers_release_name(list->servers, key);
+	return error;
+}
+
+/* Tries one name. Returns 0, -EEXIST or another -errno. */
+static int client_list_try_rename(
+	struct client_list *list, struct client *client, struct rooms *rooms, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+
+	(void)name_key(name, key);
+	if (is_reserved(key))
+		return -EEXIST;
+	return list->servers == NULL ? client_list_change_name(list, client, rooms, name, key) :
+				       client_list_change_shared_name(list, client, rooms, name, key);
 }
 
 int client_list_rename(struct client_list *list, struct client *client, struct rooms *rooms, const char *name)
@@ -616,6 +839,31 @@ int client_list_rename(struct client_list *list, struct client *client, struct r
 		error = client_list_try_rename(list, client, rooms, tagged);
 	}
 	return error;
+}
+
+int client_list_claim_again(struct client_list *list, struct client *client)
+{
+	char key[NAME_KEY_SIZE];
+
+	(void)name_key(client->name, key);
+	return client_list_claim_elsewhere(list, client, key, client->name);
+}
+
+bool client_list_is_elsewhere(struct client_list *list, struct client *client)
+{
+	static const unsigned char no_id[CLIENT_ID_SIZE];
+	unsigned char id[CLIENT_ID_SIZE];
+	struct name_holder holder;
+	bool is_elsewhere;
+
+	client_list_lock(list);
+	client_copy_id(client, id);
+	client_list_unlock(list);
+	is_elsewhere = memcmp(id, no_id, CLIENT_ID_SIZE) != 0 && servers_find_name(list->servers, client->name, &holder) == 0 &&
+		       memcmp(id, holder.client, CLIENT_ID_SIZE) == 0;
+	if (is_elsewhere) /* relaxed: it is the client's own thread */
+		atomic_store_explicit(&client->is_replaced, true, memory_order_relaxed);
+	return is_elsewhere;
 }
 
 /* ---- Ignoring. ---- */
@@ -683,7 +931,6 @@ static enum ignore_result client_ignore(struct client *client, struct client *ot
 /* ---- Ignoring names. ---- */
 
 /* Where 'client' has the name among those that it ignores, or, with NULL, a place for one more; NULL if there is none. */
-static char **client_name_place(const struct client *client, const char *key) REQUIRES(CLIENT_LIST_LOCK);
 static char **client_name_place(const struct client *client, const char *key)
 {
 	for (size_t i = 0; client->ignored_names != NULL && i < IGNORED_MOST; i++) {
@@ -742,6 +989,18 @@ static void client_list_follow_ignored(struct client_list *list, struct client *
 		if (client_name_place(other, client->key) != NULL && client_ignored_place(other, client) == NULL)
 			(void)client_ignore(other, client);
 	}
+}
+
+bool client_list_knows(struct client_list *list, const struct client *client, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+	bool known;
+
+	(void)name_key(name, key);
+	client_list_lock(list);
+	known = client_list_look_up(list, name) != NULL || client_name_place(client, key) != NULL;
+	client_list_unlock(list);
+	return known;
 }
 
 enum ignore_result client_list_ignore(
@@ -814,4 +1073,61 @@ void client_list_forget_ignored(struct client_list *list, struct client *client)
 	client->ignores = NULL;
 	client->ignored_names = NULL;
 	client_list_unlock(list);
+}
+
+/* ---- For those who look for strangers on several servers. ---- */
+
+/* The keys that are gathered: first they are counted, then copied. */
+struct gathering {
+	const char **keys; /* NULL: they are counted          */
+	char *end;         /* where the next one is copied to */
+	size_t most;
+	size_t count;
+	size_t bytes;
+};
+
+static void gather(struct gathering *gathering, const char *key)
+{
+	size_t size = strlen(key) + 1;
+
+	if (gathering->count == gathering->most)
+		return;
+	if (gathering->keys != NULL)
+		gathering->keys[gathering->count] = memcpy(gathering->end + gathering->bytes, key, size);
+	gathering->count++;
+	gathering->bytes += size;
+}
+
+static void client_gather_ignored(const struct client_list *list, const struct client *client, struct gathering *gathering)
+	REQUIRES(CLIENT_LIST_LOCK);
+static void client_gather_ignored(const struct client_list *list, const struct client *client, struct gathering *gathering)
+{
+	for (size_t i = 0; client->ignored_names != NULL && i < IGNORED_MOST; i++) {
+		if (client->ignored_names[i] != NULL)
+			gather(gathering, client->ignored_names[i]);
+	}
+	if (client->ignores == NULL)
+		return;
+	for (const struct client *other = list->first; other != NULL; other = other->next) {
+		if (other->key != NULL && client_ignored_place(client, other) != NULL)
+			gather(gathering, other->key);
+	}
+}
+
+const char **client_list_ignored_keys(struct client_list *list, const struct client *client, size_t most, size_t *count)
+{
+	struct gathering counted = {.most = most};
+	struct gathering gathering = {.most = most};
+
+	client_list_lock(list);
+	client_gather_ignored(list, client, &counted);
+	if (counted.count > 0)
+		gathering.keys = malloc(counted.count * sizeof(char *) + counted.bytes);
+	if (gathering.keys != NULL) {
+		gathering.end = (char *)(gathering.keys + counted.count);
+		client_gather_ignored(list, client, &gathering);
+	}
+	client_list_unlock(list);
+	*count = gathering.count;
+	return gathering.keys;
 }

@@ -18,10 +18,14 @@
 #include "common/text.h"
 #include "tcpserver/core/locks.h"
 
+struct departure;
 struct door;
+struct letter;
 struct origin;
 struct outlet;
 struct rooms;
+struct servers;
+struct wanted_name;
 
 enum { CLIENT_ID_SIZE = 16 }; /* bytes of the random number by which a client knows itself again */
 enum { IGNORED_MOST = 100 }; /* people that one client can ignore, and as many names */
@@ -50,6 +54,8 @@ struct client {
 	struct client *ghost GUARDED_BY(CLIENT_LIST_LOCK);       /* the same one's older connection, until it ends  */
 	struct client *successor GUARDED_BY(CLIENT_LIST_LOCK);   /* the newer one, which waits for that             */
 	atomic_bool is_replaced;                                 /* there is a newer one: this one has to end       */
+	atomic_bool was_given_up;                                /* other servers took this one for dead: client_list_revive() */
+	struct departure *departure GUARDED_BY(CLIENT_LIST_LOCK); /* another server waits for it to go; NULL: none does */
 	struct ignored *as_ignored GUARDED_BY(CLIENT_LIST_LOCK); /* itself; NULL while nobody has ignored it        */
 	struct ignored **ignores GUARDED_BY(CLIENT_LIST_LOCK);   /* IGNORED_MOST others or NULLs; NULL before the first */
 	char **ignored_names GUARDED_BY(CLIENT_LIST_LOCK);       /* the same of names, as name_key() makes them         */
@@ -69,11 +75,15 @@ struct client_list {
 	size_t name_count GUARDED_BY(CLIENT_LIST_LOCK);
 	bool someone_departed GUARDED_BY(CLIENT_LIST_LOCK);
 	pthread_t departed GUARDED_BY(CLIENT_LIST_LOCK); /* the thread that ended last */
+	struct servers *servers; /* constant while there are clients: those that share the names; NULL: there are no others */
+	struct wanted_name *wanted GUARDED_BY(CLIENT_LIST_LOCK); /* names that are about to be given to who has another one still */
 };
 
 void client_list_init(struct client_list *list) UNCHECKED;
 /* The list has to be empty. */
 void client_list_fini(struct client_list *list) UNCHECKED;
+/* Names are those of all these servers from now on: nobody may have one yet. */
+void client_list_share(struct client_list *list, struct servers *servers);
 
 /* How many clients there may be: at a time, and of one address; 0: any number. */
 struct client_limits {
@@ -110,7 +120,8 @@ void client_list_wait_empty(struct client_list *list);
 
 /*
  * Gives the client the name, with a suffix of six hex digits when somebody has it (names that differ only in case count
- * as the same). Returns 0, or -ENOMEM.
+ * as the same). Returns 0, or -ENOMEM. Where names are those of several servers it may block, and other errors say that these cannot be
+ * asked; an older connection of the same client elsewhere has ended then, as with client_list_identify().
  */
 int client_list_register(struct client_list *list, struct client *client, const char *name) MUST_CHECK;
 /* The client's name is free again, if it had one; and nobody ignores it any more. */
@@ -135,7 +146,7 @@ uint64_t client_list_lag(struct client_list *list);
 /* How many of them have a name. */
 size_t client_list_name_count(struct client_list *list);
 
-/* Gives a client that has a name another one; as client_list_register(). Returns 0, or -ENOMEM, and it has the old name. */
+/* Gives a client that has a name another one; as client_list_register(). Returns 0; or -errno, and it has the old name. */
 int client_list_rename(struct client_list *list, struct client *client, struct rooms *rooms, const char *name) MUST_CHECK;
 
 /* Somebody to whom something may be told. */
@@ -150,10 +161,36 @@ struct addressee {
 bool client_list_find(struct client_list *list, const struct client *client, const char *name, struct addressee *found)
 	MUST_CHECK;
 
+/* As client_list_find(), for somebody on another server, whom one here can ignore by name only. */
+bool client_list_find_for(struct client_list *list, const char *from, const char *name, struct addressee *found) MUST_CHECK;
+
+/* ---- For the servers that share the names (servers.h). ---- */
+
+/* The client of the letter is on the server now that wrote it: its connection here is told to end, and answers the letter when it
+ * has left. Returns false when there is none. */
+bool client_list_replace(struct client_list *list, const struct letter *letter) MUST_CHECK;
+/* The other servers took this one for dead: each client's thread is told that, and sees to it that it has its name and is in its rooms. */
+void client_list_revive(struct client_list *list);
+/* Whether that was told to the client since this was asked before. Threads: the client's own. */
+bool client_was_given_up(struct client *client) MUST_CHECK;
+/* The name that the client has is claimed again, on behalf of the id that it tells now. Returns 0; -EEXIST: somebody elsewhere has it; or
+ * another -errno. May block. */
+int client_list_claim_again(struct client_list *list, struct client *client) MUST_CHECK;
+/* Whether the same client has come back on another server; then it is replaced (client_is_replaced()). May block. */
+bool client_list_is_elsewhere(struct client_list *list, struct client *client) MUST_CHECK;
+/* The keys of those whom the client ignores, '*count' of them, in one piece of new memory that the caller frees; NULL: none, or
+ * without memory. */
+const char **client_list_ignored_keys(struct client_list *list, const struct client *client, size_t most, size_t *count);
+
+/* ---- Names of those who were here. ---- */
+
 /* How the one is called now who was client 'number', or, if 'id' is not all zero, who knows itself by that id. Returns false
  * when it is not here. */
 bool client_list_tell_name(struct client_list *list, uint64_t number, const unsigned char id[CLIENT_ID_SIZE],
 	char name[NAME_SIZE]) MUST_CHECK;
+
+/* Whether somebody here has that name, or the client ignores it. */
+bool client_list_knows(struct client_list *list, const struct client *client, const char *name) MUST_CHECK;
 
 /* What client_list_ignore() did. */
 enum ignore_result {

@@ -13,6 +13,7 @@
 #include "common/text.h"
 #include "tcpserver/core/rooms.h"
 
+struct letter;
 struct member;
 struct message;
 struct reading;
@@ -36,6 +37,9 @@ extern const struct command commands[];
 
 /* Runs the command in 'line', which begins with '/'; clean UTF-8. An unknown one is an error to the client. */
 void command_run(struct session *session, const char *line, size_t size);
+/* The letter goes to the one of that name, who is not here, on another server. The client is told what went wrong: that there is nobody of
+ * that name, too. Returns whether the other was told; letter->to is its name then, as it is written. May block. */
+bool command_send_letter(struct session *session, const char *wanted, struct letter *letter) MUST_CHECK;
 /* The command of that name (or alias), or NULL. */
 const struct command *command_find(const char *name);
 

@@ -10,6 +10,7 @@ void command_delete_room(struct session *session, const char *arguments)
 	char creator[NAME_SIZE];
 	struct room *room;
 	enum rooms_result result;
+	bool may;
 
 	if (!command_take_name(session, "delete-room", &arguments, name) || !command_ends(session, "delete-room", arguments))
 		return;
@@ -19,12 +20,13 @@ void command_delete_room(struct session *session, const char *arguments)
 		return;
 	}
 	session_find_creator(session, room, creator);
+	may = session->is_administrator || session_is_creator(session, room);
 	if (room_attributes(room)->persistent)
 		session_error(session, "not-allowed", "%s always stays; nobody may close it", name);
-	else if (room_attributes(room)->creator_number == 0 && !session->is_administrator)
+	else if (room_attributes(room)->creator_number == 0 && !may)
 		session_error(session, "not-allowed", "only an administrator may close %s, because it was empty, or the server was"
 			" restarted, since it was made", name);
-	else if (!session_is_creator(session, room) && !session->is_administrator)
+	else if (!may)
 		session_error(session, "not-allowed", "only who made %s, or an administrator, may close it; ask %s", name,
 			creator);
 	else

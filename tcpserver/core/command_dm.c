@@ -18,6 +18,17 @@ static bool tell_other(struct outlet *outlet, const struct door *door, const str
 	return told;
 }
 
+/* Somebody on another server, if there is such a one. */
+static void tell_elsewhere(struct session *session, const char *wanted, const char *text)
+{
+	struct letter letter = {.kind = LETTER_DIRECT, .text = text};
+	struct telling direct = {
+		.kind = TELL_DIRECT, .participant = session->client.name, .to = letter.to, .text = text, .request_id = session->request_id};
+
+	if (command_send_letter(session, wanted, &letter))
+		session_tell(session, &direct);
+}
+
 void command_dm(struct session *session, const char *arguments)
 {
 	struct client_list *clients = &session->talk->clients;
@@ -28,7 +39,7 @@ void command_dm(struct session *session, const char *arguments)
 	if (!command_take_name(session, "dm", &arguments, wanted) || !command_needs_text(session, "dm", arguments))
 		return;
 	if (!client_list_find(clients, &session->client, wanted, &other)) {
-		command_no_such_user(session, wanted);
+		tell_elsewhere(session, wanted, arguments);
 		return;
 	}
 	(void)session_settle(session); /* what was said before is seen before */

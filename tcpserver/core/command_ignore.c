@@ -3,8 +3,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tcpserver/core/journal.h"
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
+
+/* Whether the one of that name, whom the client does not ignore yet, is on another server; 'name' is its name then, as it is written. */
+static bool is_elsewhere(struct session *session, const char *wanted, char name[NAME_SIZE])
+{
+	struct servers *servers = &session->talk->servers;
+	struct name_holder holder;
+
+	if (!servers_are_shared(servers) || client_list_knows(&session->talk->clients, &session->client, wanted))
+		return false;
+	if (servers_find_name(servers, wanted, &holder) != 0)
+		return false;
+	(void)snprintf(name, NAME_SIZE, "%s", holder.name);
+	return true;
+}
 
 static void ignore(struct session *session, const char *wanted, bool always)
 {
@@ -12,13 +27,18 @@ static void ignore(struct session *session, const char *wanted, bool always)
 	char name[NAME_SIZE];
 	char found[NAME_SIZE];
 	enum ignore_result result;
+	bool elsewhere;
 
 	if (always && !name_make(wanted, strlen(wanted), name)) {
 		session_error(session, "bad-name", "nobody can be named %s; /who lists who is in the room", wanted);
 		return;
 	}
+	elsewhere = !always && is_elsewhere(session, wanted, name);
+	always = always || elsewhere; /* there only the name tells who it is */
 	result = always ? client_list_ignore_name(clients, &session->client, name, found) :
 		client_list_ignore(clients, &session->client, wanted, found);
+	if (elsewhere && result == IGNORE_AWAITS)
+		result = IGNORE_BEGUN;
 	switch (result) {
 	case IGNORE_BEGUN:
 		session_notice(session, "you ignore %s; /ignore %s again ends that", found, command_type_name(found).text);

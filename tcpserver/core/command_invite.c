@@ -34,12 +34,23 @@ static bool send_invitation(struct session *session, const struct room *room, co
 	return told;
 }
 
+/* Somebody on another server, if there is such a one. */
+static void invite_elsewhere(struct session *session, const struct room *room, const char *wanted)
+{
+	struct letter letter = {.kind = LETTER_INVITE};
+
+	(void)snprintf(letter.room, sizeof letter.room, "%s", room_label(room));
+	(void)snprintf(letter.room_id, sizeof letter.room_id, "%s", room_id(room));
+	if (command_send_letter(session, wanted, &letter))
+		session_notice_in(session, room, "%s is invited to %s", letter.to, room_label(room));
+}
+
 static void invite(struct session *session, const struct room *room, const char *wanted)
 {
 	struct addressee other;
 
 	if (!client_list_find(&session->talk->clients, &session->client, wanted, &other)) {
-		command_no_such_user(session, wanted);
+		invite_elsewhere(session, room, wanted);
 		return;
 	}
 	(void)session_settle(session); /* what was said before is seen before */

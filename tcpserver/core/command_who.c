@@ -43,11 +43,24 @@ static char *join_names(struct names *names)
 	return text;
 }
 
+/* Takes up to WHO_MOST names. Returns how many people are in the room, on all servers. */
+static size_t take_names(struct session *session, struct room *room, struct names *names)
+{
+	ssize_t taken = -1;
+	size_t count;
+
+	if (room_is_shared(room))
+		taken = room_everybody(room, names->names, WHO_MOST, &count);
+	if (taken < 0) /* those who are here are known in any case */
+		return rooms_visit_people(&session->talk->rooms, room, WHO_MOST, take_name, names);
+	names->count = (size_t)taken;
+	return count;
+}
+
 static void who_in(struct session *session, struct room *room, bool here)
 {
 	struct names *names = calloc(1, sizeof *names);
-	size_t count = names == NULL ? 0 :
-		rooms_visit_people(&session->talk->rooms, room, WHO_MOST, take_name, names);
+	size_t count = names == NULL ? 0 : take_names(session, room, names);
 	char *text = names == NULL ? NULL : join_names(names);
 	const char *where = here ? "here" : room_label(room);
 

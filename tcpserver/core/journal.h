@@ -119,13 +119,14 @@ struct stranger_offer {
 	const char *last;         /* key of the last partner, who is met again only when nobody else waits; "": none */
 	const char *const *avoid; /* keys of those whom it ignores                        */
 	size_t avoid_count;       /* at most 200 */
+	bool always;              /* of offer(): also when somebody waits who fits               */
 };
 
 /* What a journal that several servers share tells the one that uses it. */
 struct journal_watcher {
 	/* The others took this server for dead (it could not reach the journal for long): its names are free, its people were told to have
-	 * left. Names have to be claimed anew, and people come into their rooms again. Called without a lock, by the journal's thread: does
-	 * not wait. */
+	 * left. Names have to be claimed anew, and people come into their rooms again. Called by the journal's thread, under
+	 * JOURNAL_QUEUE_LOCK: short. */
 	void (*revived)(void *context);
 };
 
@@ -186,20 +187,23 @@ struct journal_ops {
 
 	/* The id of this server: '@' and 19 hex digits. The room of that id is its mailbox: others append what they have to tell it. */
 	const char *(*server_id)(struct journal *journal);
-	/* Once, before anything is claimed. */
+	/* Before anything is claimed; with NULL at the end: the watcher is not called any more when this returns. */
 	void (*watch)(struct journal *journal, const struct journal_watcher *watcher, void *context);
 	/* Returns 0: the name is this server's. It was free, or its server is dead, or its holder is the same client, on whatever server:
 	 * '*holder' is who had it then ("" as server: nobody). -EEXIST: '*holder' has it. */
 	int (*claim_name)(struct journal *journal, const struct name_claim *claim, struct name_holder *holder);
-	/* The name is free, if it is this server's. Does not wait for the engine. */
+	/* The name is free, if it is this server's. Does not wait for the engine, and may be said under any lock that stands before
+	 * JOURNAL_QUEUE_LOCK; a claim that is made later comes later. */
 	void (*release_name)(struct journal *journal, const char *key);
 	/* 0, -ENOENT, or another -errno. */
 	int (*find_name)(struct journal *journal, const char *key, struct name_holder *holder);
 	/* Who is in the room, on all servers, in the order of their keys. Returns how many names were given; '*count' is of all. */
 	ssize_t (*people)(struct journal_room *room, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
-	/* Somebody is no longer in the room, without a MESSAGE_LEFT. Does not wait for the engine. */
+	/* Somebody is no longer in the room, without a MESSAGE_LEFT. Does not wait for the engine, as release_name(). */
 	void (*absent)(struct journal_room *room, const char *key);
-	/* Somebody waits in the room for a stranger; set_waits(room, false) takes it back. */
+	/* Somebody waits in the room for a stranger; set_waits(room, false) takes it back, and so does forget_room(). -EEXIST: it was
+	 * not offered, because somebody waits whom meet() would find, unless 'always': of two who offer at the same moment one finds the
+	 * other. */
 	int (*offer)(struct journal_room *room, const struct stranger_offer *offer);
 	/* Takes the oldest offer that fits, of any server that lives; nobody else gets it. 0, -ENOENT: nobody waits, or another -errno. */
 	int (*meet)(struct journal *journal, const struct stranger_offer *seeker, struct room_record *record);

@@ -140,6 +140,11 @@ uint64_t metrics_http_count(size_t index)
 
 /* ---- Messages. ---- */
 
+void metrics_handed_over(void)
+{
+	count(METRICS_HANDED_OVER, 1);
+}
+
 void metrics_published(enum message_kind kind)
 {
 	count(METRICS_PUBLISHED + (unsigned)kind, 1);

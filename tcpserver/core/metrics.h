@@ -46,6 +46,8 @@ void metrics_answered_http(unsigned code);
 
 /* ---- Messages. ---- */
 
+/* A message is handed to the journal; one of the next three follows. */
+void metrics_handed_over(void);
 /* A message was kept and published. */
 void metrics_published(enum message_kind kind);
 /* A client's message had been kept before, and was acknowledged again. */

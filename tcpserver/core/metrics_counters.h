@@ -36,6 +36,7 @@ enum metrics_counter {
 	METRICS_PUBLISHED,
 	METRICS_REPEATED = METRICS_PUBLISHED + MESSAGE_KINDS,
 	METRICS_REFUSED_MESSAGES,
+	METRICS_HANDED_OVER, /* of these, sooner or later; not printed: service.h compares them */
 	METRICS_BEHIND,
 	METRICS_BUCKETS, /* of each histogram: a bucket for each bound, one for what is above them all, and the sum of what was seen */
 	METRICS_COUNTERS = METRICS_BUCKETS + METRICS_HISTOGRAMS * (METRICS_BOUNDS_MOST + 2),

@@ -261,6 +261,8 @@ static void room_refuse(void *context, const struct draft *draft, int error)
 	metrics_refused_message();
 	if (draft->message->kind == MESSAGE_LEFT && room_ends_with(room, MESSAGE_LEFT))
 		room_mark_shut(room); /* who is left behind must not wait for one who is gone */
+	if (draft->message->kind == MESSAGE_LEFT && draft->message->participant != NULL)
+		room_note_absent(room, draft->message->participant);
 	room_answer(draft, room_label(room), 0, error, false);
 }
 
@@ -535,9 +537,11 @@ static void room_open_journal(struct room *room, struct journal *journal, const 
 struct room *room_open(const struct room_attributes *attributes, struct journal *journal)
 {
 	struct room *room = calloc(1, sizeof *room);
+	int error;
 
 	if (room == NULL)
 		return NULL;
+	errno = 0;
 	room->references = 1;
 	room->journal = journal->ops;
 	mutex_init(&room->mutex);
@@ -545,7 +549,9 @@ struct room *room_open(const struct room_attributes *attributes, struct journal 
 	if (room_copy_attributes(room, attributes))
 		room_open_journal(room, journal, attributes->topic);
 	if (room->journal_room == NULL) {
+		error = room_is_shared(room) && errno == EEXIST ? EEXIST : ENOMEM;
 		room_free(room);
+		errno = error;
 		return NULL;
 	}
 	return room;
@@ -644,13 +650,40 @@ void room_forget(struct room *room)
 
 void room_forget_unless_worth_keeping(struct room *room)
 {
-	if (!room->forgotten && !room_is_to_be_kept(room))
+	if (!room->forgotten && !room_is_shared(room) && !room_is_to_be_kept(room))
 		room_forget(room);
 }
 
 void room_set_waits(struct room *room, bool waits)
 {
 	room->journal->set_waits(room->journal_room, waits);
+}
+
+/* ---- Where several servers share the journal. ---- */
+
+bool room_is_shared(const struct room *room)
+{
+	return room->journal->server_id != NULL;
+}
+
+ssize_t room_everybody(struct room *room, char (*names)[NAME_SIZE], size_t capacity, size_t *count)
+{
+	return room->journal->people(room->journal_room, names, capacity, count);
+}
+
+void room_note_absent(struct room *room, const char *name)
+{
+	char key[NAME_KEY_SIZE];
+
+	if (!room_is_shared(room))
+		return;
+	(void)name_key(name, key);
+	room->journal->absent(room->journal_room, key);
+}
+
+int room_offer(struct room *room, const struct stranger_offer *offer)
+{
+	return room->journal->offer(room->journal_room, offer);
 }
 
 /* ---- Coming, speaking, going. ---- */
@@ -681,6 +714,7 @@ void room_say(struct room *room, struct member *member, struct outlet *asker, co
 	int error = -ENOMEM;
 
 	draft.given_ns = asker == NULL ? clock_ns() : outlet_gives(asker);
+	metrics_handed_over();
 	if (draft.message != NULL) {
 		(void)message_acquire(draft.message);
 		error = room->journal->append(room->journal_room, &draft);

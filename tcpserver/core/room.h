@@ -30,6 +30,7 @@ struct journal;
 struct member;
 struct outlet;
 struct room;
+struct stranger_offer;
 struct telling;
 
 enum {
@@ -78,7 +79,7 @@ enum room_page {
 };
 
 /* Opens a room of 'journal', which has to outlive it, with one reference; may block. NULL without memory, or when the journal
- * cannot be read. */
+ * cannot be read; errno is EEXIST then when another server has just made one of that name. */
 struct room *room_open(const struct room_attributes *attributes, struct journal *journal) MUST_CHECK;
 struct room *room_acquire(struct room *room);
 void room_release(struct room *room);
@@ -101,10 +102,24 @@ void room_shut(struct room *room);
 bool room_is_shut(const struct room *room);
 /* Nothing of the room is kept any more once the last reference to it has gone; its name is free for another at once. */
 void room_forget(struct room *room);
-/* Nobody finds the room any more: what is not worth keeping is forgotten. Threads: under ROOMS_LOCK. */
+/* Nobody finds the room any more: what is not worth keeping is forgotten, unless it may be open on other servers. Threads: under
+ * ROOMS_LOCK. */
 void room_forget_unless_worth_keeping(struct room *room);
 /* Somebody waits, or does not wait, in the room for a stranger; is kept. */
 void room_set_waits(struct room *room, bool waits);
+
+/* ---- Where several servers share the journal. ---- */
+
+/* Whether several servers may have the room open. */
+bool room_is_shared(const struct room *room);
+/* Who is in the room, on all servers: up to 'capacity' names, of '*count' people. Returns how many names, or -errno. May block. */
+ssize_t room_everybody(struct room *room, char (*names)[NAME_SIZE], size_t capacity, size_t *count) MUST_CHECK;
+/* The person is not in the room any more, which nobody is told. */
+void room_note_absent(struct room *room, const char *name);
+/* Somebody in the room waits for a stranger, on whatever server; as the journal's offer(). May block. */
+int room_offer(struct room *room, const struct stranger_offer *offer) MUST_CHECK;
+
+/* ---- Coming, speaking, going. ---- */
 
 /* What somebody says, or lets be known. */
 struct saying {

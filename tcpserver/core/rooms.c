@@ -181,7 +181,7 @@ enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes
 	enum rooms_result result;
 
 	if (created == NULL)
-		return ROOMS_NO_MEMORY;
+		return errno == EEXIST ? ROOMS_EXISTS : ROOMS_NO_MEMORY;
 	(void)room_acquire(created);
 	rooms_lock(rooms);
 	result = rooms_link(rooms, created, &gone);
@@ -197,18 +197,39 @@ enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes
 	return ROOMS_DONE;
 }
 
-/* The room of that key or id that is open. */
-static struct room *rooms_find_open(struct rooms *rooms, const char *key, const char *id)
+static struct room *rooms_look_up(struct rooms *rooms, const char *key) REQUIRES(ROOMS_LOCK);
+static struct room *rooms_look_up(struct rooms *rooms, const char *key)
 {
+	struct room *room = found_in(tfind(key, &rooms->by_key, compare_key_of));
+
+	return room != NULL ? room : found_in(tfind(key, &rooms->by_id, compare_id_of));
+}
+
+/* Whether somebody on another server has closed the room, so that it has to go here, too. */
+static bool rooms_is_over(const struct room *room)
+{
+	return room_is_shut(room) && room_is_shared(room) && !room_attributes(room)->persistent;
+}
+
+/* The room of that key or id that is open. The name of one that is over may be another room's already. */
+static struct room *rooms_find_open(struct rooms *rooms, const char *key)
+{
+	struct room *over = NULL;
 	struct room *room;
 
 	rooms_lock(rooms);
-	room = found_in(tfind(key, &rooms->by_key, compare_key_of));
-	if (room == NULL)
-		room = found_in(tfind(id, &rooms->by_id, compare_id_of));
+	room = rooms_look_up(rooms, key);
+	if (room != NULL && rooms_is_over(room)) {
+		over = room;
+		rooms_unlink(rooms, over);
+		room_forget(over); /* who closed it may have died before that */
+		room = rooms_look_up(rooms, key);
+	}
 	if (room != NULL)
 		(void)room_acquire(room);
 	rooms_unlock(rooms);
+	if (over != NULL)
+		room_release(over);
 	return room;
 }
 
@@ -300,9 +321,11 @@ enum rooms_result rooms_find(struct rooms *rooms, const char *name, struct room 
 	struct room *room = NULL;
 
 	(void)name_key(name, key);
+	if (key[0] == '@')
+		return ROOMS_GONE;
 	/* Again when another thread was faster. A damaged journal can say for ever that the room is one that is open already. */
 	for (int tries = 0; room == NULL && result == ROOMS_EXISTS && tries < FIND_TRIES; tries++) {
-		room = rooms_find_open(rooms, key, key);
+		room = rooms_find_open(rooms, key);
 		if (room == NULL)
 			result = rooms_reopen(rooms, key, key, &room);
 	}
@@ -474,10 +497,17 @@ size_t rooms_count(struct rooms *rooms)
 	return count;
 }
 
+bool rooms_are_shared(const struct rooms *rooms)
+{
+	return rooms->journal->ops->server_id != NULL;
+}
+
 size_t rooms_people_count(struct rooms *rooms, struct room *room)
 {
 	size_t count;
 
+	if (room_is_shared(room) && room_everybody(room, NULL, 0, &count) >= 0)
+		return count; /* else those who are here */
 	rooms_lock(rooms);
 	count = room_people(room)->count;
 	rooms_unlock(rooms);

@@ -57,7 +57,7 @@ enum rooms_result rooms_create(struct rooms *rooms, const struct room_attributes
 /* As rooms_create(), unless there is a room of that name, open or kept by the journal: ROOMS_EXISTS. */
 enum rooms_result rooms_make(struct rooms *rooms, const struct room_attributes *attributes, struct room **room) MUST_CHECK;
 /* The room of that name, or else of that id, in whatever case, with a reference; it is opened if only the journal has it, and
- * may block then. ROOMS_GONE: there is none; ROOMS_TOO_MANY: the journal keeps it, but it cannot be opened now. */
+ * may block then. The mailboxes of servers (servers.h) are no rooms for anybody. ROOMS_GONE: there is none; ROOMS_TOO_MANY: the journal keeps it, but it cannot be opened now. */
 enum rooms_result rooms_find(struct rooms *rooms, const char *name, struct room **room) MUST_CHECK;
 /* Gives a reference of rooms_find() back: a room that was opened only to be looked at is closed again. One that waits for its
  * first guest waits on. */
@@ -79,7 +79,10 @@ bool rooms_is_open(struct rooms *rooms, const char *id);
 
 /* How many rooms are open. */
 size_t rooms_count(struct rooms *rooms);
+/* How many people are in the room: on all servers, where several share the journal; may block then. */
 size_t rooms_people_count(struct rooms *rooms, struct room *room);
+/* Whether several servers share the journal, so that what is in the table is not all there is. */
+bool rooms_are_shared(const struct rooms *rooms);
 
 /*
  * Calls 'visit' for up to 'most' people of the room, under ROOMS_LOCK: short, without waiting. Returns how many there are.

@@ -12,6 +12,7 @@
 #include "common/net.h"
 #include "tcpserver/core/door.h"
 #include "tcpserver/core/metrics.h"
+#include "tcpserver/core/service.h"
 #include "tcpserver/core/session.h"
 
 enum {
@@ -143,13 +144,15 @@ static void accept_from(struct server *server, const struct listener *listener)
 static void accept_once(struct server *server, const sigset_t *wait_mask)
 {
 	struct pollfd polls[SERVER_LISTENERS_MAX];
-	struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
 	bool paused = server->paused_until_ms > clock_ms();
+	int pulse_ms = service_pulse(&server->talk);
+	int wait_ms = paused && (pulse_ms < 0 || pulse_ms > PAUSE_MS) ? PAUSE_MS : pulse_ms;
+	struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000L};
 
 	for (size_t i = 0; i < server->listener_count; i++)
 		polls[i] = (struct pollfd){.fd = server->listeners[i].socket, .events = POLLIN};
-	if (ppoll(polls, paused ? 0 : server->listener_count, paused ? &pause : NULL, wait_mask) <= 0)
-		return; /* a signal, or the end of the pause */
+	if (ppoll(polls, paused ? 0 : server->listener_count, wait_ms < 0 ? NULL : &wait, wait_mask) <= 0)
+		return; /* a signal, or the end of the wait */
 	for (size_t i = 0; i < server->listener_count; i++) {
 		if (polls[i].revents != 0)
 			accept_from(server, &server->listeners[i]);
@@ -160,6 +163,7 @@ static void server_stop(struct server *server)
 {
 	struct talk *talk = &server->talk;
 
+	service_stopping();
 	for (size_t i = 0; i < server->listener_count; i++)
 		(void)close(server->listeners[i].socket);
 	server->listener_count = 0;

@@ -27,6 +27,7 @@ enum {
 	LINGER_MS = 500,          /* after our last byte, until the client has closed its side too */
 	LOGGED_TEXT_SIZE = 400,   /* bytes of what was said, at level debug                        */
 	PAGES_RETRY_MS = 500,     /* after which a journal that could not be read is tried again   */
+	PARTNER_MESSAGES = 16,    /* of a pair's room, in which both have come                      */
 	HOME_RETRY_MS = 2000,     /* after which one tries again to be in the lobby                */
 };
 
@@ -42,6 +43,8 @@ static void session_tell_home(struct session *session, struct member *lobby);
 /* ---- What is on its way to the journal. ---- */
 
 static void session_do_duty(struct session *session);
+static bool session_is_to_revive(struct session *session);
+static void session_revive(struct session *session);
 
 /* What there is to do between two waits. A session that has ended sends only what session_drain() sends: nothing may follow
  * a farewell. */
@@ -312,7 +315,8 @@ static int left_ms(long long deadline_ms)
  * whether the journal can be read again. */
 static int session_wait_ms(const struct session *session, long long deadline_ms)
 {
-	int look_ms = session->pages_failed || session->retry_at_ms != 0 ? PAGES_RETRY_MS : session->talk->peer_timeout_s * 1000 / 3;
+	bool retries = session->pages_failed || session->retry_at_ms != 0 || session->revive_at_ms != 0;
+	int look_ms = retries ? PAGES_RETRY_MS : session->talk->peer_timeout_s * 1000 / 3;
 
 	return deadline_ms < 0 || left_ms(deadline_ms) > look_ms ? look_ms : left_ms(deadline_ms);
 }
@@ -409,6 +413,8 @@ ssize_t session_receive(struct session *session, int timeout_ms, const char **by
 
 		if (!session_is_stopping(session))
 			session_leave_shut_rooms(session);
+		if (session_is_to_revive(session))
+			session_revive(session);
 		if (session_ended(session))
 			return 0;
 		state = session_deliver(session);
@@ -679,19 +685,45 @@ bool session_move_on(struct session *session, struct member *place, const char *
 	return true;
 }
 
+/* Who the stranger was that came into the room is to be read there, when it came from another server. */
+static void session_recall_partner(struct session *session, struct room *room)
+{
+	struct message *messages[PARTNER_MESSAGES];
+	ssize_t count = room_read(room, 1, messages, PARTNER_MESSAGES);
+
+	for (ssize_t i = 0; i < count; i++) {
+		if (messages[i]->kind == MESSAGE_JOINED && strcmp(messages[i]->participant, session->client.name) != 0)
+			stranger_note_partner(&session->stranger, messages[i]->participant);
+		message_release(messages[i]);
+	}
+}
+
+/* The client is about to go out of the room, and waits there for nobody any more; where the server stops it waits on, elsewhere. */
+static void session_part(struct session *session, struct room *room, bool ends)
+{
+	if (!ends && room_is_shared(room))
+		return;
+	strangers_withdraw(&session->talk->strangers, &session->stranger, room);
+	if (room_is_shared(room))
+		session_recall_partner(session, room);
+}
+
 void session_leave(struct session *session, struct member *place, const char *how)
 {
 	struct room *room = room_acquire(place->room);
 	bool unseen = place->observes;
+	bool ends = !unseen && room_attributes(room)->ends_with_member && !session_is_stopping(session);
 
-	strangers_withdraw(&session->talk->strangers, &session->stranger, room);
+	session_part(session, room, ends);
 	(void)session_settle(session); /* until then the drafts have their author */
 	session_remove_place(session, place);
 	member_leave(place, !session_ended(session));
 	rooms_exit(&session->talk->rooms, place); /* first, so that nobody who was told finds it there still */
 	room_leave(room, place, session->client.name, unseen ? NULL : how);
 	member_release(place);
-	if (!unseen && room_attributes(room)->ends_with_member && !session_is_stopping(session)) {
+	if (!unseen && how == NULL)
+		room_note_absent(room, session->client.name);
+	if (ends) {
 		room_forget(room);
 		rooms_remove(&session->talk->rooms, room); /* it is shut when it is known that this one left */
 	}
@@ -784,9 +816,14 @@ static void session_welcome(struct session *session, struct room *room, const st
 /* Returns whether the client has a name now, 'name' or one like it; if not it is told, and ends. */
 static bool session_claim_name(struct session *session, const char *name)
 {
-	if (client_list_register(&session->talk->clients, &session->client, name) == 0)
+	int error = client_list_register(&session->talk->clients, &session->client, name);
+
+	if (error == 0)
 		return true;
-	session_error(session, "server-full", "the server has no memory for one more; try again later");
+	if (error != -ENOMEM)
+		session_not_stored(session, -error);
+	else
+		session_error(session, "server-full", "the server has no memory for one more; try again later");
 	session_finish(session, SESSION_REFUSED);
 	return false;
 }
@@ -827,11 +864,65 @@ bool session_come(struct session *session, const char *text, struct room *room, 
 	return false;
 }
 
+/* Claims the client's name again; if somebody elsewhere has it the client gets one like it. Returns whether it has a name that is its
+ * own. */
+static bool session_keep_name(struct session *session)
+{
+	int error = client_list_claim_again(&session->talk->clients, &session->client);
+	char tagged[NAME_SIZE];
+
+	if (error == -EEXIST) {
+		name_tagged(session->client.name, (unsigned)clock_wall_ns(), tagged); /* it only has to differ */
+		session_rename(session, tagged);
+	}
+	return error == 0 || error == -EEXIST;
+}
+
+/* Others were told that the client had left the room. */
+static bool session_come_again(struct session *session, const struct member *place)
+{
+	struct saying joined = {.kind = MESSAGE_JOINED, .name = session->client.name, .quiet = true};
+
+	if (place->observes || room_is_shut(place->room))
+		return true;
+	(void)session_settle(session);
+	room_say(place->room, NULL, session->outlet, &joined);
+	session->unflushed = place->room;
+	return session_settle(session) == 0;
+}
+
+/* The other servers took this one for dead, and everybody here for gone. */
+static void session_revive(struct session *session)
+{
+	bool done = true;
+
+	session->revive_at_ms = 0;
+	if (!session_has_name(session))
+		return;
+	if (client_list_is_elsewhere(&session->talk->clients, &session->client))
+		return; /* it has come back on another server in the meantime, and this connection ends */
+	done = session_keep_name(session);
+	for (size_t i = 0; done && i < session->place_count; i++)
+		done = session_come_again(session, session->places[i]);
+	if (!done)
+		session->revive_at_ms = clock_ms() + HOME_RETRY_MS;
+}
+
+/* Whether it is time for that. */
+static bool session_is_to_revive(struct session *session)
+{
+	if (session_ended(session) || session_is_stopping(session))
+		return false;
+	return client_was_given_up(&session->client) || (session->revive_at_ms != 0 && clock_ms() >= session->revive_at_ms);
+}
+
 void session_identify(struct session *session, const unsigned char id[CLIENT_ID_SIZE])
 {
 	(void)session_settle(session); /* what it said before counts for the id that it had */
 	client_list_identify(&session->talk->clients, &session->client, id, session->client_id);
 	session->has_client_id = true;
+	if (session_has_name(session) && servers_are_shared(&session->talk->servers))
+		(void)session_keep_name(session); /* on behalf of that id */
 }
 
 void session_register_guest(struct session *session)
@@ -1021,12 +1112,16 @@ static void session_take_back_name(struct session *session, const char *old)
 void session_rename(struct session *session, const char *name)
 {
 	char old[NAME_SIZE];
+	int error;
 
 	(void)snprintf(old, sizeof old, "%s", session->client.name);
-	if (client_list_rename(&session->talk->clients, &session->client, &session->talk->rooms, name) != 0) {
+	error = client_list_rename(&session->talk->clients, &session->client, &session->talk->rooms, name);
+	if (error == -ENOMEM)
 		session_no_memory(session);
+	else if (error != 0)
+		session_not_stored(session, -error);
+	if (error != 0)
 		return;
-	}
 	for (size_t i = 0; i < session->place_count; i++) {
 		struct member *place = session->places[i];
 
@@ -1149,6 +1244,7 @@ void session_destroy(struct session *session)
 	if (session->release_carrier != NULL)
 		session->release_carrier(session->carrier);
 	session_free_input(session);
+	free(session->stranger.last_key);
 	free(session->places);
 	free(session);
 }

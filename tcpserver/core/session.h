@@ -92,6 +92,7 @@ struct session {
 	char *input;    /* what session_receive() returned last */
 	bool input_was_full;
 	long long retry_at_ms; /* when to try again to leave a room that is over; 0: now */
+	long long revive_at_ms; /* when to try again to have its name, and to be in its rooms, after the server was taken for dead; 0: never */
 	bool pages_failed; /* the journal could not be read: to be tried again */
 	bool trimmed;      /* has been in a room once: the stack was trimmed  */
 	char address[NET_ADDRESS_SIZE]; /* of the peer */

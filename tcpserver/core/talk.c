@@ -16,15 +16,48 @@ static bool may_meet(const void *one, const void *other, void *context)
 	return !client_list_either_ignores(&talk->clients, left, right);
 }
 
-bool talk_init(struct talk *talk, struct journal *journal, size_t max_rooms)
+static void describe(const void *person, char *key, const char ***avoid, size_t *avoid_count, void *context)
+{
+	struct talk *talk = context;
+	const struct client *client = person;
+
+	(void)name_key(client->name, key);
+	*avoid = client_list_ignored_keys(&talk->clients, client, STRANGERS_AVOIDED_MOST, avoid_count);
+}
+
+static void talk_share(struct talk *talk)
+{
+	client_list_share(&talk->clients, &talk->servers);
+	strangers_share(&talk->strangers, &talk->rooms, describe);
+}
+
+/* From an earlier life, or a new one; two servers may make it at the same time. */
+static bool talk_open_lobby(struct talk *talk)
 {
 	static const struct room_attributes lobby = {.name = "lobby", .creator = "", .listed = true, .persistent = true};
+	enum rooms_result result = ROOMS_EXISTS;
 
+	for (int tries = 0; result == ROOMS_EXISTS && tries < FIND_TRIES; tries++) {
+		if (rooms_find(&talk->rooms, "lobby", &talk->lobby) == ROOMS_DONE)
+			return true;
+		result = rooms_create(&talk->rooms, &lobby, &talk->lobby);
+	}
+	return result == ROOMS_DONE;
+}
+
+bool talk_init(struct talk *talk, struct journal *journal, size_t max_rooms)
+{
 	client_list_init(&talk->clients);
 	rooms_init(&talk->rooms, journal, max_rooms);
 	strangers_init(&talk->strangers, may_meet, talk);
-	return rooms_find(&talk->rooms, "lobby", &talk->lobby) == ROOMS_DONE || /* from an earlier life */
-	       rooms_create(&talk->rooms, &lobby, &talk->lobby) == ROOMS_DONE;
+	if (!servers_open(&talk->servers, journal, &talk->clients))
+		return false;
+	if (servers_are_shared(&talk->servers))
+		talk_share(talk);
+	if (talk_open_lobby(talk))
+		return true;
+	servers_close(&talk->servers);
+	return false;
 }
 
 static bool is_id(const char *text)
@@ -68,6 +101,7 @@ enum rooms_result talk_find_room(struct talk *talk, const char *text, const stru
 
 void talk_fini(struct talk *talk)
 {
+	servers_close(&talk->servers);
 	room_release(talk->lobby);
 	rooms_fini(&talk->rooms);
 	strangers_fini(&talk->strangers);

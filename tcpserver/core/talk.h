@@ -13,6 +13,7 @@
 
 #include "tcpserver/core/client_list.h"
 #include "tcpserver/core/rooms.h"
+#include "tcpserver/core/servers.h"
 #include "tcpserver/core/strangers.h"
 
 struct carrier;
@@ -24,6 +25,7 @@ struct talk {
 	struct client_list clients;
 	struct rooms rooms;
 	struct strangers strangers;
+	struct servers servers; /* that share the journal */
 	struct room *lobby; /* a reference */
 	_Atomic uint64_t sessions_begun;
 	struct doors {
@@ -50,7 +52,8 @@ struct talk {
 	atomic_bool stopping; /* once true, every client says farewell  */
 };
 
-/* Fills in lists and rooms, and opens the lobby of 'journal'. Returns whether there was memory. */
+/* Fills in lists and rooms, and opens the lobby of 'journal', and the mailbox if it is shared. Returns whether there was memory, and the
+ * journal could be read. */
 bool talk_init(struct talk *talk, struct journal *journal, size_t max_rooms) MUST_CHECK;
 /*
  * The room of that name or id, with a reference that rooms_give_back() takes; it is made if there is none and anybody may.

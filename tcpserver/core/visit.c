@@ -24,6 +24,16 @@ static void visit_tell_where(struct session *session, const struct room *room)
 
 static bool visit_meet(struct session *session, struct room *room);
 
+/* Whether the client, which found nobody, can be met; if not, it is told. */
+static bool visit_may_wait(struct session *session)
+{
+	if (session->stranger.error == 0)
+		return true;
+	session_error(session, "not-stored", "nobody can be told that you wait for a stranger (%s); try again later",
+		strerror(session->stranger.error));
+	return false;
+}
+
 /* Who comes back, after a restart of the server, to a room where it waited for a stranger, waits on, since then; or meets the
  * one who waits now. */
 static void visit_wait_again(struct session *session)
@@ -34,8 +44,10 @@ static void visit_wait_again(struct session *session)
 	if (!attributes->ends_with_member || !attributes->waits || rooms_people_count(&session->talk->rooms, room) != 1)
 		return;
 	room = strangers_match_or_wait(&session->talk->strangers, &session->stranger, room);
-	if (room == NULL)
+	if (room == NULL) {
+		(void)visit_may_wait(session);
 		return;
+	}
 	session_leave(session, session->place, NULL);
 	if (!visit_meet(session, room))
 		visit_stranger(session);
@@ -235,6 +247,10 @@ void visit_wait(struct session *session)
 		return;
 	visit_tell_waiting(session);
 	strangers_wait(&session->talk->strangers, &session->stranger, session->place->room);
+	if (visit_may_wait(session))
+		return;
+	session_leave(session, session->place, NULL); /* nobody would ever come */
+	session_go_home(session);
 }
 
 void visit_stranger(struct session *session)
@@ -250,14 +266,16 @@ void visit_stranger(struct session *session)
 		room = strangers_match(strangers, &session->stranger);
 		if (room != NULL)
 			continue;
+		if (!visit_may_wait(session))
+			break;
 		if (!visit_pair_room(session))
 			break;
 		room = strangers_match_or_wait(strangers, &session->stranger, session->place->room);
-		if (room == NULL) {
+		if (room == NULL && visit_may_wait(session)) {
 			visit_tell_waiting(session);
 			return;
 		}
 		session_leave(session, session->place, NULL); /* somebody began to wait in the meantime */
-	} while (!visit_meet(session, room));
+	} while (room != NULL && !visit_meet(session, room));
 	session_go_home(session);
 }

@@ -263,6 +263,13 @@ void grpc_reply(struct session *session, const ProtobufCMessage *message)
 	free(made);
 }
 
+void grpc_tell_name(struct session *session, struct grpc_call *call)
+{
+	(void)snprintf(call->name, sizeof call->name, "%s", session->client.name);
+	/* Release: the name is there. */
+	atomic_store_explicit(&call->has_name, true, memory_order_release);
+}
+
 char *grpc_string(const char *text, size_t size, char *out)
 {
 	memcpy(out, text, size);

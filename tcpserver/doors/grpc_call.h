@@ -41,6 +41,8 @@ struct grpc_call {
 	bool is_finished;                       /* the same: the status says how                             */
 	_Atomic int status;                     /* enum grpc_code; released by the call's thread. At first that there is no such thread */
 	char words[GRPC_WORDS_SIZE];            /* before that                                               */
+	char name[NAME_SIZE];                   /* of the client: told by the metadata "chat-name" if 'has_name'                    */
+	atomic_bool has_name;                   /* released by the call's thread before it sends anything                          */
 	atomic_int broken;                      /* as struct carrier has it; the connection's                */
 	atomic_bool is_cancelled;               /* released by the connection's thread before it says the end: the client went by itself */
 };
@@ -79,6 +81,9 @@ ProtobufCMessage *grpc_unpack(struct session *session, struct grpc_call *call, c
 void grpc_reply(struct session *session, const ProtobufCMessage *message);
 /* Ends the call, and the session: what it was told and sent comes before that. */
 void grpc_finish(struct session *session, struct grpc_call *call, enum grpc_code code, const char *format, ...) PRINTF_LIKE(4, 5);
+
+/* Tells the client, before anything else, which name it has: by the metadata "chat-name" of the answer. */
+void grpc_tell_name(struct session *session, struct grpc_call *call);
 
 /* ---- For formats and words. ---- */
 

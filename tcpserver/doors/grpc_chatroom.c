@@ -228,6 +228,8 @@ static void come(struct session *session, struct grpc_call *call, const char *na
 		grpc_finish(session, call, GRPC_NOT_FOUND, "%s", no_such_room);
 	else if (!session_has_name(session))
 		grpc_finish(session, call, GRPC_UNAVAILABLE, "nobody can be let in now; try again later");
+	else
+		grpc_tell_name(session, call);
 }
 
 static void join(struct session *session, struct grpc_call *call, const Rpc__JoinChat *wanted)

@@ -158,14 +158,19 @@ static ssize_t take_data(nghttp2_session *http2, int32_t id, uint8_t *bytes, siz
 
 static void begin_answer(struct grpc_connection *connection, struct grpc_stream *stream)
 {
-	nghttp2_nv fields[] = {field(":status", "200"), field("content-type", "application/grpc"),
+	/* Acquire: the name is there. */
+	bool has_name = atomic_load_explicit(&stream->call.has_name, memory_order_acquire);
+	char name[3 * GRPC_WORDS_SIZE] = "";
+	nghttp2_nv fields[4] = {field(":status", "200"), field("content-type", "application/grpc"),
 		field("grpc-accept-encoding", "identity")};
 	nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = take_data};
 
+	if (has_name)
+		(void)grpc_words_encode(stream->call.name, name);
+	fields[3] = field("chat-name", name);
 	stream->answer = GRPC_ANSWER_BEGUN;
 	must_submit(connection, stream,
-		nghttp2_submit_response(
-			connection->http2, stream->id, fields, sizeof fields / sizeof *fields, &provider));
+		nghttp2_submit_response(connection->http2, stream->id, fields, has_name ? 4 : 3, &provider));
 }
 
 static ssize_t take_body(nghttp2_session *http2, int32_t id, uint8_t *bytes, size_t size, uint32_t *flags,

@@ -115,8 +115,37 @@ static struct room *find_or_make_room(
 	return NULL;
 }
 
+/* Who said a message; "" when that cannot be found out any more. */
+static void find_author(struct room *room, uint64_t seq, char name[NAME_SIZE])
+{
+	struct message *message;
+	ssize_t count = room_read(room, seq, &message, 1);
+
+	name[0] = '\0';
+	if (count <= 0)
+		return;
+	if (message->seq == seq)
+		(void)snprintf(name, NAME_SIZE, "%s", message->participant);
+	message_release(message);
+}
+
+/* What had been kept before was said by whoever the client was then, perhaps in another room. */
+static void find_first_author(struct session *session, struct room *room, const struct receipt *receipt, char name[NAME_SIZE])
+{
+	struct room *other = NULL;
+
+	name[0] = '\0';
+	if (strcmp(receipt->room, room_label(room)) == 0)
+		find_author(room, receipt->seq, name);
+	else if (receipt->room[0] != '\0' && rooms_find(&session->talk->rooms, receipt->room, &other) == ROOMS_DONE)
+		find_author(other, receipt->seq, name);
+	if (other != NULL)
+		rooms_give_back(&session->talk->rooms, other);
+}
+
 static void reply_kept(struct session *session, struct room *room, struct receipt *receipt)
 {
+	char author[NAME_SIZE];
 	Tcpchat__V1__SendResponse answer;
 	bool is_elsewhere = strcmp(receipt->room, room_label(room)) != 0;
 	char id[ROOM_ID_SIZE];
@@ -126,7 +155,10 @@ static void reply_kept(struct session *session, struct room *room, struct receip
 	answer.seq = receipt->seq;
 	answer.room = receipt->room;
 	answer.room_id = id;
-	answer.name = session->client.name;
+	(void)snprintf(author, sizeof author, "%s", session->client.name);
+	if (receipt->repeated)
+		find_first_author(session, room, receipt, author);
+	answer.name = author;
 	answer.repeated = receipt->repeated;
 	grpc_reply(session, &answer.base);
 }

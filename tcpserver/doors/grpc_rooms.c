@@ -234,9 +234,9 @@ static bool may_delete(struct session *session, struct grpc_call *call, const st
 		break;
 	case ROOM_NEEDS_PROOF:
 		grpc_finish(session, call, GRPC_UNAUTHENTICATED,
-			"wrong-password: only who made %s (session), or an administrator"
-			" (authorization), may close it",
-			room_label(room));
+			"%s: only who made %s, or an administrator, may close it; tell the session with which it was made,"
+			" or the administrators' password (authorization: Bearer PASSWORD)",
+			authorization == NULL ? "not-allowed" : "wrong-password", room_label(room));
 		break;
 	}
 	return false;

@@ -12,10 +12,13 @@
 #include "tcpserver/core/session.h"
 #include "tcpserver/core/talk.h"
 #include "tcpserver/core/visit.h"
+#include "tcpserver/doors/credentials.h"
 #include "tcpserver/doors/event.h"
 #include "tcpserver/doors/grpc_call.h"
 #include "tcpserver/doors/grpc_event.h"
 #include "tcpserver/doors/grpc_transcode.h"
+
+enum { ID_SIZE = 24 }; /* of a request, as text */
 
 #define SERVICE "/tcpchat.v1.Chat/"
 
@@ -64,34 +67,69 @@ static void come_without_id(struct session *session, const Tcpchat__V1__Session 
 	}
 }
 
+static const char no_session[] = "bad-request: the first request has to be \"session\", with a name";
+
+/* Its answers have the request's id; 'id' has to stay as long. */
+static void begin_request(struct session *session, const Tcpchat__V1__Request *request, char id[ID_SIZE])
+{
+	(void)snprintf(id, ID_SIZE, "%llu", (unsigned long long)request->id);
+	session->request_id = request->id == 0 ? NULL : id;
+}
+
 static void begin_without_id(struct session *session, const Tcpchat__V1__Request *request)
 {
-	char id[24];
+	char id[ID_SIZE];
 
-	(void)snprintf(id, sizeof id, "%llu", (unsigned long long)request->id);
-	session->request_id = request->id == 0 ? NULL : id;
+	begin_request(session, request, id);
 	come_without_id(session, request->session);
 	session->request_id = NULL;
+}
+
+static bool is_name(const char *text)
+{
+	char name[NAME_SIZE];
+
+	return name_make(text, strlen(text), name);
 }
 
 /* The words for a first request that was refused; its error was an event, too. */
 static const char *refusal(const Tcpchat__V1__Request *request)
 {
-	char name[NAME_SIZE];
-
 	if (request->op_case != TCPCHAT__V1__REQUEST__OP_SESSION)
-		return "the first request has to be \"session\", with a name";
-	if (!name_make(request->session->name, strlen(request->session->name), name))
+		return no_session;
+	if (!is_name(request->session->name))
 		return "bad-name: a name has 1 to 50 letters, digits, _ - . # and single spaces inside; choose another";
-	return "this session is refused; the event before says why";
+	return "usage: session has 32 hex digits, and room_id 20; the event before says what is wrong";
 }
 
-/* A client that was given a name and still is nowhere asked for nothing wrong: there was no room or memory for it. */
+/* A client that was given a name and still is nowhere asked for nothing wrong. */
 static void refuse(struct session *session, struct grpc_call *call, const Tcpchat__V1__Request *request)
 {
-	enum grpc_code code = session->client.name[0] == '\0' ? GRPC_INVALID_ARGUMENT : GRPC_UNAVAILABLE;
+	if (session->client.name[0] == '\0')
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "%s", refusal(request));
+	else
+		grpc_finish(session, call, GRPC_UNAVAILABLE,
+			"no-memory: the server has no room or memory for this client now; try again later");
+}
 
-	grpc_finish(session, call, code, "%s", refusal(request));
+/* The room where a client wants to come in, made if need be, with a reference that rooms_give_back() takes; NULL: it asks for none, or
+ * for nothing else that is right, either. Returns false when there is no way there: the status says why. */
+static bool find_first_room(
+	struct session *session, struct grpc_call *call, const Tcpchat__V1__Request *request, struct room **room)
+{
+	struct room_attributes attributes = {.creator = "", .creator_number = session->client.number, .listed = true};
+	const Tcpchat__V1__Session *wanted = request->session;
+	enum rooms_result result;
+
+	*room = NULL;
+	if (request->op_case != TCPCHAT__V1__REQUEST__OP_SESSION || wanted->room[0] == '\0' || !is_name(wanted->name))
+		return true;
+	if (wanted->session[0] != '\0' && !credentials_session_id(wanted->session, attributes.creator_id))
+		return true;
+	result = talk_find_room(session->talk, wanted->room, &attributes, room);
+	if (result != ROOMS_DONE)
+		grpc_refuse_room(session, call, wanted->room, result == ROOMS_CLOSED ? ROOMS_GONE : result);
+	return result == ROOMS_DONE;
 }
 
 /* ---- Requests. ---- */
@@ -109,21 +147,98 @@ static void run_request(struct session *session, const Tcpchat__V1__Request *req
 	free(json);
 }
 
+/* What the line door would do with it. */
+static void run_line(struct session *session, const char *text)
+{
+	session_line(session, text, strlen(text));
+}
+
 static bool is_session_without_id(const Tcpchat__V1__Request *request)
 {
 	return request->op_case == TCPCHAT__V1__REQUEST__OP_SESSION && request->session->session[0] == '\0';
 }
 
-static void hear_request(struct session *session, struct grpc_call *call, const Tcpchat__V1__Request *request)
-{
-	bool is_first = !session_has_name(session);
+/* Fields without which a request says nothing; what is left out cannot be told from what is empty. */
+static const struct need {
+	Tcpchat__V1__Request__OpCase op;
+	const char *fields[2];
+} needs[] = {
+	{TCPCHAT__V1__REQUEST__OP_SEND, {"text"}},
+	{TCPCHAT__V1__REQUEST__OP_DM, {"to", "text"}},
+	{TCPCHAT__V1__REQUEST__OP_SWITCH, {"room"}},
+	{TCPCHAT__V1__REQUEST__OP_DELETE_ROOM, {"room"}},
+	{TCPCHAT__V1__REQUEST__OP_INVITE, {"user"}},
+	{TCPCHAT__V1__REQUEST__OP_SEARCH, {"words"}},
+	{TCPCHAT__V1__REQUEST__OP_NICK, {"name"}},
+	{TCPCHAT__V1__REQUEST__OP_IGNORE, {"user"}},
+	{TCPCHAT__V1__REQUEST__OP_ADMIN, {"password"}},
+	{TCPCHAT__V1__REQUEST__OP_LINE, {"text"}},
+};
 
-	if (is_first && is_session_without_id(request))
+/* All of them are strings. */
+static bool is_empty(const ProtobufCMessage *message, const char *name)
+{
+	const ProtobufCFieldDescriptor *field =
+		protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+	const char *text;
+
+	memcpy(&text, (const char *)message + field->offset, sizeof text);
+	return text[0] == '\0';
+}
+
+/* The first field that a request needs and has not; NULL: none. */
+static const char *missing_field(const Tcpchat__V1__Request *request)
+{
+	for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+		for (size_t field = 0; needs[i].op == request->op_case && field < 2; field++) {
+			/* Whichever is set, the union has a pointer to its message. */
+			if (needs[i].fields[field] != NULL && is_empty(&request->send->base, needs[i].fields[field]))
+				return needs[i].fields[field];
+		}
+	}
+	return NULL;
+}
+
+/* Returns whether there is something to be done. */
+static bool is_whole(struct session *session, const Tcpchat__V1__Request *request)
+{
+	const char *missing = missing_field(request);
+	char id[ID_SIZE];
+
+	if (missing == NULL)
+		return true;
+	begin_request(session, request, id);
+	session_error(session, "bad-request", "the field \"%s\" of the request is missing or empty; see chat.proto", missing);
+	session->request_id = NULL;
+	return false;
+}
+
+static void hear_first(struct session *session, struct grpc_call *call, const Tcpchat__V1__Request *request)
+{
+	struct room *room;
+
+	if (!find_first_room(session, call, request, &room))
+		return;
+	if (is_session_without_id(request))
 		begin_without_id(session, request);
 	else
 		run_request(session, request);
-	if (is_first && session->end == SESSION_REFUSED)
+	if (session->end == SESSION_REFUSED)
 		refuse(session, call, request);
+	if (room != NULL)
+		rooms_give_back(&session->talk->rooms, room);
+}
+
+static void hear_request(struct session *session, struct grpc_call *call, const Tcpchat__V1__Request *request)
+{
+	if (!session_has_name(session))
+		hear_first(session, call, request);
+	else if (!is_whole(session, request))
+		return;
+	else if (request->op_case == TCPCHAT__V1__REQUEST__OP_LINE)
+		run_line(session, request->line->text);
+	else
+		run_request(session, request);
 }
 
 static void hear(struct session *session, struct grpc_call *call, const unsigned char *message, size_t size)
@@ -141,14 +256,13 @@ static void hear(struct session *session, struct grpc_call *call, const unsigned
 static void no_name(struct session *session, struct grpc_call *call)
 {
 	grpc_finish(session, call, GRPC_DEADLINE_EXCEEDED,
-		"no session came within %d s; call again and send it at once", session->talk->name_timeout_ms / 1000);
+		"name-timeout: no session came within %d s; call again and send it at once", session->talk->name_timeout_ms / 1000);
 }
 
 static void client_said_all(struct session *session, struct grpc_call *call)
 {
 	if (!session_has_name(session))
-		grpc_finish(
-			session, call, GRPC_INVALID_ARGUMENT, "the first request has to be \"session\", with a name");
+		grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "%s", no_session);
 }
 
 static int timeout_ms(const struct session *session)
@@ -186,9 +300,10 @@ void grpc_talk_talk(struct session *session, struct grpc_call *call)
 	while (!session_ended(session))
 		listen_once(session, call);
 	/* Unless it was said already: too many wrong passwords, or no way back to the lobby. */
-	if (session->end == SESSION_REFUSED)
-		grpc_finish(session, call, session->password_tries > 0 ? GRPC_PERMISSION_DENIED : GRPC_UNAVAILABLE,
-			"the server ended the conversation; the event before says why");
+	if (session->end == SESSION_REFUSED && session->password_tries > 0)
+		grpc_finish(session, call, GRPC_PERMISSION_DENIED, "wrong-password: too many wrong passwords");
+	else if (session->end == SESSION_REFUSED)
+		grpc_finish(session, call, GRPC_UNAVAILABLE, "no-memory: there is no way back to the lobby now; try again later");
 }
 
 /* ---- Reading unseen. ---- */
@@ -200,7 +315,7 @@ static void read_room(struct session *session, struct grpc_call *call, struct ro
 
 	session_set_door(session, &grpc_subscribe_door);
 	if (!session_observe(session, room, reading))
-		grpc_finish(session, call, GRPC_UNAVAILABLE, "the room cannot be read now; try again");
+		grpc_finish(session, call, GRPC_UNAVAILABLE, "no-memory: the room cannot be read now; try again");
 	while (!session_ended(session)) /* nothing that the client sends has a meaning any more */
 		(void)!grpc_receive(session, call, -1, &ignored, &size);
 }
@@ -213,7 +328,7 @@ static struct room *choose_room(struct session *session, struct grpc_call *call,
 
 	if (grpc_reading(session, &start, reading))
 		return grpc_find_room(session, call, request->room);
-	grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "room_id has to be the id of a room, %d hex digits",
+	grpc_finish(session, call, GRPC_INVALID_ARGUMENT, "usage: room_id has to be the id of a room, %d hex digits",
 		ROOM_ID_SIZE - 1);
 	return NULL;
 }

@@ -129,6 +129,14 @@ static bool is_named(const char *name, size_t size, const char *wanted)
 	return strlen(wanted) == size && strncasecmp(name, wanted, size) == 0;
 }
 
+/* Its calls go both ways at a time, so their bodies may never end: who waits for that is answered before. */
+static bool is_grpc(const char *value, size_t size)
+{
+	static const char type[] = "application/grpc";
+
+	return size >= sizeof type - 1 && strncasecmp(value, type, sizeof type - 1) == 0;
+}
+
 static void note_field(
 	struct http_frame *frame, struct fields *fields, const char *name, size_t name_size, const char *value, size_t size)
 {
@@ -143,6 +151,8 @@ static void note_field(
 		fields->encodings++;
 		if (!is_named(value, size, "chunked"))
 			frame_refuse(frame, 501, "the only Transfer-Encoding that is understood is chunked");
+	} else if (is_named(name, name_size, "content-type") && is_grpc(value, size)) {
+		frame_refuse(frame, 505, "gRPC is spoken over HTTP/2 alone");
 	}
 }
 

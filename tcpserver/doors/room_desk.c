@@ -60,8 +60,8 @@ static void take_kept(struct room_list *list, struct rooms *rooms, const struct 
 {
 	struct room_view *view = &list->views[list->count];
 
-	if (rooms_is_open(rooms, record->id))
-		return;
+	if (!rooms_are_shared(rooms) && rooms_is_open(rooms, record->id))
+		return; /* it is on the list */
 	if (list->count == ROOM_LIST_MAX) {
 		list->more = true;
 		return;
@@ -70,11 +70,12 @@ static void take_kept(struct room_list *list, struct rooms *rooms, const struct 
 	(void)snprintf(view->id, sizeof view->id, "%s", record->id);
 	(void)snprintf(view->name, sizeof view->name, "%s", record->name[0] == '\0' ? record->id : record->name);
 	(void)snprintf(view->topic, sizeof view->topic, "%s", record->topic);
+	view->people = record->people;
 	view->created_ns = record->attributes.created_ns;
 	view->last = record->last;
 }
 
-/* Rooms that nobody is in, but that the journal keeps. */
+/* Rooms that nobody is in, but that the journal keeps; where several servers share it, all. */
 static bool list_add_kept(struct room_list *list, struct rooms *rooms)
 {
 	struct room_record *records = calloc(KEPT_PAGE, sizeof *records);
@@ -97,7 +98,7 @@ static bool list_add_kept(struct room_list *list, struct rooms *rooms)
 int room_desk_list(struct rooms *rooms, struct room_list *list)
 {
 	*list = (struct room_list){.views = calloc(ROOM_LIST_MAX, sizeof *list->views)};
-	if (list->views == NULL || !list_add_open(list, rooms))
+	if (list->views == NULL || (!rooms_are_shared(rooms) && !list_add_open(list, rooms)))
 		return -ENOMEM;
 	return list_add_kept(list, rooms) ? 0 : -EIO;
 }

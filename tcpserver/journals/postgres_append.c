@@ -161,7 +161,7 @@ static int send_entry(struct postgres_array *arrays, const struct group *group, 
 
 static int group_send(const struct group *group, struct link *link, struct postgres_array *arrays, PGresult **result)
 {
-	static const char sql[] = "SELECT * FROM chat_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+	static const char sql[] = "SELECT * FROM chat_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 	struct postgres_parameters parameters = {.count = 0};
 	int error = 0;
 
@@ -172,6 +172,7 @@ static int group_send(const struct group *group, struct link *link, struct postg
 			error = send_entry(arrays, group, &group->entries[i]);
 	}
 	postgres_add_text(&parameters, link->engine->origin);
+	postgres_add_bool(&parameters, link->careful > 0);
 	for (size_t i = 0; error == 0 && i < ARRAYS; i++)
 		error = postgres_add_array(&parameters, &arrays[i]);
 	return error != 0 ? error : postgres_run(link, sql, &parameters, result);
@@ -225,22 +226,37 @@ static int group_read(const struct group *group, struct link *link, const PGresu
 	return error;
 }
 
-int postgres_append(struct link *link, struct entry *entries, size_t count)
+static int group_keep(const struct group *group, struct link *link)
 {
-	struct group group;
 	struct postgres_array arrays[ARRAYS];
 	PGresult *result = NULL;
-	int error = group_init(&group, entries, count);
+	int error;
 
 	for (size_t i = 0; i < ARRAYS; i++)
 		postgres_array_init(&arrays[i], elements[i]);
+	error = group_send(group, link, arrays, &result);
 	if (error == 0)
-		error = group_send(&group, link, arrays, &result);
-	if (error == 0)
-		error = group_read(&group, link, result);
+		error = group_read(group, link, result);
 	PQclear(result);
 	for (size_t i = 0; i < ARRAYS; i++)
 		postgres_array_fini(&arrays[i]);
+	return error;
+}
+
+int postgres_append(struct link *link, struct entry *entries, size_t count)
+{
+	struct group group;
+	bool hoped = link->careful == 0;
+	int error = group_init(&group, entries, count);
+
+	if (error == 0)
+		error = group_keep(&group, link);
+	if (error == -EAGAIN && hoped) { /* something was kept before */
+		link->careful = POSTGRES_CAREFUL;
+		error = group_keep(&group, link);
+	}
+	if (error == 0 && link->careful > 0)
+		link->careful--;
 	group_fini(&group);
 	return error;
 }

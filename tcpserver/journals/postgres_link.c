@@ -286,6 +286,7 @@ struct link *postgres_connect(struct engine *base, enum link_use use, char fault
 	}
 	link->engine = engine;
 	link->use = use;
+	link->careful = POSTGRES_CAREFUL; /* who comes back may have written before */
 	link->connection = link_dial(engine);
 	if (PQstatus(link->connection) != CONNECTION_OK) {
 		fault_of(engine, link->connection == NULL ? strerror(ENOMEM) : PQerrorMessage(link->connection), fault);

@@ -21,6 +21,7 @@ enum {
 	POSTGRES_ORIGIN_SIZE = 17,  /* 16 hex digits and a NUL */
 	POSTGRES_PARAMETERS = 16,   /* of a statement, at most */
 	POSTGRES_SEARCH_MS = 2000,  /* that a search may take  */
+	POSTGRES_CAREFUL = 50,      /* groups, after somebody has sent something again */
 };
 
 struct postgres_engine {
@@ -37,6 +38,7 @@ struct link {
 	enum link_use use;
 	bool broken;
 	char fault[ENGINE_FAULT_SIZE];
+	int careful; /* of a LINK_WRITES: groups that are looked through for what was kept before; the others are hoped to be new */
 	/* Of a LINK_NEWS: the notice that is being read; NULL: none. */
 	PGnotify *notice;
 	const char *notice_rest;

@@ -46,6 +46,8 @@ int postgres_absent(struct link *link, const char *server, const char *id, const
 
 /* ---- Strangers. ---- */
 
+enum { OFFER_MS = 5000 };
+
 static void avoid_init(struct postgres_array *array, const struct stranger_offer *offer)
 {
 	postgres_array_init(array, POSTGRES_TEXT);
@@ -53,7 +55,7 @@ static void avoid_init(struct postgres_array *array, const struct stranger_offer
 		postgres_array_text(array, offer->avoid[i]);
 }
 
-int postgres_offer(struct link *link, const char *server, const char *id, const struct stranger_offer *offer)
+static int put_offer(struct link *link, const char *server, const char *id, const struct stranger_offer *offer)
 {
 	struct postgres_parameters parameters = {.count = 0};
 	struct postgres_array avoid;
@@ -80,6 +82,62 @@ int postgres_offer(struct link *link, const char *server, const char *id, const 
 	return error;
 }
 
+#define FITTING                                                                                                        \
+	"chat_offers o JOIN chat_servers s ON s.id = o.server AND NOT s.dead AND s.beat > now() - make_interval(secs => $4)" \
+	"  JOIN chat_rooms r ON r.id = o.room AND r.forgotten IS NULL"                                                   \
+	"  WHERE o.key <> $1 AND $1 <> ALL(o.avoid) AND o.key <> ALL($3)"
+
+/* Whom the seeker is, whom it met last, and whom it avoids: what FITTING and the order look at. */
+static int add_seeker(
+	struct postgres_parameters *parameters, struct postgres_array *avoid, const struct stranger_offer *seeker)
+{
+	int error;
+
+	avoid_init(avoid, seeker);
+	postgres_add_text(parameters, seeker->key);
+	postgres_add_text(parameters, seeker->last == NULL ? "" : seeker->last);
+	error = postgres_add_array(parameters, avoid);
+	postgres_add_number(parameters, ENGINE_DEAD_S);
+	return error;
+}
+
+/* Returns 0; or -EEXIST: somebody waits whom it would meet; or another -errno. */
+static int look_for_another(struct link *link, const struct stranger_offer *offer)
+{
+	struct postgres_parameters parameters = {.count = 0};
+	struct postgres_array avoid;
+	PGresult *result = NULL;
+	int error = add_seeker(&parameters, &avoid, offer);
+
+	if (error == 0)
+		error = postgres_run(link, "SELECT $2::text FROM " FITTING " LIMIT 1", &parameters, &result);
+	if (error == 0 && PQntuples(result) > 0)
+		error = -EEXIST;
+	PQclear(result);
+	postgres_array_fini(&avoid);
+	return error;
+}
+
+/* Those who offer come one after the other, so that the second sees the first. */
+int postgres_offer(struct link *link, const char *server, const char *id, const struct stranger_offer *offer)
+{
+	int error;
+
+	if (offer->always)
+		return put_offer(link, server, id, offer);
+	error = postgres_script(link,
+		"BEGIN; SELECT pg_advisory_xact_lock(hashtext('tcpchat strangers'), hashtext(current_schema()))", OFFER_MS);
+	if (error == 0)
+		error = look_for_another(link, offer);
+	if (error == 0)
+		error = put_offer(link, server, id, offer);
+	if (error == 0)
+		return postgres_script(link, "COMMIT", OFFER_MS);
+	if (postgres_works(link))
+		(void)!postgres_script(link, "ROLLBACK", OFFER_MS); /* if that fails the link does not work any more */
+	return error;
+}
+
 /*
  * The oldest offer that fits goes to one seeker alone: of several that look at the same time, each skips those that another is about to
  * take. Whoever was met last comes after all others.
@@ -88,10 +146,7 @@ static int meet(struct link *link, const struct postgres_parameters *parameters,
 {
 	PGresult *result;
 	int error = postgres_run(link,
-		"WITH met AS (DELETE FROM chat_offers d WHERE d.room = (SELECT o.room FROM chat_offers o"
-		"  JOIN chat_servers s ON s.id = o.server AND NOT s.dead AND s.beat > now() - make_interval(secs => $4)"
-		"  JOIN chat_rooms r ON r.id = o.room AND r.forgotten IS NULL"
-		"  WHERE o.key <> $1 AND $1 <> ALL(o.avoid) AND o.key <> ALL($3)"
+		"WITH met AS (DELETE FROM chat_offers d WHERE d.room = (SELECT o.room FROM " FITTING
 		"  ORDER BY (o.key = $2 OR o.last = $1), o.place LIMIT 1 FOR UPDATE OF o SKIP LOCKED) RETURNING d.room)"
 		" SELECT " POSTGRES_RECORD " FROM chat_rooms r JOIN met ON met.room = r.id WHERE r.forgotten IS NULL",
 		parameters, &result);
@@ -108,13 +163,8 @@ int postgres_meet(struct link *link, const struct stranger_offer *seeker, struct
 {
 	struct postgres_parameters parameters = {.count = 0};
 	struct postgres_array avoid;
-	int error;
+	int error = add_seeker(&parameters, &avoid, seeker);
 
-	avoid_init(&avoid, seeker);
-	postgres_add_text(&parameters, seeker->key);
-	postgres_add_text(&parameters, seeker->last == NULL ? "" : seeker->last);
-	error = postgres_add_array(&parameters, &avoid);
-	postgres_add_number(&parameters, ENGINE_DEAD_S);
 	if (error == 0)
 		error = meet(link, &parameters, record);
 	postgres_array_fini(&avoid);

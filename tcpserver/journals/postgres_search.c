@@ -65,41 +65,33 @@ static size_t words_cut(char *words)
 	return count;
 }
 
-/* Writes each word in quotation marks, joined by &. None has a quotation mark or a backslash. */
-static char *quote(const char *words, const char *author)
+/* Puts the words into an array. */
+static void words_add(struct postgres_array *array, const char *words)
 {
-	char *query = malloc(6 * (strlen(words) + strlen(author)) + 16);
-	char *end = query;
-
-	if (query == NULL)
-		return NULL;
-	*end = '\0';
 	while (*words != '\0') {
 		size_t length = strcspn(words, " ");
 
-		end += sprintf(end, "%s'%.*s'", end == query ? "" : " & ", (int)length, words);
+		postgres_array_bytes(array, words, length);
 		words += length + (words[length] == ' ');
 	}
-	if (author[0] != '\0')
-		(void)sprintf(end, "%s'%s'", end == query ? "" : " & ", author);
-	return query;
 }
 
-/* The query for the index; "" asks for nothing, and finds all. '*possible': there may be something to find. */
-static char *index_query(const struct search *search, bool *possible)
+/* What a message has to have, all of it, to be found; without anything, all are. '*possible': there may be something to find. */
+static int search_words(const struct search *search, struct postgres_array *array, bool *possible)
 {
-	char author[AUTHOR_SIZE] = "";
+	char author[AUTHOR_SIZE];
 	char *words = words_split(search->words, strlen(search->words));
-	char *query;
 
 	if (words == NULL)
-		return NULL;
+		return -ENOMEM;
 	*possible = words_cut(words) > 0 || words_is_blank(search->words);
-	if (search->from[0] != '\0')
-		author_word(search->from, author);
-	query = quote(words, author);
+	words_add(array, words);
 	free(words);
-	return query;
+	if (search->from[0] != '\0') {
+		author_word(search->from, author);
+		postgres_array_text(array, author);
+	}
+	return array->failed ? -ENOMEM : 0;
 }
 
 /* ---- The walk through what the index finds, newest first. ---- */
@@ -121,7 +113,7 @@ struct walk {
 	" AND m.at >= $3 AND m.at < $4"
 #define ORDER " ORDER BY m.at DESC, m.room DESC, m.seq DESC"
 
-static int walk_declare(struct walk *walk, const char *query)
+static int walk_declare(struct walk *walk, struct postgres_array *words)
 {
 	struct postgres_parameters parameters = {.count = 0};
 	struct postgres_array rooms;
@@ -134,10 +126,10 @@ static int walk_declare(struct walk *walk, const char *query)
 	postgres_add_bool(&parameters, walk->search->listed);
 	postgres_add_number(&parameters, walk->search->after_ns);
 	postgres_add_number(&parameters, walk->search->before_ns);
-	if (query[0] != '\0')
-		postgres_add_text(&parameters, query);
+	if (error == 0 && words->count > 0)
+		error = postgres_add_array(&parameters, words);
 	if (error == 0)
-		error = postgres_do(walk->link, query[0] == '\0' ? FOUND ORDER : FOUND " AND m.words @@ $5::text::tsquery" ORDER, &parameters);
+		error = postgres_do(walk->link, words->count == 0 ? FOUND ORDER : FOUND " AND m.words @> $5" ORDER, &parameters);
 	postgres_array_fini(&rooms);
 	return error;
 }
@@ -198,7 +190,7 @@ static int walk_page(struct walk *walk)
 	return error != 0 ? error : row == PAGE && walk->count < walk->capacity;
 }
 
-static int walk_all(struct walk *walk, const char *query)
+static int walk_all(struct walk *walk, struct postgres_array *words)
 {
 	char sql[80];
 	int more;
@@ -206,7 +198,7 @@ static int walk_all(struct walk *walk, const char *query)
 	(void)snprintf(sql, sizeof sql, "BEGIN READ ONLY; SET LOCAL statement_timeout = %d", (int)POSTGRES_SEARCH_MS);
 	more = postgres_script(walk->link, sql, POSTGRES_SEARCH_MS);
 	if (more == 0)
-		more = walk_declare(walk, query);
+		more = walk_declare(walk, words);
 	if (more == 0)
 		more = 1;
 	while (more > 0)
@@ -224,18 +216,17 @@ ssize_t postgres_search(struct link *link, const struct search *search, struct f
 	struct walk walk = {
 		.link = link, .search = search, .found = found, .capacity = capacity, .end_ms = clock_ms() + POSTGRES_SEARCH_MS};
 	bool possible = false;
-	char *query;
-	int error = 0;
+	struct postgres_array words;
+	int error;
 
 	*behind = 0; /* what is kept is in the index */
 	if (capacity == 0 || capacity > DEPTH || search->skip > DEPTH - capacity)
 		return 0;
-	query = index_query(search, &possible);
-	if (query == NULL)
-		return -ENOMEM;
-	if (possible)
-		error = walk_all(&walk, query);
-	free(query);
+	postgres_array_init(&words, POSTGRES_TEXT);
+	error = search_words(search, &words, &possible);
+	if (error == 0 && possible)
+		error = walk_all(&walk, &words);
+	postgres_array_fini(&words);
 	if (error == 0)
 		return (ssize_t)walk.count;
 	while (walk.count > 0)

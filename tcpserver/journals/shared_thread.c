@@ -658,15 +658,10 @@ static ssize_t thread_bury(struct shared_journal *journal, struct ghost *ghosts)
 
 static void thread_tell_revived(struct shared_journal *journal)
 {
-	const struct journal_watcher *watcher;
-	void *context;
-
 	shared_lock(journal);
-	watcher = journal->watcher;
-	context = journal->watcher_context;
+	if (journal->watcher != NULL)
+		journal->watcher->revived(journal->watcher_context);
 	shared_unlock(journal);
-	if (watcher != NULL)
-		watcher->revived(context);
 }
 
 /* This server lives; others may not. Returns 0, or -errno. */

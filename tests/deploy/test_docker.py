@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import time
 
 from engine import Engine, base_image, only_one
-from support import ROOT, main, skip, wait_for
+from support import ROOT, Checkout, free_port, main, skip, wait_for
 
 SERVER = "192.168.111.111"
 TIME_LIMIT = 540  # less than CTest's, so that there is time to tidy up
@@ -77,8 +78,8 @@ class Terminal:
 class Line:
     """A client of the line door."""
 
-    def __init__(self, host, name):
-        self.socket = socket.create_connection((host, 7777), timeout=20)
+    def __init__(self, host, name, port=7777):
+        self.socket = socket.create_connection((host, port), timeout=20)
         self.file = self.socket.makefile("rw", encoding="utf-8", newline="\n")
         self.say(name)
         self.wait_for("* Welcome " + name)
@@ -249,6 +250,63 @@ def an_interrupt_ends_the_server(chat):
     wait_for(lambda: chat.engine.docker("ps", "--all", "--quiet") == "", "no container is left")
 
 
+class Compose:
+    """compose.yaml on an engine, with passwords of its own and the image that is there."""
+
+    def __init__(self, engine, port):
+        self.engine = engine
+        self.copy = Checkout("deploy/compose.yaml", "deploy/make-secrets", "deploy/.env.example")
+        tool = ["docker", "compose"] if engine.try_docker("compose", "version").returncode == 0 else ["docker-compose"]
+        self.command = [*tool, "-p", "tcpchat-test", "-f", self.copy.root / "deploy/compose.yaml"]
+        self.environment = dict(engine.environment, CHAT_SERVER_IMAGE="gotcpserver", CHAT_PORT=f"127.0.0.1:{port}",
+                                CHAT_DESCRIPTORS="4096")  # an engine in a container may not raise the limit
+
+    def __enter__(self):
+        assert self.copy.run(self.copy.root / "deploy/make-secrets").returncode == 0
+        return self
+
+    def __exit__(self, *_):
+        self.run("down", "--volumes")
+        self.copy.__exit__()
+
+    def run(self, *arguments):
+        return self.copy.run(*self.command, *arguments, cwd=self.copy.root / "deploy", environment=self.environment, timeout=120)
+
+    def up(self):
+        done = self.run("up", "-d", "--no-build")
+        assert done.returncode == 0, done.stdout
+
+    def container(self):
+        found = self.engine.docker("ps", "--quiet").split()
+        assert len(found) == 1, found  # the one server, and nothing else of compose.yaml
+        return found[0]
+
+
+def compose_starts_one_server(chat):
+    """Its health, its secret and its journal, which outlives it."""
+    if not shutil.which("docker-compose") and chat.engine.try_docker("compose", "version").returncode != 0:
+        look("not tried: there is no docker compose; the Debian package docker-compose has one")
+        return
+    port = free_port()
+    with Compose(chat.engine, port) as compose:
+        compose.up()
+        wait_for(lambda: chat.inspect("container", compose.container(), ".State.Health.Status") == "healthy", "it is healthy", 60)
+        assert chat.inspect("container", compose.container(), ".HostConfig.ReadonlyRootfs") is True
+        assert chat.engine.docker("exec", compose.container(), "id", "-u") == "7777"
+        password = (compose.copy.root / "deploy/secrets/admin_password.txt").read_text().strip()
+        ann = Line("127.0.0.1", "ann", port)
+        ann.say(f"/admin {password}")
+        ann.wait_for("you are an administrator now")
+        ann.say("this stays")
+        ann.wait_for("ann: this stays")
+        assert compose.run("down").returncode == 0
+        ann.wait_for("Goodbye")
+        compose.up()
+        wait_for(lambda: chat.inspect("container", compose.container(), ".State.Health.Status") == "healthy", "it is healthy", 60)
+        bob = Line("127.0.0.1", "bob", port)
+        bob.wait_for("ann: this stays")
+
+
 def test_the_containers_talk():
     signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"not done after {TIME_LIMIT} s"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
@@ -277,6 +335,8 @@ def test_the_containers_talk():
         look("docker stop says goodbye")
         stop_says_goodbye(chat, server, ann, cat)
         clients_leave(chat, ann, bob)
+        look("compose starts one server, whose journal outlives it")
+        compose_starts_one_server(chat)
         look("a busy port is explained")
         a_busy_port_is_refused(chat)
         look("a server starts again, and an interrupt ends it")

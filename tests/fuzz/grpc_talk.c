@@ -5,25 +5,15 @@
  * Input: a byte that chooses the method; then messages, each after a byte that says how long it is; the last one is
  * what is left.
  */
-#include <pthread.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "common/log.h"
 #include "go_chat/message.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "rpc/chat.pb-c.h"
 #include "tcpchat/v1/chat.pb-c.h"
-#include "tcpserver/core/journal.h"
-#include "tcpserver/core/outlet.h"
-#include "tcpserver/core/session.h"
-#include "tcpserver/core/talk.h"
 #include "tcpserver/doors/grpc_call.h"
-#include "tcpserver/journals/memory.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/conversation.h"
 
-enum { OUTPUT_SIZE = 4 * 1024 * 1024, INPUT_SIZE = 64 * 1024, ROOMS_MOST = 5 };
+enum { INPUT_SIZE = 64 * 1024 };
 
 static const struct method {
 	const char *path;
@@ -50,47 +40,7 @@ static const struct method {
 
 static struct talk talk;
 
-static void talk_begin(void)
-{
-	struct journal *journal = memory_journal_create(10);
-
-	log_start(LOG_ERROR, LOG_TEXT);
-	outlet_prepare_process();
-	MUST(journal != NULL && talk_init(&talk, journal, ROOMS_MOST));
-	talk.limits.most = 10;
-	talk.max_line = 1000;
-	talk.lag_memory = 1 << 20;
-	talk.history = 5;
-	talk.rooms_are_open = true;
-	talk.name_timeout_ms = 60000;
-	talk.peer_timeout_s = 60;
-	talk.admin_password = "x";
-}
-
-struct listener {
-	int socket;
-	char *output;
-	size_t size;
-};
-
-/* The client's side: takes all that comes, until the server closes. */
-static void *receive_all(void *argument)
-{
-	struct listener *client = argument;
-	ssize_t got;
-
-	while ((got = recv(client->socket, client->output + client->size, OUTPUT_SIZE - client->size, 0)) > 0)
-		client->size += (size_t)got;
-	MUST(client->size < OUTPUT_SIZE);
-	return NULL;
-}
-
-static void send_all(int socket, const void *bytes, size_t size)
-{
-	MUST(send(socket, bytes, size, MSG_NOSIGNAL) == (ssize_t)size);
-}
-
-static void send_messages(int socket, struct fuzz_input input)
+static void send_messages(const struct conversation *client, struct fuzz_input input)
 {
 	while (input.size > 0) {
 		unsigned char head[GRPC_FRAME_HEAD_SIZE];
@@ -99,33 +49,20 @@ static void send_messages(int socket, struct fuzz_input input)
 		if (size > input.size)
 			size = input.size;
 		grpc_frame_write_head(head, size);
-		send_all(socket, head, sizeof head);
-		send_all(socket, input.bytes, size);
+		conversation_say(client, head, sizeof head);
+		conversation_say(client, input.bytes, size);
 		input.bytes += size;
 		input.size -= size;
 	}
-	MUST(shutdown(socket, SHUT_WR) == 0);
 }
 
-static void run_call(struct grpc_call *call, int socket)
-{
-	struct session *session = session_create(&talk, socket, &grpc_call_door, &call->carrier);
-
-	MUST(session != NULL &&
-		client_list_add(&talk.clients, &session->client, NULL, &talk.limits) == CLIENT_ADMITTED);
-	session_run(session);
-	client_list_remove(&talk.clients, &session->client);
-	session_destroy(session);
-	(void)close(socket);
-}
-
-static void check_answers(const struct listener *client, const ProtobufCMessageDescriptor *descriptor)
+static void check_answers(const struct conversation *client, const ProtobufCMessageDescriptor *descriptor)
 {
 	struct grpc_frame reader;
 	const unsigned char *message;
 	size_t size;
 
-	grpc_frame_init(&reader, OUTPUT_SIZE);
+	grpc_frame_init(&reader, CONVERSATION_OUTPUT_MAX);
 	grpc_frame_feed(&reader, client->output, client->size);
 	for (;;) {
 		enum grpc_frame_found found = grpc_frame_next(&reader, &message, &size);
@@ -147,28 +84,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	static bool begun;
 	struct fuzz_input input = {.bytes = bytes, .size = size < INPUT_SIZE ? size : INPUT_SIZE};
 	const struct method *method = &methods[fuzz_byte(&input) % (sizeof methods / sizeof methods[0])];
-	struct listener client = {.output = malloc(OUTPUT_SIZE)};
+	struct conversation client;
 	struct grpc_call call = {.method = grpc_method_find(method->path, strlen(method->path))};
-	pthread_t thread;
-	int pair[2];
 
 	if (!begun)
-		talk_begin();
+		conversation_begin(&talk);
 	begun = true;
 	MUST(call.method != NULL);
 	grpc_call_init(&call);
 	call.carrier = (struct carrier){
 		.address = "127.0.0.1:1", .own_address = "127.0.0.1:2", .broken = &call.broken, .context = &call};
 	call.is_cancelled = true; /* the end of what it says is that it goes */
-	MUST(client.output != NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	client.socket = pair[1];
-	send_messages(pair[1], input);
-	MUST(pthread_create(&thread, NULL, receive_all, &client) == 0);
-	run_call(&call, pair[0]);
-	MUST(pthread_join(thread, NULL) == 0);
-	(void)close(pair[1]);
+	conversation_open(&client);
+	send_messages(&client, input);
+	conversation_run(&client, &talk, &grpc_call_door, &call.carrier);
 	MUST(call.status >= GRPC_OK && call.status <= GRPC_UNAUTHENTICATED);
 	check_answers(&client, method->answer);
-	free(client.output);
+	conversation_close(&client);
 	return 0;
 }

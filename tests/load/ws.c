@@ -63,7 +63,7 @@ static const struct ws_wire ws_events = {
 static const struct ws_wire ws_short = {
 	.target = "/chat/join?format=short&name=",
 	.welcome = "\"joined\",\"participant\":\"",
-	.name = ",\"participant\":\"",
+	.name = "\"participant\":\"",
 	.name_end = "\"",
 	.text = "\"text\":\"",
 	.text_end = "\"",

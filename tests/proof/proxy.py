@@ -14,7 +14,7 @@ these ends:
 Until then bytes are passed on in pieces of random sizes, some after a short wait. What is passed on is always the start of what
 came: no byte is changed, added, or taken out of the middle.
 
-By itself:  proxy.py --to HOST:PORT [--listen PORT] [--seed N] [--mean BYTES]
+By itself:  proxy.py --to HOST:PORT [--host HOST] [--listen PORT] [--seed N] [--mean BYTES]
 """
 
 import argparse
@@ -180,14 +180,14 @@ class Proxy:
     mean     bytes from the server after which a connection is cut, on average; 0: never
     """
 
-    def __init__(self, loop, target, rng, mean, port=0, half_seconds=HALF_SECONDS):
+    def __init__(self, loop, target, rng, mean, port=0, half_seconds=HALF_SECONDS, host="127.0.0.1"):
         self.loop, self.target, self.random, self.mean, self.half_seconds = loop, target, rng, mean, half_seconds
         self.cuts = self.connections = self.bytes = 0
         self.ends = dict.fromkeys(ENDS, 0)
         self.links = set()
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", port))
+        self.listener.bind((host, port))
         self.listener.listen(64)
         self.listener.setblocking(False)
         loop.watch(self.listener, READ, self.accept)
@@ -232,13 +232,15 @@ def main():
     parser = argparse.ArgumentParser(description="A proxy that cuts, delays and splits TCP connections.")
     parser.add_argument("--to", required=True, metavar="HOST:PORT")
     parser.add_argument("--listen", type=int, default=0, metavar="PORT")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--mean", type=int, default=100000, metavar="BYTES", help="between cuts; 0: no cuts")
     options = parser.parse_args()
     host, _, port = options.to.rpartition(":")
     loop = Loop()
-    proxy = Proxy(loop, lambda: (host, int(port)), random.Random(options.seed), options.mean, options.listen)
-    print(f"listening on 127.0.0.1:{proxy.place()[1]}", flush=True)
+    proxy = Proxy(loop, lambda: (host, int(port)), random.Random(options.seed), options.mean, options.listen,
+                  host=options.host)
+    print("listening on {}:{}".format(*proxy.place()), flush=True)
     while True:
         loop.turn(1.0)
 

@@ -148,6 +148,10 @@ class Stream:
     def cancel(self):
         self._call.cancel()
 
+    def metadata(self):
+        """What the server tells before its first answer, which is waited for."""
+        return dict(self._call.initial_metadata())
+
     def _next(self, seconds):
         """The next message, or END, or None if none came in time."""
         if self._end is not None:

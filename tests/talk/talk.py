@@ -100,7 +100,8 @@ def empty_folder():
 def clean_environment(changes=None):
     """This process's environment without the variables and the configuration that our programs understand."""
     predecessors = ("APP_PORT", "SERVER_PORT", "REDIS_ADDRESS", "RABBITMQ_URL", "DATABASE_URL", "IS_TLS",
-                    "SERVER_KEY", "SERVER_CERTIFICATE", "STATE_DIRECTORY")
+                    "SERVER_KEY", "SERVER_CERTIFICATE", "STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC",
+                    "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
     result = {
         name: value
         for name, value in os.environ.items()
@@ -210,11 +211,12 @@ class Server:
     descriptors  the hard and soft limit of descriptors, or a pair (soft, hard)
     preload      a library for LD_PRELOAD
     log          a descriptor to write the log to, instead of collecting it
+    launcher     a command that starts the server, which stands behind it; 'passed' are descriptors for that one
     """
 
     def __init__(self, *arguments, listen=("127.0.0.1:0",), journal=JOURNAL, history="none", environment=None,
-                 descriptors=None, preload=None, log=None):
-        command = [program("TCPSERVER")]
+                 descriptors=None, preload=None, log=None, launcher=(), passed=()):
+        command = [*launcher, program("TCPSERVER")]
         for place in listen:
             command += ["--listen", place]
         if journal is not None:
@@ -250,6 +252,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if log is None else log,
             preexec_fn=before_start if forks else None,
+            pass_fds=passed,
         )
         self.pid = self.process.pid
         self.output = Lines(self.process.stdout)

@@ -443,6 +443,16 @@ def test_two_of_one_name_are_two():
 
 # ---- Talking. ----
 
+def test_who_comes_is_told_its_name_by_metadata():
+    """By the answer's "chat-name", so that a client can show its own lines as the others see them."""
+    with Server() as server:
+        for wanted, given in (("bob", "bob"), ("bob", "bob#[0-9a-f]{6}"), ("", "guest#[0-9a-f]{6}"), ("Jörg", "J%C3%B6rg")):
+            stream = chatroom(server).Chat()
+            stream.send(join={"room_id": "lobby", "name": wanted})
+            name = stream.metadata()["chat-name"]
+            assert re.fullmatch(given, name), (wanted, name)
+
+
 def test_everybody_but_the_author_gets_a_message():
     with Server() as server:
         ann, bob = Person(server, "ann"), Person(server, "bob")

@@ -89,7 +89,7 @@ def refused(server, first, code, *, event=None, words=None):
 
 def test_a_first_request_that_is_refused_ends_the_call():
     with Server() as server:
-        no_session = 'the first request has to be "session", with a name'
+        no_session = 'bad-request: the first request has to be "session", with a name'
         refused(server, request("send", 7, text="hi"), "INVALID_ARGUMENT", event="bad-request", words=no_session)
         refused(server, request("rooms"), "INVALID_ARGUMENT", event="bad-request", words=no_session)
         refused(server, message("tcpchat.v1.Request", id=3), "INVALID_ARGUMENT", event="bad-request", words=no_session)
@@ -101,7 +101,8 @@ def test_a_first_request_that_is_refused_ends_the_call():
                 assert fields or error.code == "bad-name", error
                 call.stream.expect_end("INVALID_ARGUMENT")
                 assert call.stream.end[1].startswith("bad-name: "), call.stream.end
-        refused(server, request("session", 5, name="bob", session="0123"), "INVALID_ARGUMENT", event="usage")
+        words = "usage: session has 32 hex digits, and room_id 20; the event before says what is wrong"
+        refused(server, request("session", 5, name="bob", session="0123"), "INVALID_ARGUMENT", event="usage", words=words)
         refused(server, request("session", 5, name="bob", room_id="0123"), "INVALID_ARGUMENT", event="usage")
         refused(server, request("session", 5, name="bob", session=ONE, room_id="0123"), "INVALID_ARGUMENT", event="usage")
         silent = Talk(service(server))
@@ -111,7 +112,7 @@ def test_a_first_request_that_is_refused_ends_the_call():
 
 def test_who_says_no_session_in_time_is_sent_away():
     with Server("--name-timeout", "1") as server:
-        Talk(service(server)).expect_end("DEADLINE_EXCEEDED", "no session came within 1 s; call again and send it at once")
+        Talk(service(server)).expect_end("DEADLINE_EXCEEDED", "name-timeout: no session came within 1 s; call again and send it at once")
 
 
 def test_a_message_that_is_none_ends_the_call():
@@ -186,7 +187,7 @@ def test_answers_and_errors_have_the_id_of_their_request():
         for op, fields, code in (
                 ("send", {"room": "tea", "text": "x"}, "not-in-room"),
                 ("dm", {"to": "nobody", "text": "x"}, "no-such-user"),
-                ("dm", {"to": "nobody"}, "usage"),
+                ("dm", {"to": "nobody"}, "bad-request"),
                 ("dm", {"text": "x"}, "bad-request"),
                 ("join", {"room": "b*b"}, "bad-room-name"),
                 ("join", {"room": "0" * 20}, "no-such-room"),
@@ -552,6 +553,57 @@ def test_a_client_comes_into_the_room_that_it_names():
             member.until("MESSAGE", room="tea", text="hi")
 
 
+def test_who_names_a_room_where_nobody_can_go_is_refused():
+    """It landed in the lobby, after an error that a program may not look at."""
+    with Server("--rooms", "closed") as server:
+        for fields in ({}, {"session": ONE}):
+            refused(server, request("session", 7, name="bob", room="nowhere", **fields), "NOT_FOUND",
+                    words="no-such-room: there is no room nowhere; see ListRooms")
+        assert talk(server, "bob", room="lobby").welcome.room == "lobby"
+    with Server("--max-rooms", "2") as server:
+        assert talk(server, "ann", room="tea").welcome.room == "tea"
+        refused(server, request("session", name="bob", room="milk"), "RESOURCE_EXHAUSTED")
+        for fields in ({}, {"session": ONE}):
+            refused(server, request("session", 7, name="bob", room="a*b", **fields), "INVALID_ARGUMENT",
+                    words="bad-room-name: a room's name has 1 to 50 letters, digits, _ - . # and single spaces inside, and is not "
+                          "like an id; choose another")
+        assert [room.name for room in service(server).ListRooms().rooms] == ["lobby", "tea"]
+
+
+def test_a_field_that_is_missing_is_named():
+    with Server() as server:
+        bob = talk(server, "bob")
+        for number, (op, fields, name) in enumerate((
+                ("send", {}, "text"), ("send", {"room": "lobby"}, "text"), ("dm", {}, "to"), ("dm", {"to": "bob"}, "text"), ("switch", {}, "room"),
+                ("delete_room", {}, "room"), ("invite", {"room": "lobby"}, "user"), ("search", {}, "words"), ("nick", {}, "name"),
+                ("ignore", {}, "user"), ("admin", {}, "password"), ("line", {}, "text")), 1):
+            bob.ask(op, number, **fields)
+            bob.expect("ERROR", id=number, code="bad-request",
+                       text=f'the field "{name}" of the request is missing or empty; see chat.proto')
+        assert service(server).GetRoom(room="lobby").last == 1
+
+
+def test_a_line_does_what_it_does_at_the_line_door():
+    with Server() as server:
+        ann = server.join("ann")
+        bob = talk(server, "bob")
+        ann.expect('User "bob" just joined the chat!')
+        for line, said in (("hello", "bob: hello"), ("//x", "bob: /x"), ("/me waves", "~ bob waves"),
+                           ("/topic green", 'User "bob" set the topic: green'), ("/topic --clear", 'User "bob" removed the topic')):
+            bob.ask("line", text=line)
+            ann.expect(said)
+        bob.ask("line", text="/serach x")
+        bob.until("ERROR", code="unknown-command", id=0)
+        bob.ask("line", text="/events")
+        bob.expect("NOTICE", text="you get events already")
+        bob.ask("line", text="x" * (MAX_LINE + 1))
+        bob.expect("ERROR", code="line-too-long")
+        bob.ask("line", text="/quit")
+        bob.expect("NOTICE", text="Goodbye bob.")
+        bob.expect_end("OK")
+        refused(server, request("line", 3, text="/who"), "INVALID_ARGUMENT", event="bad-request")
+
+
 SLOW_LINES = 6000 if BUILD_KIND == "plain" else 2000
 
 
@@ -662,6 +714,10 @@ def test_what_is_sent_with_a_number_is_kept_once(journal):
         assert (first.seq, first.repeated, again.seq, again.repeated) == (2, False, 2, True)
         assert service(server).Send(name="ci", text="hi", session=OTHER, number=1).seq == 3
         ann.expect("ci: hi", "ci: hi")
+        renamed = service(server).Send(name="later", text="hi", session=ONE, number=1)
+        assert (renamed.name, renamed.room, renamed.repeated) == ("ci", "lobby", True), renamed
+        elsewhere = service(server).Send(name="later", room="tea", text="hi", session=ONE, number=1)
+        assert (elsewhere.name, elsewhere.room, elsewhere.seq) == ("ci", "lobby", 2), elsewhere
 
 
 def test_send_says_what_is_wrong():
@@ -702,7 +758,9 @@ def test_rooms_are_made_listed_shown_and_closed():
         fails("NOT_FOUND", methods.DeleteRoom, room="nowhere")
         fails("PERMISSION_DENIED", methods.DeleteRoom, room="lobby", session=ONE)
         fails("PERMISSION_DENIED", methods.DeleteRoom, room="tea", session=OTHER)
-        fails("UNAUTHENTICATED", methods.DeleteRoom, room="tea")
+        fails("UNAUTHENTICATED", methods.DeleteRoom, room="tea",
+              words="not-allowed: only who made tea, or an administrator, may close it; tell the session with which it was made, or the "
+                    "administrators' password (authorization: Bearer PASSWORD)")
         methods.DeleteRoom(room="tea", metadata=(("chat-session", ONE),))
         ann.expect("ROOM_CLOSED", room="tea")
         fails("NOT_FOUND", methods.GetRoom, room="tea")

@@ -90,6 +90,18 @@ def test_what_is_not_grpc_is_answered_as_http():
         assert peer.ask(CHECK)[1] == (OK, "")
 
 
+def test_a_call_over_http_1_is_refused_before_its_body_ends():
+    """Its body is a stream that may never end: the client waited for an answer for ever."""
+    with Server() as server:
+        for length in (b"Content-Length: 1000", b"Transfer-Encoding: chunked"):
+            with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as connection:
+                connection.sendall(b"POST /rpc.ChatService/Chat HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\n" + length + b"\r\n\r\n")
+                answer = b""
+                while more := connection.recv(65536):
+                    answer += more
+                assert answer.startswith(b"HTTP/1.1 505 ") and b"gRPC is spoken over HTTP/2 alone" in answer, answer
+
+
 def test_compressed_messages_are_unimplemented():
     with Server() as server:
         peer = Peer(server)

@@ -708,6 +708,19 @@ def test_nothing_is_said_elsewhere_when_the_room_is_refused():
                 assert code == 1 and refusal in errors, (form, given, code, errors)
 
 
+def test_the_lobby_is_a_room_to_be_in_too():
+    """Nobody is asked to join it, and so everything waited for ever."""
+    with Server() as server:
+        ann = server.join("ann")
+        for arguments in (["--plain"], ["--json"]):
+            with Filter("-username", "bob", *arguments, "--room", "lobby", f"{HOST}:{server.port}") as client:
+                code, lines, errors = client.end(b"hello\n/topic --clear\nbye\n")
+            assert (code, errors) == (0, ""), (code, lines, errors)
+            for text in ("bob: hello", "bob: bye"):
+                while ann.line() != text:
+                    pass
+
+
 def test_what_is_said_waits_for_the_room():
     for form in ((), ("--plain",), ("--json",)):
         with Server() as server, Filter(

@@ -14,7 +14,8 @@ import subprocess
 import tempfile
 import threading
 
-from support import DEADLINE, HOST, Fake, Filter, GoServer, Terminal, main, program, wait_for
+from kept import Cutter, Kept, Listener
+from support import BUILD_KIND, DEADLINE, HOST, Fake, Filter, GoServer, Terminal, main, program, wait_for
 from certificates import Certificates, options
 from chatroom import SERVER, Chatroom, said_by
 from grpc_client import Channel
@@ -22,6 +23,8 @@ from talk import Server
 
 HINT = "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves."
 CAME = r"Has (joined|entered) the chat"
+PROMPT = r"(\[\S+\] )?You\(bob\)>"  # ours tells the room, too
+HERE = rf"(\w+: {CAME}|\* You are in \S+, \d+ here\.)"  # a Chatroom server says the one, ours the other
 CLOSING = "chat room is closing"
 ID = r"[0-9a-f]{20}"
 
@@ -82,13 +85,14 @@ def run(server, *arguments, given=b"", **more):
 def joined(server, room, name="bob", **more):
     """At a terminal, in a room."""
     with Terminal("--grpc", "--room", room, "-username", name, where(server), **more) as terminal:
-        terminal.wait(rf"{name}: {CAME}")
-        terminal.wait_prompt(name)
+        terminal.wait(HERE)
+        terminal.wait(PROMPT)
         yield terminal
 
 
 def number_of(rows, room):
-    return next(match[1] for row in rows if (match := re.fullmatch(rf"\[(\d+)\]: {room}", row.rstrip())))
+    """Our server has names for rooms, which stand before the ids."""
+    return next(match[1] for row in rows if (match := re.fullmatch(rf"\[(\d+)\]: (\S+ \()?{room}\)?", row.rstrip())))
 
 
 # ---- At a terminal. ----
@@ -104,21 +108,22 @@ def test_the_whole_dialogue_at_a_terminal(server):
         terminal.keys(number_of(rows, room), "Enter")
         terminal.wait(r"Enter a Name Tag: ?\Z")
         terminal.keys("bob", "Enter")
-        terminal.wait(rf"bob: {CAME}")
-        terminal.wait_prompt()
+        terminal.wait(HERE)
+        terminal.wait(PROMPT)
         eve.until("bob", CAME)
         terminal.keys("here I am", "Enter")
-        terminal.wait(r"bob: here I am\nYou\(bob\)>")
+        terminal.wait(rf"bob: here I am\n{PROMPT}")
         assert eve.until("bob", "here I am") == []
         eve.say("so you are, bob")
-        terminal.wait(r"eve: so you are, bob\nYou\(bob\)>")
+        terminal.wait(rf"eve: so you are, bob\n{PROMPT}")
         rows = terminal.rows("-J")
         start = next(number for number, row in enumerate(rows) if row.startswith("Joining room"))
         assert all(re.match(r"\d\d:\d\d ", row) for row in rows[start + 1:-1]), rows
-        shown = [re.sub(CAME, "CAME", row) for row in terminal.clock_free(rows[start + 1:])]
-        assert [row for row in shown if row != "eve: CAME"] == [  # ours keeps only what was said
-            HINT, f"Connected to {where(server)}(protocol: grpc)!", "eve: is anybody here?", "bob: CAME", "bob: here I am",
-            "eve: so you are, bob", "You(bob)>"], shown
+        shown = [re.sub(HERE, "CAME", re.sub(r"\[\S+\] ", "", row)) for row in terminal.clock_free(rows[start + 1:])]
+        assert "CAME" in shown[2:-3], shown
+        assert [row for row in shown if not re.search("CAME|eve: " + CAME, row)] == [
+            HINT, f"Connected to {where(server)}(protocol: grpc)!", "eve: is anybody here?", "bob: here I am", "eve: so you are, bob",
+            "You(bob)>"], shown
         terminal.keys("!exit", "Enter")
         assert terminal.ended() == 0
         assert eve.until("bob", "Has left the chat") == []
@@ -143,7 +148,7 @@ def test_a_deleted_room_is_told_at_a_terminal(server):
         service(server).DeleteChatRoom(room_id=room)
         assert terminal.ended() == 1
         shown = terminal.clock_free(terminal.rows("-J"))
-        assert shown[-3:-1] == [f"{SERVER}: {CLOSING}", "It is over: the room was deleted."], shown
+        assert shown[-3].endswith(CLOSING) and shown[-2] == "It is over: the room was deleted.", shown
 
 
 @on_both
@@ -181,18 +186,18 @@ def test_a_server_that_comes_back_is_talked_to_again():
             terminal = Terminal("--grpc", "--room", room, "-username", "bob", where(server))
             with contextlib.ExitStack() as stack:
                 stack.enter_context(terminal)
-                terminal.wait(rf"bob: {CAME}")
-                terminal.wait_prompt()
+                terminal.wait(HERE)
+                terminal.wait(PROMPT)
                 terminal.keys("I am here", "Enter")
-                terminal.wait(r"bob: I am here\nYou\(bob\)>")
+                terminal.wait(r"bob: I am here" rf"\n{PROMPT}")
                 server.stop()
                 terminal.wait(r"is gone: .*Connecting again")
                 terminal.keys("are you back?", "Enter")
                 terminal.wait(r"\(waits for the server\) are you back\?")
                 with Server(listen=(f"{HOST}:{port}",), journal=journal) as again:
-                    terminal.wait(r"bob: are you back\?\nYou\(bob\)>")
+                    terminal.wait(r"bob: are you back\?" rf"\n{PROMPT}")
                     eve = Guest(again, room)
-                    terminal.wait(f"eve: {CAME}")
+                    terminal.wait('User "eve" just joined')
                     eve.say("yes")
                     terminal.wait("eve: yes")
                     terminal.keys("C-d")
@@ -211,16 +216,218 @@ def test_a_room_that_went_with_its_server_is_told():
             terminal.wait(r"It is over: the server says: room ID does not exist")
 
 
+# ---- In events, as our server has them. ----
+
+def enter(terminal, text):
+    terminal.type(text)
+    terminal.keys("Enter")
+
+
+def test_what_is_said_over_a_line_that_breaks_is_said_and_shown_once():
+    count = 60 if BUILD_KIND == "plain" else 20
+    with Kept() as kept:
+        ear = Listener(kept.port)
+        cutter = Cutter(kept.port, 7, 6000 if BUILD_KIND == "plain" else 2500)
+        cutter.cuts = False
+        with Terminal("--grpc", "--room", "lobby", "-username", "bob", f"{HOST}:{cutter.port}", width=100) as terminal:
+            terminal.wait(PROMPT)
+            cutter.cuts = True
+            for i in range(count):
+                enter(terminal, f"line {i}")
+            wait_for(lambda: f"line {count - 1}" in ear.said, "the last line", 2 * DEADLINE)
+            cutter.cuts = False
+            terminal.wait(rf"bob: line {count - 1}$")
+            assert ear.said == [f"line {i}" for i in range(count)], ear.said
+            shown = [row.split("bob: ")[1].rstrip() for row in terminal.history() if "bob: line" in row]
+            assert shown == ear.said, shown
+            assert cutter.count > 0
+        cutter.close()
+        ear.close()
+
+
+def test_what_was_missed_comes_once_and_nothing_again():
+    with Kept() as kept, Terminal("--grpc", "--room", "tea", "-username", "bob", kept.address, width=100) as terminal:
+        terminal.wait(r"room ID does not exist \(NOT_FOUND\)")  # nobody has made it: it has to be one of the list
+        assert terminal.ended() == 1
+        ann = kept.server.join("ann")
+        ann.say("/join tea")
+        ann.say("before")
+        wait_for(lambda: [room.last for room in Channel(kept.server).service("tcpchat.v1.Chat").ListRooms().rooms if room.name == "tea"] == [2], "tea")
+        with Terminal("--grpc", "--room", "tea", "-username", "bob", kept.address, width=100) as again:
+            again.wait("ann: before")
+            kept.kill()
+            again.wait("is gone: .*Connecting again")
+            enter(again, "meanwhile")
+            kept.start()
+            again.wait("bob: meanwhile")
+            rows = "\n".join(again.history())
+            assert rows.count("ann: before") == 1 and rows.count("bob: meanwhile") == 1, rows
+
+
+def test_all_commands_work():
+    with Server() as server:
+        ann = server.join("ann")
+        with Terminal("--grpc", "--room", "lobby", "-username", "bob", where(server), width=100) as terminal:
+            terminal.wait(PROMPT)
+            ann.expect('User "bob" just joined the chat!')
+            for typed, heard in (("/dm ann psst", "[dm from bob] psst"), ("/me waves", "~ bob waves"), ("//x", "bob: /x"),
+                                 ("/topic green", 'User "bob" set the topic: green'), ("/topic --clear", 'User "bob" removed the topic')):
+                enter(terminal, typed)
+                assert heard in (line := ann.line()) or "dm" in typed and "psst" in line, (typed, line)
+            enter(terminal, "/serach x")
+            terminal.wait("did you mean /search")
+            enter(terminal, "/frobnicate")
+            terminal.wait("unknown-command: there is no command /frobnicate")
+            enter(terminal, "/nick rob")
+            terminal.wait(r"You\(rob\)>")
+            enter(terminal, "/quit")
+            assert terminal.ended() == 0
+        ann.expect('User "bob" is now "rob"', 'User "rob" just left the chat (normally)')
+
+
+def test_who_is_in_another_room_too_goes_on_when_the_first_is_deleted():
+    with Server() as server:
+        room = make_room(server)
+        eve = Guest(server, room)
+        with joined(server, room) as terminal:
+            enter(terminal, "/join milk")
+            terminal.wait(r"\[milk\] You\(bob\)>")
+            service(server).DeleteChatRoom(room_id=room)
+            eve.until(SERVER, CLOSING)
+            enter(terminal, "still here")
+            terminal.wait(r"bob: still here\n\[milk\] You\(bob\)>")
+            terminal.keys("C-d")
+            assert terminal.ended() == 0
+
+
+def test_a_name_that_is_taken_is_told_at_a_terminal():
+    with Server() as server:
+        server.join("bob")
+        with Terminal("--grpc", "--room", "lobby", "-username", "bob", where(server)) as terminal:
+            terminal.wait(r"Somebody here is bob already: you are (bob#[0-9a-f]{6})\.")
+            terminal.wait(r"You\(bob#[0-9a-f]{6}\)>")
+            enter(terminal, "hi")
+            terminal.wait(r"bob#[0-9a-f]{6}: hi")
+
+
+def test_a_name_that_is_taken_is_that_of_the_echo_in_a_pipe():
+    """Lines had the name that was asked for, which is somebody else's."""
+    with Server() as server:
+        bob = server.join("bob")
+        code, lines, errors = run(server, "--room", "lobby", "--username", "bob", given=b"hi\n")
+        name = re.match("bob#[0-9a-f]{6}", lines[-1])
+        assert (code, errors) == (0, "") and name and lines[-1] == f"{name[0]}: hi", (code, lines, errors)
+        bob.expect(f'User "{name[0]}" just joined the chat!', f"{name[0]}: hi")
+
+
+def test_a_pipe_that_is_plain_says_all_and_ends():
+    with Server() as server:
+        for room in ("lobby", make_room(server)):
+            eve = Guest(server, room, "eve" if room == "lobby" else "adam")
+            code, lines, errors = run(server, "--room", room, "--username", "bob", "--plain", given=b"one\n\n/me waves\ntwo\n")
+            assert (code, errors) == (0, "") and lines[-1].endswith("bob: two"), (code, lines, errors)
+            heard = [text for name, text in eve.until("bob", "Has left the chat") if name == "bob"]
+            assert heard[1:] == ["one", "~ waves", "two"], heard
+        code, lines, errors = run(server, "--room", "lobby", "--username", "a*b", "--plain", given=b"one\n")
+        assert (code, errors) == (1, "tcpclient: the server refuses the name: a*b\n"), (code, errors)
+
+
+def test_continue_sends_what_was_not_sent():
+    with Kept() as kept, tempfile.TemporaryDirectory() as state:
+        arguments = ("--grpc", "--room", "lobby", "-username", "bob", kept.address)
+        with Terminal(*arguments, environment={"XDG_STATE_HOME": state}) as terminal:
+            terminal.wait(PROMPT)
+            kept.kill()
+            terminal.wait("is gone")
+            enter(terminal, "kept for later")
+            terminal.wait(r"\(waits for the server\) kept for later")
+            terminal.keys("C-d")
+            assert terminal.ended() == 0
+        kept.start()
+        with Terminal("--continue", *arguments, environment={"XDG_STATE_HOME": state}) as terminal:
+            terminal.wait("lines of the last time that are sent now: 1")
+            terminal.wait("bob: kept for later")
+
+
+def test_a_server_that_is_down_is_waited_for():
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+    with Terminal("--grpc", f"{HOST}:{port}", width=100) as terminal:
+        terminal.wait(rf"Error while connecting {HOST}:{port}\(protocol: grpc\): Connection refused\. Is the server running\? Trying again")
+        with Server(listen=(f"{HOST}:{port}",)):
+            rows = terminal.wait(r"Pick a room: ?\Z")
+            assert any(re.fullmatch(rf"\[1\]: lobby \({ID}\)", row.rstrip()) for row in rows), rows
+            terminal.keys("C-d")
+            assert terminal.ended() == 1
+    for arguments in (["--list"], ["--create"], ["--delete", "x"]):
+        done = subprocess.run([program("TCPCLIENT"), "--grpc", *arguments, f"{HOST}:{port}"], capture_output=True, text=True, timeout=DEADLINE,
+                              check=False)
+        assert done.returncode == 1 and "cannot connect to" in done.stderr, done
+
+
+@on_both
+def test_a_person_is_asked_again(server):
+    room = make_room(server)
+    with Terminal("--grpc", where(server), environment={"USER": "carol"}) as terminal:
+        rows = terminal.wait(r"Pick a room: ?\Z")
+        terminal.keys("x", "Enter")
+        terminal.wait(r"Pick a room: x\nPick a room: ?\Z")
+        terminal.keys(number_of(rows, room), "Enter")
+        terminal.wait("Enter a Name Tag: ?\Z")
+        terminal.keys("/who", "Enter")
+        terminal.wait(r"Enter a Name Tag: /who\nEnter a Name Tag: ?\Z")
+        terminal.keys("Enter")
+        terminal.wait("You are carol\nJoining room")
+        terminal.wait(r"You\(carol\)>")
+    with Terminal("--grpc", where(server)) as terminal:
+        for _ in range(3):
+            terminal.wait(r"Pick a room: ?\Z")
+            terminal.keys("99", "Enter")
+        assert terminal.ended() == 1
+        assert "must select a room that exists" in (terminal.path / "errors").read_text()
+
+
+# ---- A server without commands. ----
+
+def test_commands_are_not_said_to_a_server_without_them():
+    """A message for one alone was said to all."""
+    with Chatroom() as server:
+        room = make_room(server)
+        eve = Guest(server, room)
+        with joined(server, room, width=120) as terminal:
+            for typed in ("/dm eve my secret", "/nick x", "/"):
+                enter(terminal, typed)
+                terminal.wait(re.escape(f"this server has no commands, and this was not sent; /{typed} says it as text"))
+            enter(terminal, "/help")
+            terminal.wait(r"/save FILE - [\s\S]*/quit - leaves the chat; so does !exit\.")
+            enter(terminal, "//dm is text")
+            terminal.wait("bob: /dm is text")
+            enter(terminal, "/quit")
+            assert terminal.ended() == 0
+        assert [text for name, text in eve.until("bob", "Has left the chat") if name == "bob"][1:] == ["/dm is text"]
+
+
+@on_both
+def test_commands_are_not_said_from_a_pipe(server):
+    room = make_room(server)
+    eve = Guest(server, room)
+    code, lines, errors = run(server, "--room", room, "--username", "bob", given=b"one\n/dm eve secret\n//two\n")
+    assert code == 1 and errors == ("tcpclient: line 2 of the input begins with / and was not sent: here are no commands; //x says /x\n"), errors
+    assert lines[-2:] == ["bob: one", "bob: /two"], lines
+    assert [text for name, text in eve.until("bob", "Has left the chat") if name == "bob"][1:] == ["one", "/two"]
+
+
 # ---- In a pipe. ----
 
 @on_both
 def test_answers_and_lines_come_from_a_pipe(server):
     room = make_room(server)
     eve = Guest(server, room)
-    number = number_of(run(server, given=b"0\n")[1], room)
+    offered = run(server, given=b"0\n")[1]
+    number = number_of(offered, room)
     code, lines, errors = run(server, given=f"{number}\n  bob \r\nhello\r\n\nthe end".encode())
     assert (code, errors) == (0, ""), (code, errors)
-    assert lines[0] == "Chat rooms:" and lines[int(number)] == f"[{number}]: {room}", lines
+    assert lines[0] == "Chat rooms:" and lines[int(number)] == offered[int(number)], lines
     assert "Pick a room: Enter a Name Tag: Joining room" in lines, lines
     assert lines[-3:] == ["bob: hello", "bob: ", "bob: the end"], lines
     heard = eve.until("bob", "Has left the chat")
@@ -236,7 +443,7 @@ def test_without_questions_only_lines_are_printed(server):
     eve.until("bob", "Has left the chat")
     code, lines, errors = run(server, "--room", room, "--username", "bob", "--plain", "-c", "three")
     assert code == 0 and errors == "", (code, lines, errors)
-    assert lines[0] == f"Connected to {where(server)}(protocol: grpc)!" and lines[-1] == "bob: three", lines
+    assert lines[0] == f"Connected to {where(server)}(protocol: grpc)!" and re.fullmatch(r"(\[\S+\] )?bob: three", lines[-1]), lines
 
 
 @on_both
@@ -561,10 +768,10 @@ def test_what_others_say_does_nothing_to_the_terminal(server):
     eve = Guest(server, room)
     with joined(server, room, width=100) as terminal:
         eve.say("a\x1b]0;owned\x07b\x1b[2Jc\u202edcba\ne\r\nf\x9bg")
-        terminal.wait(r"eve: a\]0;ownedb\[2Jcdcba␤e␤fg\nYou\(bob\)>")
+        terminal.wait(r"eve: a\]0;ownedb\[2Jcdcba␤e␤fg" rf"\n{PROMPT}")
         eve.say("* Welcome mallory - tcpchat/1. You are in lobby. /help lists the commands, /quit leaves.")
         eve.say('{"type":"welcome","name":"mallory"}')
-        terminal.wait(r'eve: \{"type":"welcome","name":"mallory"\}\nYou\(bob\)>')
+        terminal.wait(r'eve: \{"type":"welcome","name":"mallory"\}' rf"\n{PROMPT}")
         terminal.keys("C-d")
         assert terminal.ended() == 0
 
@@ -653,7 +860,7 @@ def test_a_stranger_is_asked_about_before_any_question():
                 terminal.keys("1", "Enter")
                 terminal.wait("Name Tag:")
                 terminal.keys("bob", "Enter")
-                terminal.wait(f"bob: {CAME}")
+                terminal.wait(f"bob: {CAME}|" + PROMPT)
                 terminal.wait(r"The connection is encrypted")
                 terminal.keys("C-d")
                 assert terminal.ended() == 0
@@ -664,7 +871,7 @@ def test_a_stranger_is_asked_about_before_any_question():
 def test_options_that_do_not_go_together_are_refused():
     for arguments, words in ((["--create"], "add --grpc"), (["--list"], "add --grpc"), (["--delete", "x"], "add --grpc"),
                              (["--grpc", "--private"], "add --create"), (["--grpc", "--create", "--list"], "one of"),
-                             (["--grpc", "--json"], "--json"), (["--grpc", "--continue"], "--continue")):
+                             (["--grpc", "--json"], "--json")):
         done = subprocess.run([program("TCPCLIENT"), *arguments, HOST], capture_output=True, text=True, timeout=DEADLINE, check=False)
         assert done.returncode == 2 and words in done.stderr and done.stdout == "", (arguments, done)
 

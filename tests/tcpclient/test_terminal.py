@@ -188,6 +188,19 @@ def test_the_prompt_tells_the_name_that_was_given():
         assert terminal.ended() == 0
 
 
+def test_a_join_that_is_refused_for_its_words_leads_nowhere():
+    """The prompt showed the room all the same, and what was typed was said there, or refused."""
+    with Server() as server, Terminal("-username", "bob", f"{HOST}:{server.port}", width=100) as terminal:
+        terminal.wait_prompt()
+        for typed in ("/join tea with milk", "/new-room tea with milk", "/switch tea with milk"):
+            terminal.keys(typed, "Enter")
+            terminal.wait(rf"usage: [^\n]*{typed.split()[0]}[^\n]*\nYou\(bob\)>\s*\Z")
+        terminal.keys("hello", "Enter")
+        terminal.wait(r"bob: hello\nYou\(bob\)>\s*\Z")
+        terminal.keys("C-d")
+        assert terminal.ended() == 0
+
+
 def styles(terminal):
     return re.findall(r"\x1b\[([0-9;]*)m(ann|bob|eve|dan)\b", terminal.tmux("capture-pane", "-p", "-e"))
 

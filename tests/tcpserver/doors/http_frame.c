@@ -128,6 +128,25 @@ TEST(what_two_readers_could_understand_in_two_ways_is_refused)
 		expect_wrong(wrong[i].request, wrong[i].status);
 }
 
+TEST(a_call_of_grpc_is_refused_before_its_body)
+{
+	static const char *const types[] = {"application/grpc", "Application/gRPC+proto", "application/grpc-web; x=1"};
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+		struct http_frame frame;
+		char request[200];
+		int size = snprintf(request, sizeof request,
+			"POST /rpc.ChatService/Chat HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n",
+			types[i]);
+
+		http_frame_init(&frame, 1000);
+		(void)http_frame_take(&frame, request, (size_t)size);
+		CHECK_EQUAL(frame.state, HTTP_FRAME_WRONG);
+		CHECK_EQUAL(frame.status, 505);
+		http_frame_fini(&frame);
+	}
+}
+
 TEST(a_header_has_limits)
 {
 	static char request[HTTP_HEADER_SIZE_MAX + 100];

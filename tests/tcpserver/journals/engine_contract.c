@@ -31,7 +31,7 @@
 enum {
 	WRITERS = 2,
 	GROUPS = 40,
-	GROUP = 50,
+	GROUP = 250,
 	LONGEST = 65535,
 	DEADLINE_MS = 60000,
 	TRY_MS = 20,
@@ -1126,7 +1126,7 @@ TEST(strangers_meet_once_the_one_who_waits_longest_first)
 	CHECK_EQUAL(meet(&two, &seeker, &record), -ENOENT);
 	for (size_t i = 0; i < 2; i++) {
 		place_open(&places[i]);
-		CHECK_EQUAL(offer(&one, &places[i], &(struct stranger_offer){.key = fresh_name(), .last = ""}), 0);
+		CHECK_EQUAL(offer(&one, &places[i], &(struct stranger_offer){.always = true, .key = fresh_name(), .last = ""}), 0);
 	}
 	CHECK_EQUAL(meet(&two, &seeker, &record), 0);
 	CHECK_TEXT(record.id, places[0].id);
@@ -1149,11 +1149,40 @@ TEST(nobody_meets_whom_one_of_the_two_ignores)
 	waiting = fresh_name();
 	seeking = fresh_name();
 	place_open(&place);
-	CHECK_EQUAL(offer(&one, &place, &(struct stranger_offer){.key = waiting, .last = "", .avoid = &seeking, .avoid_count = 1}), 0);
+	CHECK_EQUAL(offer(&one, &place, &(struct stranger_offer){.always = true, .key = waiting, .last = "", .avoid = &seeking, .avoid_count = 1}), 0);
 	CHECK_EQUAL(meet(&two, &(struct stranger_offer){.key = seeking, .last = ""}, &record), -ENOENT);
 	CHECK_EQUAL(meet(&two, &(struct stranger_offer){.key = fresh_name(), .last = "", .avoid = &waiting, .avoid_count = 1}, &record), -ENOENT);
 	CHECK_EQUAL(meet(&two, &(struct stranger_offer){.key = waiting, .last = ""}, &record), -ENOENT); /* nobody meets himself */
 	CHECK_EQUAL(meet(&two, &(struct stranger_offer){.key = fresh_name(), .last = ""}, &record), 0);
+	stop_shared();
+}
+
+TEST(of_two_who_offer_one_finds_the_other_instead)
+{
+	struct place places[3];
+	struct room_record record;
+	struct stranger_offer first = {.last = ""};
+	struct stranger_offer second = {.last = "", .avoid_count = 0};
+	const char *avoided[1];
+
+	start_shared();
+	meet_all();
+	for (size_t i = 0; i < 3; i++)
+		place_open(&places[i]);
+	first.key = fresh_name();
+	second.key = fresh_name();
+	CHECK_EQUAL(offer(&one, &places[0], &first), 0);
+	CHECK_EQUAL(offer(&two, &places[1], &second), -EEXIST);
+	avoided[0] = first.key;
+	second.avoid = avoided;
+	second.avoid_count = 1;
+	CHECK_EQUAL(offer(&two, &places[1], &second), 0); /* the one who waits is not for it */
+	second.avoid_count = 0;
+	CHECK_EQUAL(meet(&two, &second, &record), 0);
+	CHECK_TEXT(record.id, places[0].id); /* what was refused has taken nothing away */
+	meet_all();
+	CHECK_EQUAL(offer(&two, &places[2], &second), 0);
+	meet_all();
 	stop_shared();
 }
 
@@ -1170,8 +1199,8 @@ TEST(the_last_partner_is_met_only_when_nobody_else_waits)
 	seeking = fresh_name();
 	place_open(&places[0]);
 	place_open(&places[1]);
-	CHECK_EQUAL(offer(&one, &places[0], &(struct stranger_offer){.key = last, .last = seeking}), 0);
-	CHECK_EQUAL(offer(&one, &places[1], &(struct stranger_offer){.key = fresh_name(), .last = ""}), 0);
+	CHECK_EQUAL(offer(&one, &places[0], &(struct stranger_offer){.always = true, .key = last, .last = seeking}), 0);
+	CHECK_EQUAL(offer(&one, &places[1], &(struct stranger_offer){.always = true, .key = fresh_name(), .last = ""}), 0);
 	CHECK_EQUAL(meet(&two, &(struct stranger_offer){.key = seeking, .last = last}, &record), 0);
 	CHECK_TEXT(record.id, places[1].id);
 	CHECK_EQUAL(meet(&two, &(struct stranger_offer){.key = seeking, .last = last}, &record), 0);
@@ -1189,7 +1218,7 @@ TEST(who_no_longer_waits_is_not_met)
 	meet_all();
 	for (size_t i = 0; i < 3; i++) {
 		place_open(&places[i]);
-		CHECK_EQUAL(offer(i == 2 ? &one : &two, &places[i], &(struct stranger_offer){.key = fresh_name(), .last = ""}), 0);
+		CHECK_EQUAL(offer(i == 2 ? &one : &two, &places[i], &(struct stranger_offer){.always = true, .key = fresh_name(), .last = ""}), 0);
 	}
 	CHECK_EQUAL(ops->set_waits(two.writes, places[0].id, false), 0);
 	CHECK_EQUAL(ops->forget_room(two.writes, places[1].id), 0);

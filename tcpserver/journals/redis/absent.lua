@@ -1,0 +1,5 @@
+-- Somebody is no longer in a room, if it was there for that server. ARGV: 5 the server, 6 id of the room, 7 key of the name.
+if person(ARGV[6], ARGV[7]) == ARGV[5] then
+	remove_person(ARGV[5], ARGV[6], ARGV[7])
+end
+return 0

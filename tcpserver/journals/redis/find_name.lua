@@ -1,0 +1,7 @@
+-- Who has a name. ARGV: 5 its key. Returns server, client, name; or nil.
+local holder = call('HGET', NAMES, ARGV[5])
+local of, client, name
+if holder then
+	of, client, name = string.match(holder, '^(%S*) (%x*) (.*)$')
+end
+return of and lives(of, now_us()) and {of, client, name} or nil

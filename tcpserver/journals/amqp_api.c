@@ -45,10 +45,11 @@ static ProtobufCMessage *ask(struct grpc_unary *asks, const char *path, const Pr
 int amqp_api_wait(struct grpc_unary *asks, const char *session, uint64_t position, unsigned timeout_ms, uint64_t *stored,
 	char fault[ENGINE_FAULT_SIZE])
 {
-	Messageapi__V1__WaitForRequest request = MESSAGEAPI__V1__WAIT_FOR_REQUEST__INIT;
+	Messageapi__V1__WaitForRequest request;
 	ProtobufCMessage *answer;
 	int error;
 
+	messageapi__v1__wait_for_request__init(&request);
 	request.session = (char *)(uintptr_t)session; /* only read */
 	request.position = position;
 	request.timeout_ms = timeout_ms;
@@ -93,12 +94,13 @@ static int load_room(struct amqp_engine *engine, const Messageapi__V1__Room *fro
 
 ssize_t amqp_api_load_rooms(struct amqp_engine *engine, char after[ROOM_ID_SIZE])
 {
-	Messageapi__V1__ListRoomsRequest request = MESSAGEAPI__V1__LIST_ROOMS_REQUEST__INIT;
+	Messageapi__V1__ListRoomsRequest request;
 	ProtobufCMessage *answer;
 	const Messageapi__V1__ListRoomsResponse *page;
 	ssize_t count;
 	int error;
 
+	messageapi__v1__list_rooms_request__init(&request);
 	request.after = after;
 	request.limit = PAGE;
 	answer = ask(engine->asks, METHOD("ListRooms"), &request.base, &messageapi__v1__list_rooms_response__descriptor, ANSWER_MS,
@@ -150,11 +152,12 @@ static ssize_t take_page(const Messageapi__V1__ListMessagesResponse *page, const
 ssize_t amqp_api_fetch(struct grpc_unary *asks, const char *id, const char *label, uint64_t from, struct message **messages,
 	size_t capacity, uint64_t *last, char fault[ENGINE_FAULT_SIZE])
 {
-	Messageapi__V1__ListMessagesRequest request = MESSAGEAPI__V1__LIST_MESSAGES_REQUEST__INIT;
+	Messageapi__V1__ListMessagesRequest request;
 	ProtobufCMessage *answer;
 	ssize_t count;
 	int error;
 
+	messageapi__v1__list_messages_request__init(&request);
 	request.room = (char *)(uintptr_t)id; /* only read */
 	request.after = from == 0 ? 0 : from - 1;
 	request.limit = capacity < PAGE ? (uint32_t)capacity : PAGE;

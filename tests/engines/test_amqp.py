@@ -151,5 +151,50 @@ def test_who_has_no_token_is_told_nothing():
             assert code == 1 and "UNAUTHENTICATED" in errors, errors
 
 
+def test_the_commands_of_the_readme():
+    """With the ports, names and folders of this test, and passwords that are in files alone."""
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "README.md"), encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    api, server = ([word for line in lines if line.startswith("    " + program) and "mq.secret" in line for word in line.split()[1:]]
+                   for program in ("messageapi ", "tcpserver "))
+    with Pipeline() as pipeline, tempfile.TemporaryDirectory(prefix="tcpchat-readme-") as folder:
+        assert pipeline.messageapi.stop() == 0
+        with open(folder + "/mq.secret", "w", encoding="ascii") as file:
+            os.chmod(file.name, 0o600)
+            file.write("guest\n")
+        changes = {"amqp://chat@localhost/": f"amqp://guest@127.0.0.1:{pipeline.rabbitmq.port}/", "mq.secret": folder + "/mq.secret",
+                   "postgres://chat@localhost/chat": pipeline.postgres.url, "localhost:50051": pipeline.messageapi.address}
+        pipeline.messageapi.arguments[1:] = ["--listen", pipeline.messageapi.address, *[changes.get(word, word) for word in api]]
+        pipeline.messageapi.start()
+        with Server(*[changes.get(word, word) for word in server], journal=None) as chat:
+            bob = chat.join("bob")
+            bob.say("hello")
+            bob.expect("bob: hello")
+            wait_for(has_stored(pipeline, "hello"), "it is stored")
+            for pid in (chat.pid, pipeline.messageapi.process.pid):
+                with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+                    assert "secret@" not in file.read(), "ps shows a password"
+
+
+def test_options_that_are_wrong_are_refused_in_words():
+    def run(*arguments, **environment):
+        done = subprocess.run([talk.program("MESSAGEAPI"), *arguments], env=talk.clean_environment(environment), stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False, timeout=talk.DEADLINE)
+        return done.returncode, done.stderr.decode()
+
+    both = ("--amqp", "amqp://localhost/", "--postgres", "postgres://localhost/chat")
+    for arguments, words in (((), "--amqp URL and --postgres URL are needed"), ((*both, "more"), "there are only options"),
+                             ((*both, "--listen", "x"), "HOST:PORT"), (("--amqp", "http://localhost/"), "amqp://USER:PASSWORD@HOST:PORT/VHOST"),
+                             (("--amqp", "amqp://localhost/?x=y"), "cacertfile=FILE"), (("--postgres", "localhost"), "postgres://")):
+        code, errors = run(*arguments)
+        assert code == 2 and words in errors, (arguments, errors)
+    code, errors = run(*both, "--token-file", "/nowhere")
+    assert code == 1 and "--token-file /nowhere: No such file" in errors, errors
+    code, errors = run(RABBITMQ_URL="http://x/", DATABASE_URL="postgres://localhost/chat")
+    assert code == 2 and "RABBITMQ_URL" in errors, errors
+    code, errors = run(*both, MESSAGEAPI_LOG_LEVEL="loud", CHAT_LISTEN="nonsense")
+    assert code == 2 and "MESSAGEAPI_LOG_LEVEL" in errors, errors
+
+
 if __name__ == "__main__":
     talk.main(600)

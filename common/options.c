@@ -180,7 +180,8 @@ static char upper(char letter)
 
 static void variable_name(const struct option *option, char name[VARIABLE_SIZE])
 {
-	size_t size = (size_t)snprintf(name, VARIABLE_SIZE, "CHAT_%s", option->name);
+	const char *prefix = option->prefix == NULL ? "CHAT" : option->prefix;
+	size_t size = (size_t)snprintf(name, VARIABLE_SIZE, "%s_%s", prefix, option->name);
 
 	for (size_t i = 0; i < size && i < VARIABLE_SIZE; i++)
 		name[i] = name[i] == '-' ? '_' : upper(name[i]);
@@ -638,11 +639,15 @@ static int refuse_file(struct options_result *result, const char *option, const 
 /* Gives the variables of the file of --env-file, or NULL when there is none; free() them. */
 static int load_env_file(const struct walk *walk, char **environment, char ***variables, struct options_result *result)
 {
+	const struct option *option = find(walk->table, "env-file", strlen("env-file"));
 	const char *path = find_argument(*walk, "env-file");
+	char variable[VARIABLE_SIZE] = "CHAT_ENV_FILE";
 	char *text;
 
+	if (option != NULL)
+		variable_name(option, variable);
 	if (path == NULL)
-		path = look_up(environment, "CHAT_ENV_FILE");
+		path = look_up(environment, variable);
 	if (path == NULL || path[0] == '\0')
 		return 0;
 	text = read_file(path);
@@ -672,16 +677,18 @@ static int read_config(
 {
 	const struct option *option = find(walk->table, "config", strlen("config"));
 	const char *path = find_argument(*walk, "config");
+	char variable[VARIABLE_SIZE];
 	char place[PATH_SIZE];
 	bool named;
 	char *text;
 
 	if (option == NULL)
 		return 0;
+	variable_name(option, variable);
 	if (path == NULL)
-		path = look_up(environment, "CHAT_CONFIG");
+		path = look_up(environment, variable);
 	if (path == NULL && variables != NULL)
-		path = look_up(variables, "CHAT_CONFIG");
+		path = look_up(variables, variable);
 	named = path != NULL;
 	if (!named && option->place != NULL && find_config_place(option, environment, place))
 		path = place;

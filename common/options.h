@@ -61,6 +61,7 @@ struct option {
 	const char *const *choices;
 	/* Looks closer at a string. Returns NULL, or what is allowed, as in "ADDR:PORT with a port of 0 to 65535". */
 	const char *(*check)(const char *value);
+	const char *prefix; /* of its variable; NULL: "CHAT" */
 	const struct option_alias *aliases; /* other variables that are understood; the first that is set counts; or NULL */
 	const char *default_from; /* a variable that gives the default, weaker than any file, or NULL    */
 	bool *was_given;          /* of a string: set to whether its value came from elsewhere; or NULL    */

@@ -22,5 +22,6 @@ extern struct lock_class JOURNAL_READERS_LOCK ACQUIRED_AFTER(JOURNAL_MARKS_LOCK)
 extern struct lock_class JOURNAL_CHECKPOINTS_LOCK ACQUIRED_AFTER(JOURNAL_READERS_LOCK); /* how long a journal's log is */
 extern struct lock_class TLS_LOCK ACQUIRED_AFTER(JOURNAL_CHECKPOINTS_LOCK); /* the certificate for new connections */
 extern struct lock_class SERVERS_LOCK ACQUIRED_AFTER(TLS_LOCK); /* what other servers have told, and are asked */
+extern struct lock_class AMQP_LOCK ACQUIRED_AFTER(SERVERS_LOCK); /* what the AMQP engine remembers           */
 
 #endif

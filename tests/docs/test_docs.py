@@ -62,6 +62,10 @@ RUN_BY = {
     "grpcurl -plaintext localhost:7777 rpc.ChatService/ListChatRooms": "docs/test_grpcurl.py test_the_calls_of_the_readme",
     """grpcurl -plaintext -d '{"private": false}' localhost:7777 rpc.ChatService/CreateChatRoom""":
         "docs/test_grpcurl.py test_the_calls_of_the_readme",
+    "messageapi --amqp amqp://chat@localhost/ --amqp-password-file mq.secret --postgres postgres://chat@localhost/chat":
+        "engines/test_amqp.py test_the_commands_of_the_readme",
+    "tcpserver --journal amqp://chat@localhost/ --journal-password-file mq.secret --message-api localhost:50051":
+        "engines/test_amqp.py test_the_commands_of_the_readme",
     STRANGER: BY_HAND,
     EVENTS: BY_HAND,
 }
@@ -230,6 +234,9 @@ def test_the_readme_and_the_manuals_have_the_options_that_there_are():
     assert table == server - {"--help", "--version"}, table ^ server
     assert man_options("docs/man/tcpserver.8") == server | {"--completions"}, man_options("docs/man/tcpserver.8") ^ server
     assert man_options("docs/man/tcpclient.1") == client | {"--completions"}, man_options("docs/man/tcpclient.1") ^ client
+    if "MESSAGEAPI" in os.environ:
+        messageapi = options_of(os.environ["MESSAGEAPI"])
+        assert man_options("docs/man/messageapi.8") == messageapi | {"--completions"}, man_options("docs/man/messageapi.8") ^ messageapi
 
 
 def test_the_help_of_the_client_has_twenty_lines_at_most():
@@ -238,7 +245,7 @@ def test_the_help_of_the_client_has_twenty_lines_at_most():
 
 
 def test_the_manuals_are_well_formed():
-    for page in ("docs/man/tcpserver.8", "docs/man/tcpclient.1"):
+    for page in ("docs/man/tcpserver.8", "docs/man/tcpclient.1", "docs/man/messageapi.8"):
         done = subprocess.run(["mandoc", "-T", "lint", "-W", "error", os.path.join(ROOT, page)], capture_output=True,
                               text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

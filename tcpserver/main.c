@@ -795,13 +795,16 @@ static struct journal *open_shared_journal(const char *value)
 		.listen_count = settings.listen.count,
 	};
 
+	struct journal *journal = NULL;
+
 	log_event(LOG_INFO, "journal", "kept in", value, NULL);
-	if (wish.url == NULL ||
-		!read_secret("--journal-password-file", settings.journal_password_file, password, sizeof password, &wish.password) ||
-		!read_secret("--message-api-token-file", settings.message_api_token_file, token, sizeof token,
+	if (wish.url != NULL &&
+		read_secret("--journal-password-file", settings.journal_password_file, password, sizeof password, &wish.password) &&
+		read_secret("--message-api-token-file", settings.message_api_token_file, token, sizeof token,
 			&wish.message_api_token))
-		return NULL;
-	return journal_open_url(&wish);
+		journal = journal_open_url(&wish);
+	free((char *)(uintptr_t)wish.url); /* the engine has a copy */
+	return journal;
 }
 
 /* NULL when there is none; what is wrong was said then. */

@@ -201,6 +201,9 @@ struct journal_ops {
 	ssize_t (*people)(struct journal_room *room, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
 	/* Somebody is no longer in the room, without a MESSAGE_LEFT. Does not wait for the engine, as release_name(). */
 	void (*absent)(struct journal_room *room, const char *key);
+	/* Nobody is in the room here. If nobody is elsewhere, and it has no name, or nothing was said there (message_is_said()), it is
+	 * forgotten. Does not wait for the engine; may be called under locks as release_name(). */
+	void (*forget_unused)(struct journal_room *room);
 	/* Somebody waits in the room for a stranger; set_waits(room, false) takes it back, and so does forget_room(). -EEXIST: it was
 	 * not offered, because somebody waits whom meet() would find, unless 'always': of two who offer at the same moment one finds the
 	 * other. */

@@ -650,7 +650,11 @@ void room_forget(struct room *room)
 
 void room_forget_unless_worth_keeping(struct room *room)
 {
-	if (!room->forgotten && !room_is_shared(room) && !room_is_to_be_kept(room))
+	if (room_is_to_be_kept(room) || room->forgotten)
+		return;
+	if (room_is_shared(room))
+		room->journal->forget_unused(room->journal_room); /* others may be there, and it may be opened here anew */
+	else
 		room_forget(room);
 }
 

@@ -149,6 +149,7 @@ struct engine_ops {
 	int (*find_name)(struct link *link, const char *key, struct name_holder *holder);
 	ssize_t (*people)(struct link *link, const char *id, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
 	int (*absent)(struct link *link, const char *server, const char *id, const char *key);
+	int (*forget_unused)(struct link *link, const char *id);
 	int (*set_waits)(struct link *link, const char *id, bool waits);
 	int (*offer)(struct link *link, const char *server, const char *id, const struct stranger_offer *offer);
 	int (*meet)(struct link *link, const struct stranger_offer *seeker, struct room_record *record);

@@ -46,6 +46,7 @@ static const struct engine_ops postgres_ops = {
 	.find_name = postgres_find_name,
 	.people = postgres_people,
 	.absent = postgres_absent,
+	.forget_unused = postgres_forget_unused,
 	.set_waits = postgres_set_waits,
 	.offer = postgres_offer,
 	.meet = postgres_meet,

@@ -17,6 +17,7 @@
 int postgres_record(struct link *link, const PGresult *result, int row, struct room_record *record) MUST_CHECK;
 int postgres_open_room(struct link *link, const struct room_attributes *attributes, struct room_record *record);
 int postgres_forget_room(struct link *link, const char *id);
+int postgres_forget_unused(struct link *link, const char *id);
 int postgres_find_room(struct link *link, const char *key, const char *id, struct room_record *record);
 ssize_t postgres_list_rooms(struct link *link, const char *after, bool listed, struct room_record *records, size_t capacity);
 int postgres_set_waits(struct link *link, const char *id, bool waits);

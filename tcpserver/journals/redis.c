@@ -45,6 +45,7 @@ static const struct engine_ops redis_ops = {
 	.find_name = redis_find_name,
 	.people = redis_people,
 	.absent = redis_absent,
+	.forget_unused = redis_forget_unused,
 	.set_waits = redis_set_waits,
 	.offer = redis_offer,
 	.meet = redis_meet,

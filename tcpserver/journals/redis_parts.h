@@ -40,6 +40,7 @@ int redis_claim_name(struct link *link, const char *server, const struct name_cl
 int redis_release_name(struct link *link, const char *server, const char *key);
 int redis_find_name(struct link *link, const char *key, struct name_holder *holder);
 ssize_t redis_people(struct link *link, const char *id, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
+int redis_forget_unused(struct link *link, const char *id);
 int redis_absent(struct link *link, const char *server, const char *id, const char *key);
 
 /* redis_strangers.c */

@@ -67,6 +67,16 @@ int redis_forget_room(struct link *link, const char *id)
 	return more < 0 ? (int)more : 0;
 }
 
+int redis_forget_unused(struct link *link, const char *id)
+{
+	struct redis_command arguments = redis_link_script(link);
+	long long answer;
+
+	redis_command_text(&arguments, id);
+	answer = redis_link_run_number(link, REDIS_FORGET_UNUSED, &arguments);
+	return answer < 0 ? (int)answer : 0;
+}
+
 int redis_find_room(struct link *link, const char *key, const char *id, struct room_record *record)
 {
 	struct redis_command arguments = redis_link_script(link);

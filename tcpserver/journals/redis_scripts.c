@@ -8,6 +8,7 @@
 const struct redis_source redis_sources[REDIS_SCRIPTS] = {
 	[REDIS_OPEN_ROOM] = SOURCE(open_room),
 	[REDIS_FORGET_ROOM] = SOURCE(forget_room),
+	[REDIS_FORGET_UNUSED] = SOURCE(forget_unused),
 	[REDIS_FIND_ROOM] = SOURCE(find_room),
 	[REDIS_LIST_ROOMS] = SOURCE(list_rooms),
 	[REDIS_APPEND] = SOURCE(append),

@@ -9,6 +9,7 @@
 enum redis_script {
 	REDIS_OPEN_ROOM,
 	REDIS_FORGET_ROOM,
+	REDIS_FORGET_UNUSED,
 	REDIS_FIND_ROOM,
 	REDIS_LIST_ROOMS,
 	REDIS_APPEND,
@@ -44,6 +45,8 @@ extern const unsigned char redis_lua_open_room[];
 extern const size_t redis_lua_open_room_size;
 extern const unsigned char redis_lua_forget_room[];
 extern const size_t redis_lua_forget_room_size;
+extern const unsigned char redis_lua_forget_unused[];
+extern const size_t redis_lua_forget_unused_size;
 extern const unsigned char redis_lua_find_room[];
 extern const size_t redis_lua_find_room_size;
 extern const unsigned char redis_lua_list_rooms[];

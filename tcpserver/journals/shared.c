@@ -151,6 +151,11 @@ static void shared_forget_room(struct journal_room *room)
 	shared_give_deed(room->journal, DEED_FORGET, room->id, NULL, 0);
 }
 
+static void shared_forget_unused(struct journal_room *room)
+{
+	shared_give_deed(room->journal, DEED_FORGET_UNUSED, room->id, NULL, 0);
+}
+
 static void shared_set_mark(struct journal_room *room, const char *key, uint64_t seq)
 {
 	shared_give_deed(room->journal, DEED_MARK, room->id, key, seq);
@@ -576,6 +581,7 @@ static struct journal_ops shared_choose_ops(const struct engine_ops *engine)
 		ops.find_name = shared_find_name;
 		ops.people = shared_people;
 		ops.absent = shared_absent;
+		ops.forget_unused = shared_forget_unused;
 		ops.offer = shared_offer;
 		ops.meet = shared_meet;
 		ops.trim = shared_trim;

@@ -42,6 +42,7 @@ struct journal_room {
 enum deed {
 	DEED_APPEND,
 	DEED_FORGET,  /* of a room, as all up to DEED_TRIM */
+	DEED_FORGET_UNUSED,
 	DEED_WAIT,
 	DEED_WAIT_NO_MORE,
 	DEED_MARK,    /* with 'key' and 'seq' */

@@ -422,6 +422,8 @@ static int thread_do(struct shared_journal *journal, const struct shared_item *i
 	switch (item->deed) {
 	case DEED_FORGET:
 		return ops->forget_room(journal->writer, item->id);
+	case DEED_FORGET_UNUSED:
+		return ops->forget_unused(journal->writer, item->id);
 	case DEED_WAIT:
 	case DEED_WAIT_NO_MORE:
 		return ops->set_waits == NULL ? 0 : ops->set_waits(journal->writer, item->id, item->deed == DEED_WAIT);

@@ -6,7 +6,7 @@
 -- 2, the errno, 0. Or, with nothing done: 'lost', and the ids of rooms that are not there although nobody has forgotten them. 'at' is in microseconds in the numbers, which have 53 bits, and in nanoseconds in texts.
 local MAXLEN, WINDOW, SENT_S = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local EIO, ENOENT, EEXIST = 5, 2, 17
-local JOINED, LEFT, NICK, TOPIC = '2', '3', '4', '5'
+local TEXT, ACTION, JOINED, LEFT, NICK, TOPIC = '0', '1', '2', '3', '4', '5'
 local now = now_us()
 local rooms, changed, clients = {}, {}, {}
 local answers, repeats = {}, {}
@@ -118,6 +118,7 @@ local function keep(i, room, client)
 	elseif kind == TOPIC then
 		room.topic = text
 	end
+	room.said = room.said or kind == TEXT or kind == ACTION or kind == TOPIC
 	answer(0, seq, room.at)
 end
 
@@ -154,6 +155,9 @@ end
 local news = {}
 for i, room in ipairs(changed) do
 	call('HSET', key('room', room.id), 'last', whole(room.last), 'at', whole(room.at))
+	if room.said then
+		call('HSET', key('room', room.id), 'said', 1)
+	end
 	if room.topic then
 		call('HSET', key('room', room.id), 'topic', room.topic)
 	end

@@ -1093,6 +1093,30 @@ TEST(what_a_dead_server_leaves_is_cleared_away)
 	stop_shared();
 }
 
+TEST(a_room_that_nobody_has_used_is_forgotten_when_the_last_has_left_it)
+{
+	struct place silent;
+	struct place spoken;
+	struct room_record record;
+
+	start_shared();
+	place_open(&silent);
+	place_open(&spoken);
+	(void)append_one(&one, entry_make(&one, silent.id, MESSAGE_JOINED, "ann", "", 0));
+	(void)append_one(&two, entry_make(&two, silent.id, MESSAGE_JOINED, "bob", "", 0));
+	(void)append_one(&one, entry_make(&one, silent.id, MESSAGE_LEFT, "ann", "", 0));
+	CHECK_EQUAL(ops->forget_unused(one.writes, silent.id), 0);
+	CHECK_EQUAL(ops->find_room(two.reads, "", silent.id, &record), 0); /* bob is there, on the other one */
+	(void)append_one(&two, entry_make(&two, silent.id, MESSAGE_LEFT, "bob", "", 0));
+	(void)say(&one, &spoken, "something");
+	CHECK_EQUAL(ops->forget_unused(two.writes, silent.id), 0);
+	CHECK_EQUAL(ops->forget_unused(two.writes, spoken.id), 0);
+	CHECK_EQUAL(ops->find_room(one.reads, "", silent.id, &record), -ENOENT);
+	CHECK_EQUAL(ops->find_room(one.reads, "", spoken.id, &record), 0);
+	CHECK_EQUAL(ops->forget_unused(two.writes, "00000000000000000000"), 0);
+	stop_shared();
+}
+
 /* kill -9, and at once the next one at the same place: its people need not wait until it is certain that the first is dead. */
 TEST(a_server_that_comes_to_the_place_of_another_one_buries_it)
 {

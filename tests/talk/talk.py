@@ -142,7 +142,7 @@ def fresh_journal(kind):
         yield database.url
 
 
-def on_each_journal(test, engines=True):
+def on_each_journal(test):
     """Runs a test with each kind of journal, whose option it is given; or with TEST_ENGINE_URL, after TEST_ENGINE_EMPTY, alone."""
     @functools.wraps(test)
     def run():
@@ -153,7 +153,7 @@ def on_each_journal(test, engines=True):
             print(f"with --journal {engine}:", flush=True)
             test(engine)
             return
-        for kind in ("memory", "sqlite:chat.db", *(os.environ.get("TALK_ENGINES", "").split() if engines else ())):
+        for kind in ("memory", "sqlite:chat.db", *os.environ.get("TALK_ENGINES", "").split()):
             print(f"with --journal {kind}:", flush=True)
             try:
                 with fresh_journal(kind) as journal:
@@ -163,11 +163,6 @@ def on_each_journal(test, engines=True):
         if missing:
             skip("; ".join(missing))
     return run
-
-
-def on_each_own_journal(test):
-    """The same with those that one server has for itself alone."""
-    return on_each_journal(test, engines=False)
 
 
 class Lines:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from faults import FaultyServer
-from talk import DEADLINE, Server, main, on_each_own_journal, pump, wait_for
+from talk import DEADLINE, Server, main, on_each_journal, pump, wait_for
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = rf'{NAME}="(?:[^"\\\n]|\\\\|\\"|\\n)*"'
@@ -78,7 +78,7 @@ def ready(server):
     return get(server, "/readyz")
 
 
-@on_each_own_journal
+@on_each_journal
 def test_what_people_do_is_counted(journal):
     with Server(journal=journal) as server:
         before = metrics(server)

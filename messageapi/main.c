@@ -172,9 +172,15 @@ static const char *hide_password(const char *url)
 	char *end = begin + strcspn(begin, "/?#");
 	char *at = memrchr(begin, '@', (size_t)(end - begin));
 
-	begin = at == NULL ? NULL : memchr(begin, ':', (size_t)(at - begin));
-	if (copy != NULL && begin != NULL)
-		memset(begin + 1, '*', (size_t)(at - begin - 1));
+	char *colon = at == NULL ? NULL : memchr(begin, ':', (size_t)(at - begin));
+	char *parameter = strstr(end, "password=");
+
+	if (copy == NULL)
+		return NULL;
+	if (colon != NULL)
+		memset(colon + 1, '*', (size_t)(at - colon - 1));
+	if (parameter != NULL)
+		memset(parameter + 9, '*', strcspn(parameter + 9, "&"));
 	return copy;
 }
 

@@ -4,6 +4,8 @@
  *
  *         amqp://USER:PASSWORD@HOST:PORT/VHOST      amqps://...?cacertfile=FILE&verify=verify_none
  *
+ * With TLS the broker is called by its name: the library finds no address in a certificate.
+ *
  * Threads: one at a time. Everything but amqp_address_parse() may block, AMQP_TIMEOUT_S at a time.
  */
 #ifndef COMMON_AMQP_PEER_H

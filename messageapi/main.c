@@ -165,16 +165,22 @@ static bool read_secret(const char *option, const char *path, char secret[SECRET
 }
 
 /* Crosses the password out in what ps shows, and gives a copy that has it. */
-static const char *hide_password(const char *url)
+static char *hide_password(const char *url)
 {
 	char *copy = strdup(url);
 	char *begin = strstr(url, "://") + 3; /* arguments and variables are the program's own */
 	char *end = begin + strcspn(begin, "/?#");
 	char *at = memrchr(begin, '@', (size_t)(end - begin));
 
-	begin = at == NULL ? NULL : memchr(begin, ':', (size_t)(at - begin));
-	if (copy != NULL && begin != NULL)
-		memset(begin + 1, '*', (size_t)(at - begin - 1));
+	char *colon = at == NULL ? NULL : memchr(begin, ':', (size_t)(at - begin));
+	char *parameter = strstr(end, "password=");
+
+	if (copy == NULL)
+		return NULL;
+	if (colon != NULL)
+		memset(colon + 1, '*', (size_t)(at - colon - 1));
+	if (parameter != NULL)
+		memset(parameter + 9, '*', strcspn(parameter + 9, "&"));
 	return copy;
 }
 
@@ -218,29 +224,45 @@ static void notify(const char *state)
 	(void)close(socket_);
 }
 
-static bool make_engine(void)
+static void free_secret(char *secret)
 {
-	static char amqp_password[SECRET_SIZE];
-	static char postgres_password[SECRET_SIZE];
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+static bool read_address(void)
+{
+	char secret[SECRET_SIZE];
 	const char *password;
-	struct engine_options of_engine = {0};
-	char fault[ENGINE_FAULT_SIZE];
 	const char *wrong;
 
-	if (!read_secret("--amqp-password-file", settings.amqp_password_file, amqp_password, &password))
+	if (!read_secret("--amqp-password-file", settings.amqp_password_file, secret, &password))
 		return false;
 	wrong = amqp_address_parse(settings.amqp, password, &parts.address);
-	if (wrong != NULL) {
+	explicit_bzero(secret, sizeof secret);
+	free_secret(hide_password(settings.amqp));
+	if (wrong != NULL)
 		(void)fprintf(stderr, "messageapi: --amqp: %s\n", wrong);
-		return false;
+	return wrong == NULL;
+}
+
+static bool make_engine(void)
+{
+	char secret[SECRET_SIZE];
+	char *url = hide_password(settings.postgres);
+	struct engine_options of_engine = {.url = url};
+	char fault[ENGINE_FAULT_SIZE] = "there is no memory";
+	bool made = false;
+
+	if (url != NULL && read_secret("--postgres-password-file", settings.postgres_password_file, secret, &of_engine.password)) {
+		made = postgres_engine_create(&of_engine, &parts.engine, fault) == 0;
+		if (!made)
+			(void)fprintf(stderr, "messageapi: --postgres: %s\n", fault);
+		explicit_bzero(secret, sizeof secret);
 	}
-	if (hide_password(settings.amqp) == NULL || (of_engine.url = hide_password(settings.postgres)) == NULL ||
-		!read_secret("--postgres-password-file", settings.postgres_password_file, postgres_password, &of_engine.password))
-		return false;
-	if (postgres_engine_create(&of_engine, &parts.engine, fault) == 0)
-		return true;
-	(void)fprintf(stderr, "messageapi: --postgres: %s\n", fault);
-	return false;
+	free_secret(url);
+	return made;
 }
 
 static int open_listener(char address[NET_ADDRESS_SIZE])
@@ -262,7 +284,7 @@ static bool start_parts(void)
 	struct grpc_server_options of_server = {
 		.methods = service_methods, .open = service_open, .close = service_close, .context = &parts.context};
 
-	if (!read_secret("--token-file", settings.token_file, token, &of_server.token) || !make_engine())
+	if (!read_secret("--token-file", settings.token_file, token, &of_server.token) || !read_address() || !make_engine())
 		return false;
 	of_server.socket = open_listener(address);
 	if (of_server.socket < 0)

@@ -263,7 +263,21 @@ static ssize_t read_page(struct service *service, void *context)
 	return count < 0 ? count : 0;
 }
 
-/* The text is not ended by NUL. */
+/* What was said, which is not ended by NUL, as a string in new memory, behind a mark. */
+static char *copy_text(const char *mark, const struct message *message)
+{
+	size_t mark_size = strlen(mark);
+	char *copy = malloc(mark_size + message->text_size + 1);
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, mark, mark_size);
+	if (message->text_size > 0)
+		memcpy(copy + mark_size, message->text, message->text_size);
+	copy[mark_size + message->text_size] = '\0';
+	return copy;
+}
+
 static bool fill_message(Messageapi__V1__Message *out, const struct message *message)
 {
 	messageapi__v1__message__init(out);
@@ -271,7 +285,7 @@ static bool fill_message(Messageapi__V1__Message *out, const struct message *mes
 	out->at_ns = message->at_ns;
 	out->kind = (Messageapi__V1__Message__Kind)message->kind;
 	out->participant = (char *)(uintptr_t)message->participant; /* only read */
-	out->text = strndup(message->text_size == 0 ? "" : message->text, message->text_size);
+	out->text = copy_text("", message);
 	return out->text != NULL;
 }
 
@@ -466,17 +480,6 @@ static ssize_t read_history(struct service *service, void *context)
 	return more < 0 ? more : 0;
 }
 
-/* As the other doors show an action to who knows none. */
-static char *words_of(const struct message *message)
-{
-	char *words;
-
-	if (asprintf(&words, "%s%.*s", message->kind == MESSAGE_ACTION ? "~ " : "", (int)message->text_size,
-		    message->text_size == 0 ? "" : message->text) < 0)
-		return NULL;
-	return words;
-}
-
 static void reply_history(struct grpc_reply *reply, const struct history *history)
 {
 	MessageResponses response = MESSAGE_RESPONSES__INIT;
@@ -489,7 +492,8 @@ static void reply_history(struct grpc_reply *reply, const struct history *histor
 
 		message__init(&messages[i]);
 		messages[i].username = (char *)(uintptr_t)message->participant; /* only read */
-		messages[i].message = words_of(message);
+		/* As the other doors show an action to who knows none. */
+		messages[i].message = copy_text(message->kind == MESSAGE_ACTION ? "~ " : "", message);
 		filled = messages[i].message != NULL;
 		list[i] = &messages[i];
 	}

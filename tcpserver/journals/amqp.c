@@ -8,10 +8,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/journals/amqp_engine.h"
 
-enum { KEEP_MS = 1000, KEEPER_STACK = 256 * 1024, LOST_SIZE = 64 };
+enum { KEEP_MS = 1000, KEEPER_STACK = 256 * 1024 };
 
 static struct amqp_engine *engine_of(struct engine *engine)
 {
@@ -389,12 +390,24 @@ static bool something_is_unstored(struct amqp_engine *engine)
 	return is;
 }
 
-static void look_for_stored(struct amqp_engine *engine, struct grpc_unary *asks)
+/* Says once that messageapi is away, and once that it is back. Returns whether it is there. */
+static bool note_api(bool *is_away, int error, const char *fault)
 {
-	char ignored[ENGINE_FAULT_SIZE];
+	if (error != 0 && !*is_away)
+		log_event(LOG_WARNING, "messageapi-away", "why", fault, "now",
+			"what is said waits in the queue; who has not talked since the start is refused", NULL);
+	else if (error == 0 && *is_away)
+		log_event(LOG_WARNING, "messageapi-back", NULL);
+	*is_away = error != 0;
+	return error == 0;
+}
+
+static void look_for_stored(struct amqp_engine *engine, struct grpc_unary *asks, bool *is_away)
+{
+	char fault[ENGINE_FAULT_SIZE];
 	uint64_t stored;
 
-	if (!something_is_unstored(engine) || amqp_api_wait(asks, engine->session, 1, 0, &stored, ignored) != 0)
+	if (!something_is_unstored(engine) || !note_api(is_away, amqp_api_wait(asks, engine->session, 1, 0, &stored, fault), fault))
 		return;
 	amqp_lock(engine);
 	amqp_tail_note_stored(&engine->tail, stored);
@@ -405,6 +418,7 @@ static void *keep(void *context)
 {
 	struct amqp_engine *engine = context;
 	struct grpc_unary *asks = grpc_unary_create(&engine->api, token_of(engine));
+	bool is_away = false;
 
 	thread_name("amqp-keeper");
 	while (keeper_waits(engine)) {
@@ -413,7 +427,7 @@ static void *keep(void *context)
 			amqp_give_turn(engine);
 		}
 		if (asks != NULL)
-			look_for_stored(engine, asks);
+			look_for_stored(engine, asks, &is_away);
 	}
 	grpc_unary_destroy(asks);
 	return NULL;

@@ -159,10 +159,14 @@ static void drop_last_item(struct amqp_engine *engine, struct amqp_item *item)
 	free(item);
 }
 
+/* Without memory it is seen after a restart. The text is not ended by NUL. */
 static void set_topic(struct amqp_item *item, const struct message *message)
 {
-	if (message->kind == MESSAGE_TOPIC)
-		item->topic = strndup(message->text_size == 0 ? "" : message->text, message->text_size); /* or it is seen after a restart */
+	if (message->kind != MESSAGE_TOPIC || (item->topic = malloc(message->text_size + 1)) == NULL)
+		return;
+	if (message->text_size > 0)
+		memcpy(item->topic, message->text, message->text_size);
+	item->topic[message->text_size] = '\0';
 }
 
 static int prepare(struct amqp_engine *engine, struct entry *entry)

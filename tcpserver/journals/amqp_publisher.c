@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/journals/amqp_engine.h"
 
@@ -250,6 +251,8 @@ static int check_owner(struct amqp_engine *engine)
 	if (error != 0 || is_ours)
 		return error;
 	engine->stage = AMQP_STALE;
+	log_event(LOG_ERROR, "journal-overtaken", "journal", "amqp", "why",
+		"another server has used the queue meanwhile, or the broker has lost it", "now", "start this server again", NULL);
 	(void)snprintf(engine->peer.fault, sizeof engine->peer.fault,
 		"another server has used the queue meanwhile, or the broker has lost it: start this server again");
 	return -ESTALE;

@@ -116,10 +116,12 @@ class Messageapi:
 
 
 class Pipeline(contextlib.ExitStack):
-    def __init__(self, *options):
+    """tls: a folder with cert.pem and key.pem, for the broker."""
+
+    def __init__(self, *options, tls=None):
         super().__init__()
         try:
-            self.rabbitmq = self.enter_context(Rabbitmq())
+            self.rabbitmq = self.enter_context(Rabbitmq(tls))
             self.postgres = self.enter_context(Postgres())
             self.messageapi = Messageapi(self.rabbitmq.url, self.postgres.url, *options)
             self.callback(self.messageapi.close)

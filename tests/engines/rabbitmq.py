@@ -12,6 +12,7 @@ import pwd
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -53,7 +54,8 @@ def programs():
 class Rabbitmq:
     """One node. It runs as the user rabbitmq where the test is root, else as the test's own."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls
         self.bin = programs()
         self.folder = tempfile.mkdtemp(prefix="tcpchat-rabbitmq-")
         self.port, self.distribution_port, self.epmd_port = free_ports(3)
@@ -64,7 +66,11 @@ class Rabbitmq:
             file.write(COOKIE)
         os.chmod(self.folder + "/.erlang.cookie", 0o400)
         with open(self.folder + "/rabbitmq.conf", "w", encoding="ascii") as file:
-            file.write(f"listeners.tcp.local = 127.0.0.1:{self.port}\n")
+            if tls is None:
+                file.write(f"listeners.tcp.local = 127.0.0.1:{self.port}\n")
+            else:
+                file.write(f"listeners.tcp = none\nlisteners.ssl.local = 127.0.0.1:{self.port}\n"
+                           f"ssl_options.certfile = {tls}/cert.pem\nssl_options.keyfile = {tls}/key.pem\n")
         if self.user is not None:
             owner = pwd.getpwnam(self.user)
             for path in (self.folder, self.folder + "/.erlang.cookie", self.folder + "/rabbitmq.conf"):
@@ -78,6 +84,8 @@ class Rabbitmq:
 
     @property
     def url(self):
+        if self.tls is not None:
+            return f"amqps://guest:guest@localhost:{self.port}/?cacertfile={self.tls}/cert.pem"
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     def environment(self):
@@ -86,8 +94,7 @@ class Rabbitmq:
             "HOME": self.folder,
             "LANG": "C.UTF-8",
             "RABBITMQ_NODENAME": self.node,
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port),
+            **({} if self.tls else {"RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1", "RABBITMQ_NODE_PORT": str(self.port)}),
             "RABBITMQ_DIST_PORT": str(self.distribution_port),
             "RABBITMQ_MNESIA_BASE": self.folder + "/mnesia",
             "RABBITMQ_LOG_BASE": self.folder + "/log",
@@ -123,6 +130,8 @@ class Rabbitmq:
         try:
             with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
                 connection.settimeout(5)
+                if self.tls is not None:
+                    return bool(ssl._create_unverified_context().wrap_socket(connection))  # pylint: disable=protected-access
                 connection.sendall(b"AMQP\0\0\x09\x01")
                 return connection.recv(1) == b"\x01"
         except OSError:

@@ -127,6 +127,43 @@ def test_the_chat_goes_on_while_messageapi_is_away():
             assert pipeline.messageapi.find_all() == [("bob", text) for text in ["one", *texts]]
 
 
+def test_a_server_that_another_one_has_followed_does_not_go_on():
+    """It was away, another server had the queue, and has given numbers that it does not know."""
+    with Pipeline() as pipeline, serve(pipeline, "--journal-patience", "2") as first:
+        bob = first.join("bob")
+        bob.say("one")
+        bob.expect("bob: one")
+        first.send_signal(talk.signal.SIGSTOP)
+        pipeline.rabbitmq.control("close_all_connections", "test")
+        with serve(pipeline) as second:
+            ann = second.join("ann")
+            ann.say("two")
+            ann.expect("ann: two")
+        first.send_signal(talk.signal.SIGCONT)
+        first.log.wait("journal-overtaken .*another server has used the queue meanwhile")
+        bob.say("three")
+        assert bob.line().startswith("! not-stored: "), "it says that it cannot"
+        wait_for(has_stored(pipeline, "one", "two"), "nothing of it is stored")
+
+
+def test_the_broker_is_reached_with_tls_and_has_to_prove_who_it_is():
+    with tempfile.TemporaryDirectory(prefix="tcpchat-tls-") as folder:
+        os.chmod(folder, 0o755)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder + "/key.pem", "-out",
+                        folder + "/cert.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                       check=True, capture_output=True)
+        os.chmod(folder + "/key.pem", 0o644)
+        with Pipeline(tls=folder) as pipeline:
+            with serve(pipeline) as server:
+                bob = server.join("bob")
+                bob.say("hello")
+                bob.expect("bob: hello")
+                wait_for(has_stored(pipeline, "hello"), "it is stored")
+            code, _, errors = talk.run_server("--listen", "127.0.0.1:0", "--journal", pipeline.journal.split("?")[0], "--message-api",
+                                              pipeline.messageapi.address, "--journal-patience", "1")
+            assert code == 1 and "verification failed" in errors, errors
+
+
 def test_who_has_no_token_is_told_nothing():
     import grpc  # pylint: disable=import-error,import-outside-toplevel
     with tempfile.NamedTemporaryFile("w", prefix="tcpchat-token-") as token:

@@ -28,7 +28,6 @@ def make_journal(path):
             ann.expect(f"ann: line {number} \N{SNOWMAN} 'quoted'")
         for line in "/join tea", "/topic green or black?", "/me pours", "/quit":
             bob.say(line)
-        bob.expect_end()
         ann.expect('User "bob" just left the chat (for another room)')
     with Server(journal=f"sqlite:{path}") as server:
         return what_is_kept(server)

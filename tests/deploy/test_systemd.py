@@ -7,13 +7,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from support import ROOT, main, skip
+from support import ROOT, main, skip, variables
 
 FOLDER = ROOT / "deploy/systemd"
 SERVER = os.environ["TCPSERVER"]
 MOST_EXPOSED = 15  # tenths; 100 is a service without any protection
-# Variables of units that are no option of a program.
-MESSAGEAPI = {"MESSAGEAPI_LISTEN", "MESSAGEAPI_AMQP", "MESSAGEAPI_POSTGRES"}
 
 
 class Units:
@@ -26,7 +24,8 @@ class Units:
         path = Path(self.folder.name)
         pages = path / "man/man8"
         pages.mkdir(parents=True)
-        shutil.copy(ROOT / "docs/man/tcpserver.8", pages)
+        for page in "tcpserver.8", "messageapi.8":
+            shutil.copy(ROOT / "docs/man" / page, pages)
         for template in FOLDER.glob("*.in"):
             text = template.read_text().replace("@CMAKE_INSTALL_FULL_SYSCONFDIR@", "/etc")
             (path / template.stem).write_text(re.sub(r"@CMAKE_INSTALL_FULL_BINDIR@/\w+", SERVER, text))
@@ -76,9 +75,8 @@ def test_there_is_a_thread_for_each_descriptor():
 
 
 def test_the_variables_of_the_default_files_exist():
-    text = subprocess.run([SERVER, "--help"], capture_output=True, text=True, check=True).stdout
-    known = {"CHAT_" + name.upper().replace("-", "_") for name in re.findall(r"^  --([a-z-]+)", text, re.M)}
-    for name, allowed in ("tcpserver.default", known), ("messageapi.default", MESSAGEAPI):
+    for name, allowed in ("tcpserver.default", variables("TCPSERVER", "CHAT_")), \
+                         ("messageapi.default", variables("MESSAGEAPI", "MESSAGEAPI_")):
         named = set(re.findall(r"^#?([A-Z_]+)=", (FOLDER / name).read_text(), re.M))
         assert named and named <= allowed, named - allowed
 

@@ -202,6 +202,73 @@ def test_the_server_gets_a_password_that_others_cannot_read():
             server.wait()
 
 
+class Service:
+    """A service of compose.yaml whose program runs here: its own script and variables, other folders and addresses."""
+
+    def __init__(self, name, folder, replacements):
+        self.folder = Path(folder) / name
+        (self.folder / "secrets").mkdir(parents=True)
+        (self.folder / "copies").mkdir()
+        self.service = dict(services())[name]
+        self.replacements = {"/tmp/": f"{self.folder}/copies/", "/run/secrets": f"{self.folder}/secrets"} | replacements
+
+    def here(self, text):
+        for old, new in self.replacements.items():
+            text = text.replace(old, new)
+        return text
+
+    def start(self, secrets, program, *arguments):
+        for name in self.service["secrets"]:
+            (self.folder / "secrets" / name).write_text(secrets[name] + "\n")
+            (self.folder / "secrets" / name).chmod(0o444)
+        given = {name: self.here(value) for name, value in self.service["environment"].items() if not value.startswith("$")}
+        words = self.service["entrypoint"]
+        path = f"{os.path.dirname(talk.program(program))}:{os.environ['PATH']}"
+        self.process = subprocess.Popen([*words[:2], self.here(words[2].replace("$$", "$")), *words[3:], *arguments],
+                                        env=dict(talk.clean_environment(), PATH=path, **given), cwd=self.folder,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.log = talk.Lines(self.process.stderr)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.join()
+
+
+def test_gochat_keeps_what_is_said_by_way_of_the_broker():
+    if "MESSAGEAPI" not in os.environ:
+        skip("messageapi is not built here")
+    from postgres import Postgres, Skip  # pylint: disable=import-outside-toplevel
+    from rabbitmq import Rabbitmq, free_ports  # pylint: disable=import-outside-toplevel
+    try:
+        with Rabbitmq() as rabbitmq, Postgres() as postgres, tempfile.TemporaryDirectory() as folder:
+            gochat_keeps(rabbitmq, postgres, folder, free_ports(5)[4])
+    except (Skip, talk.Skip) as reason:
+        skip(str(reason))
+
+
+def gochat_keeps(rabbitmq, postgres, folder, port):
+    secrets = {"broker_password": "guest", "database_password": "secret", "messageapi_token": "abc123"}
+    places = {"tcpchat@rabbitmq": f"guest@127.0.0.1:{rabbitmq.port}", "tcpchat@postgres/tcpchat": f"chat@127.0.0.1:{postgres.port}/chat",
+              "message-api:50051": f"127.0.0.1:{port}", "0.0.0.0:50051": f"127.0.0.1:{port}"}
+    with Service("message-api", folder, places) as store:
+        store.start(secrets, "MESSAGEAPI")
+        store.log.wait("listening")
+        for number, said in enumerate(("first", "second")):
+            with Service("gochat", f"{folder}/{said}", places) as server:
+                server.start(secrets, "TCPSERVER", "--listen", "127.0.0.1:0")
+                where = server.log.wait(r"listening.*127\.0\.0\.1:(\d+)")[0].group(1)
+                client = talk.Client(("127.0.0.1", int(where)))
+                client.say("ann")
+                client.say(said)
+                lines = iter(client.line, f"ann: {said}")
+                assert sum("ann: first" in line for line in lines) == number, "a server has to tell what the one before it has kept"
+                client.close()
+
+
 def test_redis_wants_the_password_and_writes_at_once():
     for program in "redis-server", "redis-cli":
         if shutil.which(program) is None:

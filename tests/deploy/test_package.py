@@ -96,8 +96,8 @@ def contents_are_where_they_belong(packages, root):
         assert CONTENTS[name] <= files, CONTENTS[name] - files
         more = {path for path in files - CONTENTS[name] if not path.startswith("usr/share/doc/")}
         assert not more, more
-        assert run("dpkg-deb", "-e", package, root / "control" / name).returncode == 0
-        conffiles = root / "control" / name / "conffiles"
+        assert run("dpkg-deb", "-e", package, root / f"control-{name}").returncode == 0
+        conffiles = root / f"control-{name}" / "conffiles"
         assert (conffiles.read_text().split() if conffiles.exists() else []) == CONFFILES[name], name
 
 
@@ -129,7 +129,10 @@ def pages_render(root):
 
 
 def it_comes_and_goes(packages, root):
-    """dpkg with a root of its own: the server's units are enabled (messageapi has to be told first where everything is), and nothing is left after a purge."""
+    """dpkg with a root of its own: the server's units are enabled, and nothing is left after a purge.
+
+    messageapi's is not: it has to be told first where everything is.
+    """
     if os.geteuid() != 0 or os.path.isdir("/run/systemd/system"):
         look("not installed: that takes root, and a machine whose systemd would not be told of it")
         return

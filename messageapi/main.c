@@ -134,10 +134,17 @@ static int read_options(int argc, char **argv)
 	return -1;
 }
 
-/* Container engines show secrets to all in the container, which is only us; they may not be writable. */
-static bool is_secret_of_container(const char *path, mode_t mode)
+/*
+ * Container engines show secrets to all in the container, which is only us. systemd lets us read credentials by an ACL, whose mask
+ * looks like a right of the group. Neither may be writable.
+ */
+static bool is_handed_over(const char *path, mode_t mode)
 {
-	return strncmp(path, "/run/secrets/", 13) == 0 && (mode & (S_IWGRP | S_IWOTH)) == 0;
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	size_t length = credentials == NULL ? 0 : strlen(credentials);
+	bool is_credential = length > 0 && strncmp(path, credentials, length) == 0 && path[length] == '/';
+
+	return (is_credential || strncmp(path, "/run/secrets/", 13) == 0) && (mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 /* Reads the first line of a file that nobody else may read; '*found' is NULL without a file. False: it cannot be; that was said. */
@@ -152,7 +159,7 @@ static bool read_secret(const char *option, const char *path, char secret[SECRET
 		return true;
 	if (file == NULL || fstat(fileno(file), &status) != 0)
 		fault = strerror(errno);
-	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !is_secret_of_container(path, status.st_mode))
+	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !is_handed_over(path, status.st_mode))
 		fault = "others may read or write it; chmod 600 it";
 	else if (fgets(secret, SECRET_SIZE, file) == NULL || strcspn(secret, "\r\n") == 0 || secret[strcspn(secret, "\r\n")] == '\0')
 		fault = "its first line has to be the secret, of at most 198 bytes";

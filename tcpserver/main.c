@@ -597,10 +597,17 @@ static void announce(const struct server *server)
 		log_event(LOG_WARNING, "what people say is logged", "why", "--log-level debug", NULL);
 }
 
-/* Container engines show secrets to all in the container, which is only us; they may not be writable. */
-static bool is_secret_of_container(const char *path, mode_t mode)
+/*
+ * Container engines show secrets to all in the container, which is only us. systemd lets us read credentials by an ACL, whose mask
+ * looks like a right of the group. Neither may be writable.
+ */
+static bool is_handed_over(const char *path, mode_t mode)
 {
-	return strncmp(path, "/run/secrets/", 13) == 0 && (mode & (S_IWGRP | S_IWOTH)) == 0;
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	size_t length = credentials == NULL ? 0 : strlen(credentials);
+	bool is_credential = length > 0 && strncmp(path, credentials, length) == 0 && path[length] == '/';
+
+	return (is_credential || strncmp(path, "/run/secrets/", 13) == 0) && (mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 /* Reads the first line of the file into 'password'. Returns whether there is one that nobody else may read. */
@@ -612,7 +619,7 @@ static bool read_password(const char *option, const char *path, char *password, 
 
 	if (file == NULL || fstat(fileno(file), &status) != 0)
 		fault = strerror(errno);
-	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !is_secret_of_container(path, status.st_mode))
+	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !is_handed_over(path, status.st_mode))
 		fault = "others may read or write it; chmod 600 it";
 	else if (fgets(password, size, file) == NULL || password[strcspn(password, "\r\n")] == '\0' ||
 		strcspn(password, "\r\n") == 0)

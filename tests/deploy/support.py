@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,14 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def variables(program, prefix):
+    """The variables of the program that this variable of the environment names: one for each option that --help has."""
+    if program not in os.environ:
+        skip(f"{program.lower()} is not built here")
+    text = subprocess.run([os.environ[program], "--help"], capture_output=True, text=True, check=True, timeout=20).stdout
+    return {prefix + name.upper().replace("-", "_") for name in re.findall(r"^  --([a-z-]+)", text, re.M)}
 
 
 class Checkout:

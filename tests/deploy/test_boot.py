@@ -22,6 +22,15 @@ mkdir -p etc/systemd/system/tcpserver.service.d
 options=$(sed -n 's|^EnvironmentFile=-/||p' "${PREFIX#/}/lib/systemd/system/tcpserver.service")
 mkdir -p "${options%/*}"
 echo 'CHAT_LOG_FORMAT=json' > "$options"
+store=${PREFIX#/}/lib/systemd/system/messageapi.service
+if [ -e "$store" ]; then
+    options=$(sed -n 's|^EnvironmentFile=-/||p' "$store")
+    printf 'MESSAGEAPI_AMQP=amqp://tcpchat@localhost\nMESSAGEAPI_POSTGRES=postgres://tcpchat@localhost/tcpchat\n' > "$options"
+    sed -n 's|^LoadCredential=[a-z-]*:/||p' "$store" | while read -r password; do
+        mkdir -p "${password%/*}"
+        (umask 077; echo secret > "$password")
+    done
+fi
 printf '[Service]\nWatchdogSec=2\n' > etc/systemd/system/tcpserver.service.d/trial.conf
 printf '%s' "$INSIDE" > trial.sh
 printf '[Service]\nExecStart=/bin/bash /trial.sh\n' > etc/systemd/system/trial.service
@@ -56,6 +65,11 @@ echo "hung=$(say cat)"
 echo "restarts=$(systemctl show -P NRestarts tcpserver.service)"
 systemctl stop tcpserver.socket tcpserver.service
 echo "stop=$? $(systemctl show -P Result tcpserver.service)"
+systemctl start messageapi.service
+echo "store=$? $(systemctl is-active messageapi.service)"
+echo "storekeeper=$(ps -o user= -p "$(systemctl show -P MainPID messageapi.service)")"
+systemctl stop messageapi.service
+echo "unstored=$? $(systemctl show -P Result messageapi.service)"
 journalctl --sync
 echo "logged=$(journalctl -o cat -u tcpserver.service | grep -c '"event"')"
 systemctl poweroff
@@ -94,6 +108,9 @@ def test_systemd_starts_and_watches_the_server():
     assert "Welcome cat" in found["hung"], "the watchdog ends a server that hangs, and who has come meanwhile is served"
     assert found["restarts"] == "1"
     assert found["stop"] == "0 success"
+    if "MESSAGEAPI" in os.environ:  # it waits for broker and database, which are not there
+        assert found["store"] == "0 active" and found["storekeeper"] not in ("", "root")
+        assert found["unstored"] == "0 success"
     assert int(found["logged"]) > 5, "the default file was not read, or the log is not JSON"
 
 

@@ -195,6 +195,18 @@ def server_has_no_rights(chat):
     assert int(capabilities.split()[1], 16) == 0, capabilities
 
 
+def messageapi_has_an_image(chat):
+    """What the others were built in has built it, too. It listens where other containers get to, and waits for what is not there."""
+    chat.engine.docker("build", "--network=host", "--file", ROOT / "deploy/Dockerfile", "--target", "messageapi",
+                       "--tag", "tcpchat-messageapi", ROOT)
+    chat.engine.docker("run", "--detach", "--rm", "--read-only", "--cap-drop=ALL", "--name", "messageapi", "tcpchat-messageapi",
+                       "--amqp", "amqp://nobody@127.0.0.1:1", "--postgres", "postgres://nobody@127.0.0.1:1/none")
+    connects = "exec", "messageapi", "bash", "-c", "exec 3<>/dev/tcp/$(hostname -i)/50051"
+    wait_for(lambda: chat.engine.try_docker(*connects).returncode == 0, "messageapi listens")
+    assert chat.engine.docker("exec", "messageapi", "id", "-u") == "7777"
+    chat.engine.docker("stop", "messageapi")
+
+
 def health(chat):
     return chat.inspect("container", "gotcpserver", ".State.Health.Status")
 
@@ -335,6 +347,8 @@ def test_the_containers_talk():
         look("docker stop says goodbye")
         stop_says_goodbye(chat, server, ann, cat)
         clients_leave(chat, ann, bob)
+        look("messageapi has an image that runs")
+        messageapi_has_an_image(chat)
         look("compose starts one server, whose journal outlives it")
         compose_starts_one_server(chat)
         look("a busy port is explained")

@@ -42,6 +42,8 @@ RUN_BY = {
     'echo "build failed" | tcpclient -username bot': BY_HAND,
     "tcpclient -username log < /dev/null > chat.log": BY_HAND,
     "telnet localhost 7777": BY_HAND,
+    "tcpserver --journal postgres://chat@localhost/chat --journal-password-file db.secret":
+        "talk/test_postgres.py test_the_password_comes_from_a_file_that_only_the_server_may_read",
     "tcpserver --tls self": "talk/test_tls.py test_an_own_certificate_is_kept_over_restarts",
     "tcpclient --tls chat.example.org": "tcpclient/test_tls.py test_what_is_seen_first_is_remembered_and_a_change_is_told",
     "tcpclient -username ann --room tea": BY_HAND,

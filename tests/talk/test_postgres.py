@@ -6,7 +6,7 @@ import sys
 import threading
 
 from events import join_events
-from talk import Server, Skip, main, pump, run_server, wait_for
+from talk import Server, Skip, main, pump, run_server, temporary_file, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "engines"))
 import postgres  # noqa: E402
@@ -186,6 +186,22 @@ def test_a_database_that_is_away_at_the_start_is_waited_for():
                 ann.expect("ann: hello")
         finally:
             starter.join()
+
+
+def test_the_password_comes_from_a_file_that_only_the_server_may_read():
+    with database() as base, temporary_file("secret\n") as path:
+        url = base.url.replace(":secret@", "@")
+        with Server("--journal-password-file", path, journal=url) as server:
+            ann = server.join("ann")
+            ann.say("hello")
+            ann.expect("ann: hello")
+        os.chmod(path, 0o644)
+        code, _, errors = run_server("--listen", "127.0.0.1:0", "--journal", url, "--journal-password-file", path)
+        assert code == 1 and "--journal-password-file" in errors and "chmod 600" in errors, errors
+        with temporary_file("wrong\n") as other:
+            code, _, errors = run_server("--listen", "127.0.0.1:0", "--journal", url, "--journal-password-file", other,
+                                         "--journal-patience", "0")
+            assert code == 1 and "password" in errors and "wrong" not in errors.replace("wrong password", ""), errors
 
 
 def test_no_password_is_told_or_seen():

@@ -201,8 +201,9 @@ def messageapi_has_an_image(chat):
                        "--tag", "tcpchat-messageapi", ROOT)
     chat.engine.docker("run", "--detach", "--rm", "--read-only", "--cap-drop=ALL", "--name", "messageapi", "tcpchat-messageapi",
                        "--amqp", "amqp://nobody@127.0.0.1:1", "--postgres", "postgres://nobody@127.0.0.1:1/none")
-    connects = "exec", "messageapi", "bash", "-c", "exec 3<>/dev/tcp/$(hostname -i)/50051"
-    wait_for(lambda: chat.engine.try_docker(*connects).returncode == 0, "messageapi listens")
+    listens = 'listening address="0.0.0.0:50051"'
+    wait_for(lambda: listens in chat.engine.try_docker("logs", "messageapi").stdout, "messageapi listens")
+    chat.engine.docker("exec", "messageapi", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/50051")
     assert chat.engine.docker("exec", "messageapi", "id", "-u") == "7777"
     chat.engine.docker("stop", "messageapi")
 

@@ -10,13 +10,13 @@ from support import Checkout, free_port, main, wait_for
 SERVER = f"""#!{sys.executable}
 import os, signal, socket, sys
 port = int(sys.argv[sys.argv.index("--listen") + 1].rsplit(":", 1)[1])
-listener = socket.create_server(("127.0.0.1", port))
 notes = open(os.environ["NOTES"], "a", buffering=1)
 def stop(*_):
     notes.write(f"stopped {{os.getpid()}}\\n")
     os._exit(0)
 signal.signal(signal.SIGTERM, stop)
-notes.write(f"started {{os.getpid()}}\\n")
+notes.write(f"started {{os.getpid()}}\\n")  # before anybody can see that it listens
+listener = socket.create_server(("127.0.0.1", port))
 while True:
     signal.pause()
 """
@@ -53,6 +53,10 @@ class Talk(Checkout):
 
     def server(self):
         return int(self.notes.read_text().split("started ")[-1].split()[0])
+
+    def server_is_gone(self):
+        lock = self.runtime / f"tcpchat-{os.geteuid()}-{self.port}/server"
+        return subprocess.run(["flock", "-n", str(lock), "true"], check=False).returncode == 0
 
     def join(self):
         """Opens one more ./run and waits until its client is there."""
@@ -139,6 +143,7 @@ def test_a_killed_server_is_replaced_by_the_next_run():
     with Talk() as talk:
         first = talk.join()
         os.kill(talk.server(), signal.SIGKILL)
+        wait_for(talk.server_is_gone, "the kernel has taken its lock away")
         with talk.notes.open("a") as notes:
             notes.write("killed\n")
         second = talk.join()

@@ -30,6 +30,7 @@
 
 enum {
 	WRITERS = 2,
+	COMERS = 200,
 	GROUPS = 40,
 	GROUP = 250,
 	LONGEST = 65535,
@@ -1128,6 +1129,43 @@ TEST(a_room_that_nobody_has_used_is_forgotten_when_the_last_has_left_it)
 	CHECK_EQUAL(ops->find_room(one.reads, "", silent.id, &record), -ENOENT);
 	CHECK_EQUAL(ops->find_room(one.reads, "", spoken.id, &record), 0);
 	CHECK_EQUAL(ops->forget_unused(two.writes, "00000000000000000000"), 0);
+	stop_shared();
+}
+
+static void *come(void *entry)
+{
+	CHECK_EQUAL(append(&two, entry, 1), 0);
+	return NULL;
+}
+
+static void forget_unused(const struct place *place)
+{
+	int error;
+
+	do
+		error = ops->forget_unused(one.writes, place->id);
+	while (error == -EAGAIN);
+	CHECK_EQUAL(error, 0);
+}
+
+/* Somebody was in a room that was forgotten, if the look at who is there had begun just before. */
+TEST(who_comes_while_a_room_is_forgotten_is_in_it_or_is_refused)
+{
+	struct place place;
+	struct room_record record;
+	pthread_t comer;
+
+	start_shared();
+	for (int i = 0; i < COMERS; i++) {
+		place_open(&place);
+		struct entry entry = entry_make(&two, place.id, MESSAGE_JOINED, "bob", "", 0);
+
+		CHECK_EQUAL(thread_start(&comer, 0, come, &entry), 0);
+		forget_unused(&place);
+		thread_join(comer);
+		CHECK_EQUAL(ops->find_room(two.reads, "", place.id, &record), entry.outcome == ENTRY_KEPT ? 0 : -ENOENT);
+		entry_free(&entry);
+	}
 	stop_shared();
 }
 

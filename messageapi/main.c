@@ -165,10 +165,12 @@ static bool read_secret(const char *option, const char *path, char secret[SECRET
 		fault = "its first line has to be the secret, of at most 198 bytes";
 	if (file != NULL)
 		(void)fclose(file); /* only read */
-	secret[strcspn(secret, "\r\n")] = '\0';
-	if (fault != NULL)
+	if (fault != NULL) { /* there may be nothing in 'secret' */
 		(void)fprintf(stderr, "messageapi: %s %s: %s\n", option, path, fault);
-	return fault == NULL;
+		return false;
+	}
+	secret[strcspn(secret, "\r\n")] = '\0';
+	return true;
 }
 
 /* Crosses the password out in what ps shows, and gives a copy that has it. */

@@ -144,7 +144,7 @@ bool grpc_json_request(struct buffer *out, const char *line, size_t size, long l
 
 long long grpc_json_id(uint64_t id)
 {
-	return id > OURS_FROM ? -(long long)(id - OURS_FROM) : (long long)id;
+	return (long long)(id > OURS_FROM ? OURS_FROM - id : id); /* without a sign until then: any number may come */
 }
 
 static void put(json_t *object, const char *name, json_t *value)

@@ -50,9 +50,10 @@ static void on_message(void *context, const unsigned char *bytes, size_t size)
 	Tcpchat__V1__Event *event =
 		(Tcpchat__V1__Event *)unpack(&tcpchat__v1__event__descriptor, bytes, size);
 
-	if (event == NULL || carried->is_homeless)
+	if (event == NULL)
 		return; /* what is no event says nothing */
-	note_closing(carried, event);
+	if (!carried->is_homeless)
+		note_closing(carried, event);
 	if (grpc_json_id(event->id) != QUIT_ID && !carried->is_homeless)
 		grpc_json_event(&carried->pipe.shown, event);
 	tcpchat__v1__event__free_unpacked(event, NULL);

@@ -238,13 +238,23 @@ static void thread_look_at(struct shared_journal *journal, const char *id, uint6
 	room->listener->release(room->room);
 }
 
+/* Asked while the room is held: it may have been opened, or made anew, since it was not there. */
+static bool thread_is_forgotten(struct shared_journal *journal, const struct journal_room *room)
+{
+	const char *id = room->id;
+	uint64_t last;
+
+	return ops_of(journal)->last(journal->writer, &id, &last, 1) == 0 && last == UINT64_MAX;
+}
+
 static void thread_end_room(struct shared_journal *journal, const char *id)
 {
 	struct journal_room *room = thread_hold(journal, id);
 
 	if (room == NULL)
 		return;
-	if (thread_try_catch_up(journal, room, UINT64_MAX) && room->listener->end != NULL && !room->is_over) {
+	if (thread_is_forgotten(journal, room) && thread_try_catch_up(journal, room, UINT64_MAX) && room->listener->end != NULL &&
+		!room->is_over) {
 		room->is_over = true;
 		room->listener->end(room->room);
 	}

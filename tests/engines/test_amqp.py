@@ -225,8 +225,12 @@ def test_options_that_are_wrong_are_refused_in_words():
                              (("--amqp", "amqp://localhost/?x=y"), "cacertfile=FILE"), (("--postgres", "localhost"), "postgres://")):
         code, errors = run(*arguments)
         assert code == 2 and words in errors, (arguments, errors)
-    code, errors = run(*both, "--token-file", "/nowhere")
-    assert code == 1 and "--token-file /nowhere: No such file" in errors, errors
+    for option in ("--token-file", "--amqp-password-file", "--postgres-password-file"):
+        code, errors = run(*both, option, "/nowhere")
+        assert code == 1 and f"{option} /nowhere: No such file" in errors, errors
+        with talk.temporary_file("") as empty:
+            code, errors = run(*both, option, empty)
+            assert code == 1 and "its first line has to be the secret" in errors, errors
     code, errors = run(RABBITMQ_URL="http://x/", DATABASE_URL="postgres://localhost/chat")
     assert code == 2 and "RABBITMQ_URL" in errors, errors
     code, errors = run(*both, MESSAGEAPI_LOG_LEVEL="loud", CHAT_LISTEN="nonsense")

@@ -32,7 +32,13 @@ def amount():
     return 10000 if is_long() else max(200, scaled(2000))
 
 
+def check_built_with(engine):
+    if engine not in os.environ.get("CLUSTER_ENGINES", engine).split():
+        skip(f"the server was built without {engine}")
+
+
 def postgres():
+    check_built_with("postgres")
     import postgres as engines
     try:
         return engines.Postgres()
@@ -41,6 +47,7 @@ def postgres():
 
 
 def redis():
+    check_built_with("redis")
     import redis as engines
     try:
         return engines.Redis(appendfsync="always")

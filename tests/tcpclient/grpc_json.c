@@ -89,6 +89,18 @@ TEST(what_is_typed_becomes_a_request_or_a_line)
 	done(request);
 }
 
+/* A server that is none of ours may tell any number. */
+TEST(numbers_of_requests_are_read_back_whatever_they_are)
+{
+	const uint64_t ours_from = UINT64_C(1) << 62;
+
+	CHECK(grpc_json_id(7) == 7);
+	CHECK(grpc_json_id(ours_from) == INT64_C(1) << 62);
+	CHECK(grpc_json_id(ours_from + 9) == -9);
+	CHECK(grpc_json_id(ours_from + (UINT64_C(1) << 63)) == INT64_MIN);
+	CHECK(grpc_json_id(UINT64_MAX) != -9);
+}
+
 TEST(what_has_no_place_in_a_message_is_refused_with_its_number)
 {
 	static const char *const wrong[] = {"{\"op\":\"frobnicate\",\"id\":3}", "{\"id\":3}", "{\"op\":\"id\",\"id\":3}",

@@ -18,7 +18,7 @@ from kept import Cutter, Kept, Listener
 from support import BUILD_KIND, DEADLINE, HOST, Fake, Filter, GoServer, Terminal, main, program, wait_for
 from certificates import Certificates, options
 from chatroom import SERVER, Chatroom, said_by
-from grpc_client import Channel
+from grpc_client import Channel, message
 from talk import Server
 
 HINT = "Type and press Enter. /help lists the commands, !exit or Ctrl-D leaves."
@@ -647,7 +647,7 @@ def test_a_call_that_fails_for_a_while_is_made_again():
 
 # ---- A server that takes nothing, or answers without end. ----
 
-SETTINGS, PING, HEADERS, DATA, ACK, END_HEADERS = 4, 6, 1, 0, 1, 4
+SETTINGS, PING, HEADERS, DATA, ACK, END_HEADERS, END_STREAM = 4, 6, 1, 0, 1, 4, 1
 
 
 def frame(kind, flags, stream, content=b""):
@@ -823,6 +823,44 @@ def test_a_message_that_is_too_large_ends_the_call():
     with Chatroom(chat=chat) as server:
         code, lines, errors = run(server, "--room", "x", "--username", "bob", given=b"")
         assert code == 1 and lines == [] and "the server sent a message of more than 4 MiB" in errors, (code, lines, errors)
+
+
+class TalkWire:
+    """A server that has tcpchat.v1, played frame by frame; each call has a connection of its own."""
+
+    def __init__(self, server, awaited):
+        self.socket = server.accept().connection
+        self.socket.settimeout(DEADLINE)
+        taken = b""
+        while awaited not in taken:
+            got = self.socket.recv(4096)
+            assert got != b"", taken
+            taken += got
+
+    def answer(self, *messages, ends=False):
+        """All at once."""
+        frames = [frame(SETTINGS, 0, 0), frame(SETTINGS, ACK, 0),
+                  frame(HEADERS, END_HEADERS, 1, b"\x88\x00\x0ccontent-type\x10application/grpc")]
+        frames += [frame(DATA, 0, 1, struct.pack(">BI", 0, len(packed)) + packed) for packed in messages]
+        if ends:
+            frames.append(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x00\x0bgrpc-status\x010"))
+        self.socket.sendall(b"".join(frames))
+
+
+def test_what_comes_together_with_the_end_of_the_room_says_nothing():
+    """It was never freed."""
+    def event(kind, **fields):
+        return message("tcpchat.v1.Event", kind=f"KIND_{kind}", **fields).SerializeToString()
+
+    with Fake() as server, Terminal("--grpc", "--room", "tea", "-username", "bob", server.address) as terminal:
+        room = message("tcpchat.v1.Room", id="0" * 20, name="tea").SerializeToString()
+        TalkWire(server, b"tea").answer(room, ends=True)
+        TalkWire(server, b"bob").answer(
+            event("WELCOME", participant="bob"), event("ROOM_CLOSED", room="tea", participant="eve"), event("NOTICE", code="room", room="lobby"),
+            *[event("MESSAGE", room="lobby", seq=seq, at_ns=seq, participant="eve", text="too late") for seq in range(1, 9)])
+        terminal.wait("It is over: the room was deleted")
+        assert terminal.ended() == 1
+        assert "too late" not in "\n".join(terminal.rows("-J"))
 
 
 # ---- TLS. ----

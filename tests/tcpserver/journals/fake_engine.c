@@ -36,6 +36,8 @@ struct fake_room {
 static struct {
 	struct engine engine;
 	pthread_mutex_t mutex;
+	pthread_cond_t looked;
+	enum { LOOK_AS_USUAL, LOOK_IS_AWAITED, LOOK_HAS_MISSED } look; /* see fake_miss_next_room() */
 	enum fake_fault fault;
 	bool away;
 	bool silent;
@@ -136,6 +138,8 @@ static int fake_open_room(struct link *link, const struct room_attributes *attri
 	int error = -EIO;
 
 	mutex_lock(&fake.mutex);
+	while (fake.look == LOOK_IS_AWAITED)
+		condition_wait(&fake.looked, &fake.mutex);
 	if (works(link)) {
 		record->last = make(attributes->id)->last;
 		error = 0;
@@ -280,6 +284,17 @@ static ssize_t fake_fetch(struct link *link, const char *id, const char *label, 
 	return (ssize_t)count;
 }
 
+/* See fake_miss_next_room(). */
+static void miss_room(void)
+{
+	if (fake.look != LOOK_IS_AWAITED)
+		return;
+	fake.look = LOOK_HAS_MISSED;
+	condition_broadcast(&fake.looked);
+	while (fake.look == LOOK_HAS_MISSED)
+		condition_wait(&fake.looked, &fake.mutex);
+}
+
 static int fake_last(struct link *link, const char *const *ids, uint64_t *last, size_t count)
 {
 	int error;
@@ -290,6 +305,8 @@ static int fake_last(struct link *link, const char *const *ids, uint64_t *last, 
 		const struct fake_room *room = find(ids[i]);
 
 		last[i] = room == NULL || room->forgotten ? UINT64_MAX : room->last;
+		if (last[i] == UINT64_MAX)
+			miss_room();
 	}
 	mutex_unlock(&fake.mutex);
 	return error;
@@ -366,6 +383,7 @@ static void fake_destroy(struct engine *engine)
 	(void)engine;
 	(void)close(fake.news);
 	mutex_fini(&fake.mutex);
+	(void)pthread_cond_destroy(&fake.looked); /* nobody waits any more */
 }
 
 static const struct engine_ops fake_ops = {
@@ -396,7 +414,23 @@ struct engine *fake_engine_create(void)
 	fake.news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	CHECK(fake.news >= 0);
 	mutex_init(&fake.mutex);
+	condition_init(&fake.looked);
 	return &fake.engine;
+}
+
+void fake_miss_next_room(void)
+{
+	mutex_lock(&fake.mutex);
+	fake.look = LOOK_IS_AWAITED;
+	mutex_unlock(&fake.mutex);
+}
+
+void fake_end_look(void)
+{
+	mutex_lock(&fake.mutex);
+	fake.look = LOOK_AS_USUAL;
+	condition_broadcast(&fake.looked);
+	mutex_unlock(&fake.mutex);
 }
 
 void fake_set_fault(enum fake_fault fault)

@@ -30,6 +30,9 @@ void fake_set_silent(bool silent);
 uint64_t fake_other_says(const char *room, const char *text, const unsigned char *client, uint64_t number);
 /* Another server forgets the room. */
 void fake_other_forgets(const char *room);
+/* The next room is made when a look for the last messages of rooms has not found it; the look ends with fake_end_look(). */
+void fake_miss_next_room(void);
+void fake_end_look(void);
 /* The first 'count' messages of the room are not kept any more. */
 void fake_trim(const char *room, uint64_t count);
 /* The next beat is told that this server was taken for dead. */

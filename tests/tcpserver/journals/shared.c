@@ -410,6 +410,25 @@ TEST(what_is_not_kept_any_more_is_left_out)
 	scene_end(&scene);
 }
 
+/* Its people were sent away: the look had listed it before the engine had it. */
+TEST(a_room_that_is_made_during_a_look_at_all_rooms_is_not_taken_for_a_forgotten_one)
+{
+	static struct listener late;
+	struct journal_room *room;
+
+	scene_begin(&scene, 1000);
+	listener_init(&late);
+	fake_miss_next_room();
+	room = open_room(scene.journal, other_room, &late);
+	fake_end_look();
+	say(scene.journal, room, "behind the look");
+	await(&late, &late.last_seq, 1);
+	CHECK(!late.ended);
+	await_released(&late);
+	scene.journal->ops->close_room(room);
+	scene_end(&scene);
+}
+
 TEST(a_room_that_was_forgotten_elsewhere_ends_after_its_last_words)
 {
 	scene_begin(&scene, 1000);

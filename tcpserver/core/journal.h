@@ -213,6 +213,9 @@ struct journal_ops {
 	/* Messages of the room up to number 'seq' need not be kept. */
 	void (*trim)(struct journal_room *room, uint64_t seq);
 
+	/* The server stops: what waits for something that is away is refused soon, and nobody waits any longer. NULL where nothing is ever
+	 * away. Does not wait. */
+	void (*stop_soon)(struct journal *journal);
 	/* Ends the journal after all rooms were closed. What append() took was kept or refused then. */
 	void (*destroy)(struct journal *journal);
 };

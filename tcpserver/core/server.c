@@ -169,6 +169,8 @@ static void server_stop(struct server *server)
 	server->listener_count = 0;
 	/* Relaxed: the wake-ups that follow take a lock. */
 	atomic_store_explicit(&talk->stopping, true, memory_order_relaxed);
+	if (talk->rooms.journal->ops->stop_soon != NULL)
+		talk->rooms.journal->ops->stop_soon(talk->rooms.journal);
 	client_list_wake_all(&talk->clients);
 	client_list_wait_empty(&talk->clients);
 }

@@ -118,7 +118,9 @@ static void shared_give_deed(struct shared_journal *journal, enum deed deed, con
 	if (key != NULL && item.key == NULL)
 		return;
 	shared_lock(journal);
-	if ((deed != DEED_MARK || journal->queue.count < QUEUE_DEEDS_MOST) && shared_queue_push(&journal->queue, &item)) {
+	if (deed == DEED_MARK && shared_queue_merge(&journal->queue, &item))
+		; /* the older one says no less */
+	else if ((deed != DEED_MARK || journal->queue.count < QUEUE_DEEDS_MOST) && shared_queue_push(&journal->queue, &item)) {
 		journal->deeds_given++;
 		item.key = NULL;
 		shared_wake(journal);
@@ -534,11 +536,23 @@ static void shared_dispose(struct shared_journal *journal)
 	free(journal);
 }
 
+static void shared_stop_soon(struct journal *base)
+{
+	struct shared_journal *journal = shared_of(base);
+	long long none = 0;
+
+	/* Relaxed: it only says when. */
+	(void)atomic_compare_exchange_strong_explicit(&journal->over_ms, &none, clock_ms() + SHARED_STOP_MS,
+		memory_order_relaxed, memory_order_relaxed);
+	shared_links_end(&journal->links);
+}
+
 static void shared_destroy(struct journal *base)
 {
 	struct shared_journal *journal = shared_of(base);
 	struct engine *engine = journal->engine;
 
+	shared_stop_soon(base);
 	shared_lock(journal);
 	journal->stopping = true;
 	shared_wake(journal);
@@ -558,6 +572,7 @@ static const struct journal_ops shared_ops = {
 	.next_seq = shared_next_seq,
 	.find_room = shared_find_room,
 	.list_rooms = shared_list_rooms,
+	.stop_soon = shared_stop_soon,
 	.destroy = shared_destroy,
 };
 
@@ -617,7 +632,7 @@ static struct shared_journal *shared_create(struct engine *engine, const struct 
 	mutex_init(&journal->mutex);
 	condition_init(&journal->space);
 	condition_init(&journal->closed);
-	shared_links_init(&journal->links, engine);
+	shared_links_init(&journal->links, engine, options->patience_ms);
 	return journal;
 }
 

@@ -15,7 +15,10 @@
 #include "tcpserver/journals/shared.h"
 #include "tcpserver/journals/shared_links.h"
 
-enum { SHARED_OPEN_BUCKETS = 8192 };
+enum {
+	SHARED_OPEN_BUCKETS = 8192,
+	SHARED_STOP_MS = 2000, /* for which an engine that is away is waited for when the server stops */
+};
 
 struct journal_room {
 	struct shared_journal *journal; /* constant, as all up to 'label' */
@@ -99,6 +102,8 @@ struct shared_journal {
 	long long next_try_ms;   /* of connecting */
 	long long next_look_ms;  /* at the ends of all rooms */
 	long long next_beat_ms;
+	long long judge_ms;      /* until then the others have not had the time to beat, as the engine was away from here */
+	bool lost;               /* the engine has less than was published, and the log knows */
 	char fault[ENGINE_FAULT_SIZE];
 
 	pthread_mutex_t mutex; /* JOURNAL_QUEUE_LOCK */
@@ -109,6 +114,7 @@ struct shared_journal {
 	uint64_t deeds_done GUARDED_BY(JOURNAL_QUEUE_LOCK);
 	bool thread_sleeps GUARDED_BY(JOURNAL_QUEUE_LOCK);
 	bool stopping GUARDED_BY(JOURNAL_QUEUE_LOCK);
+	atomic_llong over_ms; /* the server stops: from then on nobody waits for an engine that is away; 0: it does not */
 	const struct journal_watcher *watcher GUARDED_BY(JOURNAL_QUEUE_LOCK);
 	void *watcher_context GUARDED_BY(JOURNAL_QUEUE_LOCK);
 	struct journal_room *open[SHARED_OPEN_BUCKETS] GUARDED_BY(JOURNAL_QUEUE_LOCK);

@@ -1,9 +1,12 @@
 #include "tcpserver/journals/shared_links.h"
 
 #include <errno.h>
+#include <poll.h>
 
 enum {
-	AWAY_MS = 500,
+	AWAY_MS = 200,
+	AGAIN_MS = 100, /* between tries of an engine that is away            */
+	TURN_MS = 10000, /* for which a free link is waited for, besides the patience */
 	AGAIN_MOST = 20, /* times that a question is asked that might go better the next time */
 };
 
@@ -20,9 +23,9 @@ static void links_unlock(struct shared_links *links)
 	mutex_unlock(&links->mutex);
 }
 
-void shared_links_init(struct shared_links *links, struct engine *engine)
+void shared_links_init(struct shared_links *links, struct engine *engine, unsigned patience_ms)
 {
-	*links = (struct shared_links){.engine = engine};
+	*links = (struct shared_links){.engine = engine, .patience_ms = patience_ms};
 	mutex_init(&links->mutex);
 	condition_init(&links->freed);
 }
@@ -37,6 +40,14 @@ void shared_links_fini(struct shared_links *links)
 	(void)pthread_cond_destroy(&links->freed); /* nobody waits any more */
 }
 
+void shared_links_end(struct shared_links *links)
+{
+	links_lock(links);
+	links->ending = true;
+	condition_broadcast(&links->freed);
+	links_unlock(links);
+}
+
 /* The lowest that is free, so that those that were opened are used first; -1: none. */
 static int links_find(struct shared_links *links) REQUIRES(JOURNAL_READERS_LOCK);
 static int links_find(struct shared_links *links)
@@ -48,16 +59,20 @@ static int links_find(struct shared_links *links)
 	return -1;
 }
 
-static struct link **links_acquire(struct shared_links *links)
+/* NULL: there is none until the deadline. */
+static struct link **links_acquire(struct shared_links *links, long long deadline_ms)
 {
 	int found;
 
 	links_lock(links);
-	while ((found = links_find(links)) < 0)
-		condition_wait(&links->freed, &links->mutex);
-	links->used[found] = true;
+	while ((found = links_find(links)) < 0) {
+		if (links->ending || condition_wait_until(&links->freed, &links->mutex, deadline_ms) != 0)
+			break;
+	}
+	if (found >= 0)
+		links->used[found] = true;
 	links_unlock(links);
-	return &links->links[found];
+	return found < 0 ? NULL : &links->links[found];
 }
 
 static void links_release(struct shared_links *links, struct link **link)
@@ -111,14 +126,33 @@ static bool links_ask_once(
 	return false;
 }
 
+static bool links_is_ending(struct shared_links *links)
+{
+	bool ending;
+
+	links_lock(links);
+	ending = links->ending;
+	links_unlock(links);
+	return ending;
+}
+
 ssize_t shared_links_ask(struct shared_links *links, shared_question *question, void *context)
 {
-	struct link **link = links_acquire(links);
-	ssize_t answer;
+	long long deadline_ms = clock_ms() + links->patience_ms;
+	ssize_t answer = -EIO;
+	bool answered = false;
 
-	if (!links_ask_once(links, link, question, context, &answer) &&
-		!links_ask_once(links, link, question, context, &answer) && answer >= 0)
-		answer = -EIO;
-	links_release(links, link);
-	return answer;
+	for (int tries = 0; !answered && (tries < 2 || clock_ms() < deadline_ms); tries++) {
+		struct link **link = links_acquire(links, deadline_ms + TURN_MS);
+
+		if (link == NULL)
+			return -EIO;
+		answered = links_ask_once(links, link, question, context, &answer);
+		links_release(links, link);
+		if (!answered && links_is_ending(links))
+			break;
+		if (!answered && tries > 0)
+			(void)poll(NULL, 0, AGAIN_MS);
+	}
+	return !answered && answer >= 0 ? -EIO : answer;
 }

@@ -40,6 +40,17 @@ bool shared_queue_push(struct shared_queue *queue, const struct shared_item *ite
 	return true;
 }
 
+bool shared_queue_merge(struct shared_queue *queue, const struct shared_item *mark)
+{
+	struct shared_item *last = queue->count > queue->first ? &queue->items[queue->count - 1] : NULL;
+
+	if (last == NULL || last->deed != mark->deed || strcmp(last->id, mark->id) != 0 || strcmp(last->key, mark->key) != 0)
+		return false;
+	if (mark->seq > last->seq)
+		last->seq = mark->seq;
+	return true;
+}
+
 struct shared_item *shared_queue_first(struct shared_queue *queue)
 {
 	while (queue->first < queue->count && queue->items[queue->first].deed == DEED_NONE)

@@ -12,6 +12,8 @@
 
 /* Takes what the item owns, unless it returns false: there is no memory. */
 bool shared_queue_push(struct shared_queue *queue, const struct shared_item *item) MUST_CHECK;
+/* Whether the last of the queue is the same mark: then it gets the number, if that is greater. */
+bool shared_queue_merge(struct shared_queue *queue, const struct shared_item *mark) MUST_CHECK;
 /* The first that is to be done; NULL: none. */
 struct shared_item *shared_queue_first(struct shared_queue *queue) MUST_CHECK;
 /* One of the queue was done, and what it owned is freed or somebody else's. */

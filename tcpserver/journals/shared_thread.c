@@ -22,7 +22,8 @@ enum {
 	NEWS_MOST = 64,
 	GHOSTS_MOST = 256,
 	AGAIN_MOST = 50,              /* tries of a group that others got in the way of       */
-	STOP_WAIT_MS = 5000,          /* for an engine that is away when the server stops      */
+	WORK_MS = 200,                /* after which others are heard, however much there is to do */
+	MARKS_AHEAD = 64,             /* deeds among which a newer mark is looked for          */
 };
 
 static const struct engine_ops *ops_of(const struct shared_journal *journal)
@@ -30,14 +31,12 @@ static const struct engine_ops *ops_of(const struct shared_journal *journal)
 	return journal->engine->ops;
 }
 
-static bool thread_is_stopping(struct shared_journal *journal)
+/* Whether the server stops, and has waited long enough for an engine that is away. */
+static bool thread_is_over(struct shared_journal *journal)
 {
-	bool stopping;
+	long long over_ms = atomic_load_explicit(&journal->over_ms, memory_order_relaxed); /* relaxed: it only says when */
 
-	shared_lock(journal);
-	stopping = journal->stopping;
-	shared_unlock(journal);
-	return stopping;
+	return over_ms != 0 && clock_ms() >= over_ms;
 }
 
 /* ---- The engine works, or does not. ---- */
@@ -45,10 +44,10 @@ static bool thread_is_stopping(struct shared_journal *journal)
 static void thread_note_failure(struct shared_journal *journal, int error, const char *detail)
 {
 	if (!journal->failed)
-		log_event(LOG_ERROR, "journal-failed", "journal", ops_of(journal)->name, "error", strerror(error), "detail", detail,
-			"now", "what is said waits for --journal-patience, and is refused then; the server goes on trying", NULL);
+		log_event(LOG_ERROR, "journal-failed", "journal", ops_of(journal)->name, "error",
+			error == EIO ? "the database does not answer, or not as it should" : strerror(error), "detail", detail, "now", "what is said waits for --journal-patience, and is refused then; the server goes on trying", NULL);
 	journal->failed = true;
-	health_note_journal(error);
+	health_note_journal(error == EIO ? ENOTCONN : error); /* it is no disk that fails */
 }
 
 static void thread_note_success(struct shared_journal *journal)
@@ -78,6 +77,9 @@ static void thread_check_links(struct shared_journal *journal)
 }
 
 static int thread_beat(struct shared_journal *journal);
+static void thread_beat_if_due(struct shared_journal *journal);
+static void thread_refuse_late(struct shared_journal *journal);
+static bool thread_try_catch_up(struct shared_journal *journal, struct journal_room *room, uint64_t upto);
 
 /* Connects what is not connected. */
 static bool thread_connect(struct shared_journal *journal)
@@ -85,7 +87,7 @@ static bool thread_connect(struct shared_journal *journal)
 	thread_check_links(journal);
 	if (journal->writer != NULL && journal->news != NULL)
 		return true;
-	if (clock_ms() < journal->next_try_ms)
+	if (clock_ms() < journal->next_try_ms || thread_is_over(journal))
 		return false;
 	if (journal->writer == NULL)
 		journal->writer = ops_of(journal)->connect(journal->engine, LINK_WRITES, journal->fault);
@@ -95,6 +97,7 @@ static bool thread_connect(struct shared_journal *journal)
 	}
 	if (journal->writer != NULL && journal->news != NULL) {
 		journal->next_beat_ms = 0;
+		journal->judge_ms = clock_ms() + (ENGINE_DEAD_S + ENGINE_BEAT_S) * 1000;
 		thread_note_success(journal);
 		return true;
 	}
@@ -127,7 +130,7 @@ int shared_start(struct shared_journal *journal, char fault[ENGINE_FAULT_SIZE])
 	}
 	if (ops_of(journal)->describe != NULL) {
 		ops_of(journal)->describe(journal->writer, words, sizeof words);
-		log_event(LOG_INFO, "journal-promise", "journal", ops_of(journal)->name, "promise", words, NULL);
+		log_event(LOG_INFO, "journal-promise", "journal", ops_of(journal)->name, "promise", words, "server", journal->server, NULL);
 	}
 	if (ops_of(journal)->beat == NULL || (thread_beat(journal) == 0 && thread_succeed(journal) == 0))
 		return 0;
@@ -180,6 +183,31 @@ static ssize_t thread_fetch(struct shared_journal *journal, struct journal_room 
 	return count < 0 ? count : fresh;
 }
 
+/* A message that cannot be read must not hold up all that come after it: it is left out, as those are that are not kept any more. False: it
+ * is not known which one that is. */
+static bool thread_step_over(struct shared_journal *journal, struct journal_room *room, uint64_t upto, int error)
+{
+	struct message *message;
+	uint64_t next = thread_published(room) + 1;
+	ssize_t count = ops_of(journal)->fetch(journal->writer, room->id, room->label, next, &message, 1);
+
+	if (count == 1) { /* it is one of those behind */
+		const struct draft draft = {.message = message, .given_ns = clock_ns()};
+
+		thread_publish(room, &draft);
+		message_release(message);
+		return thread_try_catch_up(journal, room, upto);
+	}
+	if (count == 0 || upto == UINT64_MAX || !ops_of(journal)->works(journal->writer))
+		return count == 0 || upto == UINT64_MAX; /* who knows how far it goes will ask again */
+	log_event(LOG_ERROR, "journal-unreadable", "journal", ops_of(journal)->name, "room", room->id, "error", strerror(error), "detail",
+		ops_of(journal)->fault(journal->writer), "now", "a message of this room is left out", NULL);
+	shared_room_lock(room);
+	room->published = next;
+	shared_room_unlock(room);
+	return thread_try_catch_up(journal, room, upto);
+}
+
 /* Publishes all that others have said up to 'upto'; what is not kept any more is left out. False: the engine is away. */
 static bool thread_try_catch_up(struct shared_journal *journal, struct journal_room *room, uint64_t upto)
 {
@@ -190,23 +218,21 @@ static bool thread_try_catch_up(struct shared_journal *journal, struct journal_r
 		if (count <= 0)
 			break;
 	}
+	if (count < 0 && count != -ENOENT && count != -EAGAIN && ops_of(journal)->works(journal->writer))
+		return thread_step_over(journal, room, upto, (int)-count);
 	return count >= 0 || count == -ENOENT;
 }
 
 /* The same, however long it takes. False: the server stops, and the engine is away. */
 static bool thread_catch_up(struct shared_journal *journal, struct journal_room *room, uint64_t upto)
 {
-	long long stop_ms = 0;
-
-	for (;;) {
+	while (!thread_is_over(journal)) {
 		if (thread_connect(journal) && thread_try_catch_up(journal, room, upto))
 			return true;
-		if (thread_is_stopping(journal) && stop_ms == 0)
-			stop_ms = clock_ms() + STOP_WAIT_MS;
-		if (stop_ms != 0 && clock_ms() >= stop_ms)
-			return false;
+		thread_beat_if_due(journal);
 		(void)poll(NULL, 0, TRY_AGAIN_MS);
 	}
+	return false;
 }
 
 /* The room of that id, held; NULL: it is not open, or is not told of others. */
@@ -390,7 +416,8 @@ static size_t thread_slice(const struct shared_journal *journal, const struct sh
 static void thread_fail_group(struct shared_journal *journal, struct shared_item *items, size_t count, int error)
 {
 	thread_note_failure(journal, error, ops_of(journal)->fault(journal->writer));
-	if (items[0].unknown) {
+	if (items[0].unknown && !thread_is_over(journal)) {
+		thread_refuse_late(journal);
 		(void)poll(NULL, 0, TRY_AGAIN_MS);
 		return;
 	}
@@ -425,6 +452,18 @@ static void thread_keep(struct shared_journal *journal, struct shared_item *item
 
 /* ---- Deeds. ---- */
 
+/* Whether the same person's mark in the same room is set again soon. */
+static bool thread_has_newer_mark(const struct shared_journal *journal, const struct shared_item *mark)
+{
+	const struct shared_item *end = journal->work.items + journal->work.count;
+
+	for (const struct shared_item *item = mark + 1; item < end && item <= mark + MARKS_AHEAD; item++) {
+		if (item->deed == DEED_MARK && item->seq >= mark->seq && strcmp(item->id, mark->id) == 0 && strcmp(item->key, mark->key) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int thread_do(struct shared_journal *journal, const struct shared_item *item)
 {
 	const struct engine_ops *ops = ops_of(journal);
@@ -438,6 +477,8 @@ static int thread_do(struct shared_journal *journal, const struct shared_item *i
 	case DEED_WAIT_NO_MORE:
 		return ops->set_waits == NULL ? 0 : ops->set_waits(journal->writer, item->id, item->deed == DEED_WAIT);
 	case DEED_MARK:
+		if (thread_has_newer_mark(journal, item))
+			return 0;
 		return ops->set_mark(journal->writer, item->id, item->key, item->seq);
 	case DEED_ABSENT:
 		return ops->absent(journal->writer, journal->server, item->id, item->key);
@@ -527,33 +568,32 @@ static void thread_give_up(struct shared_journal *journal)
 	thread_flush(journal);
 }
 
-/* Waits a moment. False: that was long enough, as the server stops. */
-static bool thread_wait(struct shared_journal *journal, long long *stop_ms)
+/* Waits a moment for an engine that is away, or no more. */
+static void thread_wait(struct shared_journal *journal)
 {
-	if (thread_is_stopping(journal) && *stop_ms == 0)
-		*stop_ms = clock_ms() + STOP_WAIT_MS;
-	if (*stop_ms != 0 && clock_ms() >= *stop_ms)
-		return false;
+	if (thread_is_over(journal)) {
+		thread_give_up(journal);
+		return;
+	}
 	thread_refuse_late(journal);
 	(void)poll(NULL, 0, TRY_AGAIN_MS);
-	return true;
 }
 
-/* Works off what was taken from the queue. */
+/* Works off what was taken from the queue, for a while. */
 static void thread_work(struct shared_journal *journal)
 {
 	struct shared_item *item;
-	long long stop_ms = 0;
+	long long until_ms = clock_ms() + WORK_MS;
 
-	while ((item = shared_queue_first(&journal->work)) != NULL) {
+	while (clock_ms() < until_ms && (item = shared_queue_first(&journal->work)) != NULL) {
 		if (!thread_connect(journal)) {
-			if (!thread_wait(journal, &stop_ms))
-				thread_give_up(journal);
+			thread_wait(journal);
 		} else if (item->deed == DEED_APPEND) {
 			thread_keep(journal, item);
 		} else {
 			thread_do_deed(journal, item);
 		}
+		thread_beat_if_due(journal);
 	}
 }
 
@@ -597,6 +637,27 @@ static size_t thread_list_open(struct shared_journal *journal, size_t *bucket, c
 	return count;
 }
 
+/* Whether the engine has less of the room than was published here: it came back without what it had. Numbers go on behind that. */
+static bool thread_has_lost(struct shared_journal *journal, const char *id, uint64_t last)
+{
+	struct journal_room *room = thread_hold(journal, id);
+	uint64_t published = 0;
+	char numbers[60];
+
+	if (room == NULL)
+		return false;
+	published = thread_published(room);
+	room->listener->release(room->room);
+	if (last >= published)
+		return false;
+	(void)snprintf(numbers, sizeof numbers, "%llu of %llu", (unsigned long long)last, (unsigned long long)published);
+	if (!journal->lost)
+		log_event(LOG_ERROR, "journal-lost", "journal", ops_of(journal)->name, "room", id, "has", numbers, "now",
+			"the database came back without messages that people have seen; new ones get numbers behind these", NULL);
+	journal->lost = true;
+	return true;
+}
+
 static int thread_look_at_page(struct shared_journal *journal, char (*ids)[ROOM_ID_SIZE], size_t count)
 {
 	const char *pointers[LOOK_ROOMS];
@@ -609,6 +670,8 @@ static int thread_look_at_page(struct shared_journal *journal, char (*ids)[ROOM_
 	for (size_t i = 0; i < count && error == 0; i++) {
 		if (last[i] == UINT64_MAX)
 			thread_end_room(journal, ids[i]);
+		else if (thread_has_lost(journal, ids[i], last[i]))
+			continue;
 		else
 			thread_look_at(journal, ids[i], last[i]);
 	}
@@ -703,6 +766,12 @@ static int thread_beat(struct shared_journal *journal)
 	return 0;
 }
 
+static void thread_beat_if_due(struct shared_journal *journal)
+{
+	if (ops_of(journal)->beat != NULL && clock_ms() >= journal->next_beat_ms && thread_connect(journal))
+		(void)thread_beat(journal);
+}
+
 static void thread_look_for_ghosts(struct shared_journal *journal)
 {
 	struct ghost *ghosts = malloc(GHOSTS_MOST * sizeof *ghosts);
@@ -723,7 +792,7 @@ static void thread_keep_up(struct shared_journal *journal)
 		thread_look_at_all(journal);
 	if (ops_of(journal)->beat == NULL || clock_ms() < journal->next_beat_ms)
 		return;
-	if (thread_beat(journal) == 0)
+	if (thread_beat(journal) == 0 && clock_ms() >= journal->judge_ms)
 		thread_look_for_ghosts(journal);
 }
 
@@ -780,7 +849,7 @@ static bool thread_take(struct shared_journal *journal, bool *ends)
 
 static void thread_retire(struct shared_journal *journal)
 {
-	if (ops_of(journal)->retire != NULL && thread_connect(journal))
+	if (ops_of(journal)->retire != NULL && !thread_is_over(journal) && thread_connect(journal))
 		(void)ops_of(journal)->retire(journal->writer, journal->server);
 }
 
@@ -791,8 +860,7 @@ void *shared_run(void *argument)
 
 	thread_name("journal");
 	while (!ends) {
-		assert(shared_queue_first(&journal->work) == NULL);
-		if (thread_take(journal, &ends))
+		if (shared_queue_first(&journal->work) != NULL || thread_take(journal, &ends))
 			thread_work(journal);
 		else if (!ends)
 			thread_sleep(journal);

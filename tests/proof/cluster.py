@@ -1,9 +1,9 @@
 """Several servers that share an engine (a database of tests/engines), each of which may be killed, or cut off from it."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
-import threading
 import urllib.parse
 
 from namespaces import Namespace, run
@@ -84,6 +84,7 @@ class Cluster:
         makers = [island.server for island in islands] or [Server] * count
         self.phoenixes = [Phoenix(lambda make=make, url=url: make(*options, journal=url)) for make, url in zip(makers, urls)]
         self.faults = 0
+        self._worker = concurrent.futures.ThreadPoolExecutor(1)  # one for all faults: a Redis ends with the thread that started it
         self._work = None
 
     def __enter__(self):
@@ -93,11 +94,12 @@ class Cluster:
 
     def __exit__(self, kind, error, trace):
         if self._work is not None:
-            self._work.join(DEADLINE)
+            concurrent.futures.wait([self._work], DEADLINE)
         for phoenix in self.phoenixes:
             phoenix.__exit__(kind, error, trace)
         for road in self.roads:
             road.shut()
+        self._worker.shutdown()
         return False
 
     def living(self):
@@ -125,17 +127,16 @@ class Cluster:
 
     def disturb(self, what):
         """Has the engine restart, or crash, while all else goes on; one such at a time. Returns whether it was begun."""
-        if self._work is not None and self._work.is_alive():
+        if self._work is not None and not self._work.done():
             return False
         self.faults += 1
-        self._work = threading.Thread(target=what)
-        self._work.start()
+        self._work = self._worker.submit(what)
         return True
 
     def calm(self):
         """All servers live, the engine stays, and nothing cuts any more."""
         if self._work is not None:
-            self._work.join(2 * DEADLINE)
+            self._work.result(2 * DEADLINE)
         for road in self.roads:
             road.shut()
             road.open(0)

@@ -586,7 +586,7 @@ static void thread_work(struct shared_journal *journal)
 	long long until_ms = clock_ms() + WORK_MS;
 
 	while (clock_ms() < until_ms && (item = shared_queue_first(&journal->work)) != NULL) {
-		if (!thread_connect(journal)) {
+		if (!thread_connect(journal) || (journal->failed && thread_is_over(journal))) {
 			thread_wait(journal);
 		} else if (item->deed == DEED_APPEND) {
 			thread_keep(journal, item);

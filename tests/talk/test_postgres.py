@@ -188,6 +188,32 @@ def test_a_database_that_is_away_at_the_start_is_waited_for():
             starter.join()
 
 
+# All rooms of all servers stood still for it.
+def test_a_row_that_cannot_be_holds_nobody_up():
+    with database() as base, Server(journal=base.url) as one, Server(journal=base.url) as two:
+        ann, bob = one.join("ann"), two.join("bob")
+        ann.expect('User "bob" just joined the chat!')
+        base.psql("BEGIN; INSERT INTO chat_room(room, seq, at, number, sent_at, kind, client, username, message)"
+                  " SELECT number, last + 1, 1, 1, now(), 8, '\\x0102030405060708090a0b0c0d0e0f10', 'eve', 'hm' FROM chat_rooms WHERE key = 'lobby';"
+                  " UPDATE chat_rooms SET last = last + 1 WHERE key = 'lobby'; COMMIT")
+        bob.say("hello")
+        for client in (ann, bob):
+            client.expect("bob: hello")
+        two.log.wait("journal-unreadable")
+
+
+# The server did not beat until all were written, and was taken for dead.
+def test_one_who_sets_marks_without_end_harms_nobody():
+    with database() as base, Server(journal=base.url) as one, Server(journal=base.url) as two:
+        ann, bob, carl = one.join("ann"), one.join("bob"), two.join("carl")
+        ann.expect('User "bob" just joined the chat!', 'User "carl" just joined the chat!')
+        ann.outgoing = b"".join(b"/mark %d\n" % (1 + number % 3) for number in range(30000))
+        pump([ann], lambda client: not client.outgoing)
+        bob.say("can you hear me?")
+        carl.expect("bob: can you hear me?")
+        assert base.psql("SELECT count(*) FROM chat_servers WHERE dead OR beat < now() - interval '10 seconds'") == "0"
+
+
 def test_the_password_comes_from_a_file_that_only_the_server_may_read():
     with database() as base, temporary_file("secret\n") as path:
         url = base.url.replace(":secret@", "@")

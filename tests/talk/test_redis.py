@@ -106,6 +106,35 @@ def test_a_redis_that_stands_still_for_long_only_delays():
         lose_nothing(redis, disturb)
 
 
+# It waited for the fate of what was under way, and never ended.
+def test_a_server_stops_soon_while_redis_stands_still():
+    with database() as redis, Server(*PATIENCE, journal=redis.url) as server:
+        crowd = [server.join(f"p{i}") for i in range(10)]
+        redis.pause()
+        for client in crowd:
+            client.say("is this kept?")
+        wait_for(lambda: redis.stands_still_for(6), "the server has lost its link")
+        server.stop(seconds=15)
+        redis.go_on()
+
+
+# The first server that was back took the others for dead, which had had no time to beat.
+def test_nobody_leaves_because_redis_was_away_for_long():
+    with database() as redis, Server(*PATIENCE, journal=redis.url) as one, Server(*PATIENCE, journal=redis.url) as two:
+        ann, bob = one.join("ann"), two.join("bob")
+        ann.say("/join")
+        bob.say("/join")
+        redis.pause()
+        wait_for(lambda: redis.stands_still_for(14), "the servers could be taken for dead")
+        redis.go_on()
+        ann.say("still here?")
+        while (line := bob.line()) != "ann: still here?":
+            assert "left" not in line and "closing" not in line, line
+        bob.say("yes")
+        while (line := ann.line()) != "bob: yes":
+            assert "left" not in line and "closing" not in line, line
+
+
 def test_what_redis_promises_is_in_the_log():
     for appendfsync, words in (("always", "nothing that was acknowledged is lost in a power cut"), ("everysec", "about the last second"),
                                (None, "since its last snapshot")):

@@ -48,7 +48,7 @@ ssize_t postgres_ghosts(struct link *link, struct ghost *ghosts, size_t capacity
 int postgres_succeed(struct link *link, const char *server, const char *place);
 int postgres_retire(struct link *link, const char *server);
 int postgres_claim_name(struct link *link, const char *server, const struct name_claim *claim, struct name_holder *holder);
-int postgres_release_name(struct link *link, const char *server, const char *key);
+int postgres_release_name(struct link *link, const char *server, const char *key, uint64_t number);
 int postgres_find_name(struct link *link, const char *key, struct name_holder *holder);
 ssize_t postgres_people(struct link *link, const char *id, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
 int postgres_absent(struct link *link, const char *server, const char *id, const char *key);

@@ -873,14 +873,19 @@ TEST(words_are_found_newest_first)
 
 /* ---- Names. ---- */
 
-static int claim(struct server *server, const char *key, char client, struct name_holder *holder)
+static int claim_by(struct server *server, const char *key, char client, uint64_t number, struct name_holder *holder)
 {
-	struct name_claim wanted = {.key = key, .name = key};
+	struct name_claim wanted = {.key = key, .name = key, .number = number};
 
 	if (client != 0)
 		(void)memset(wanted.client, client, CLIENT_ID_SIZE);
 	(void)snprintf(holder->server, sizeof holder->server, "?");
 	return ops->claim_name(server->writes, server->id, &wanted, holder);
+}
+
+static int claim(struct server *server, const char *key, char client, struct name_holder *holder)
+{
+	return claim_by(server, key, client, 1, holder);
 }
 
 /* A name that nobody has. */
@@ -912,11 +917,34 @@ TEST(a_name_is_one_server_s_until_it_is_released)
 	CHECK_EQUAL(claim(&two, key, 0, &holder), -EEXIST);
 	CHECK_EQUAL(ops->find_name(two.reads, key, &holder), 0);
 	CHECK_TEXT(holder.server, one.id);
-	CHECK_EQUAL(ops->release_name(two.writes, two.id, key), 0); /* it is not its */
+	CHECK_EQUAL(ops->release_name(two.writes, two.id, key, 1), 0); /* it is not its */
 	CHECK_EQUAL(ops->find_name(two.reads, key, &holder), 0);
-	CHECK_EQUAL(ops->release_name(one.writes, one.id, key), 0);
+	CHECK_EQUAL(ops->release_name(one.writes, one.id, key, 1), 0);
 	CHECK_EQUAL(ops->find_name(two.reads, key, &holder), -ENOENT);
 	CHECK_EQUAL(claim(&two, key, 'y', &holder), 0);
+	stop_shared();
+}
+
+/* A release waits while the engine is away; by then somebody else of that server may have the name. */
+TEST(a_late_release_leaves_the_name_to_who_has_claimed_it_since)
+{
+	struct name_holder holder;
+	const char *key;
+
+	start_shared();
+	key = fresh_name();
+	CHECK_EQUAL(claim_by(&one, key, 'x', 7, &holder), 0);
+	CHECK_EQUAL(claim_by(&one, key, 'z', 9, &holder), 0); /* the server knows best who is there */
+	CHECK_TEXT(holder.server, one.id);
+	CHECK_EQUAL(claim_by(&one, key, 'x', 8, &holder), -EEXIST); /* it was on its way for long */
+	CHECK_EQUAL(ops->release_name(one.writes, one.id, key, 7), 0);
+	CHECK_EQUAL(ops->find_name(two.reads, key, &holder), 0);
+	CHECK_TEXT(holder.server, one.id);
+	CHECK_EQUAL(holder.client[0], 'z');
+	CHECK_EQUAL(claim_by(&two, key, 'y', 20, &holder), -EEXIST);
+	CHECK_EQUAL(claim_by(&one, key, 'z', 9, &holder), 0); /* the answer was lost, so it asks again */
+	CHECK_EQUAL(ops->release_name(one.writes, one.id, key, 9), 0);
+	CHECK_EQUAL(ops->find_name(two.reads, key, &holder), -ENOENT);
 	stop_shared();
 }
 

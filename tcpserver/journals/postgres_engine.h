@@ -29,6 +29,8 @@ struct message *postgres_message(
 	struct link *link, const PGresult *result, int row, int column, const char *label, int *error) MUST_CHECK;
 int postgres_append(struct link *link, struct entry *entries, size_t count);
 ssize_t postgres_fetch(struct link *link, const char *id, const char *label, uint64_t from, struct message **messages, size_t capacity);
+/* What is trimmed is in the room of the negative number, without its words, until nobody may send it again. */
+int postgres_trim(struct link *link, const char *id, uint64_t seq);
 int postgres_last(struct link *link, const char *const *ids, uint64_t *last, size_t count);
 int postgres_descriptor(const struct link *link);
 ssize_t postgres_news(struct link *link, struct engine_news *news, size_t capacity);

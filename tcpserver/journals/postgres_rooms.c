@@ -102,19 +102,13 @@ int postgres_forget_room(struct link *link, const char *id)
 		&parameters);
 }
 
-/* The row is locked first, as append() does: who comes in at the same time is in before this looks, or finds the room gone. */
 int postgres_forget_unused(struct link *link, const char *id)
 {
 	struct postgres_parameters parameters = {.count = 0};
 
 	_Static_assert(MESSAGE_TEXT == 0 && MESSAGE_ACTION == 1 && MESSAGE_TOPIC == 5, "the kinds that are said");
 	postgres_add_text(&parameters, id);
-	return postgres_do(link,
-		"WITH locked AS MATERIALIZED (SELECT number, key FROM chat_rooms WHERE id = $1 AND forgotten IS NULL FOR UPDATE)"
-		" UPDATE chat_rooms r SET forgotten = now() FROM locked WHERE r.number = locked.number"
-		"  AND NOT EXISTS (SELECT FROM chat_people h WHERE h.room = locked.number)"
-		"  AND (locked.key IS NULL OR NOT EXISTS (SELECT FROM chat_room m WHERE m.room = locked.number AND m.kind IN (0, 1, 5)))",
-		&parameters);
+	return postgres_do(link, "SELECT chat_forget_unused($1)", &parameters);
 }
 
 int postgres_find_room(struct link *link, const char *key, const char *id, struct room_record *record)

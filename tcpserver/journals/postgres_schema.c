@@ -172,6 +172,28 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"$$;"
 
 /*
+ * A room that is empty on one server is forgotten if nobody is there on any, and it has no name, or nothing was said there. The row is
+ * locked first, as chat_append() does, and then another statement looks, so that it sees who came in while this waited.
+ */
+#define FORGET_UNUSED \
+	"CREATE FUNCTION chat_forget_unused(wanted text) RETURNS void LANGUAGE plpgsql AS $$\n" \
+	"DECLARE place int8; called text;\n" \
+	"BEGIN\n" \
+	"  SELECT r.number, r.key INTO place, called FROM chat_rooms r WHERE r.id = wanted AND r.forgotten IS NULL FOR UPDATE;\n" \
+	"  IF NOT FOUND OR EXISTS (SELECT FROM chat_people h WHERE h.room = place)" \
+	"    OR (called IS NOT NULL AND EXISTS (SELECT FROM chat_room m WHERE m.room = place AND m.kind IN (0, 1, 5))) THEN RETURN; END IF;\n" \
+	"  UPDATE chat_rooms SET forgotten = now() WHERE number = place;\n" \
+	"  DELETE FROM chat_offers WHERE chat_offers.room = wanted;\n" \
+	"END $$;"
+
+/* Mailboxes are read and trimmed: what was said to somebody goes at once, and its number a while later, as it may be sent once more. */
+#define CLEAR_TRIMMED \
+	"CREATE FUNCTION chat_clear_trimmed(after interval, most int) RETURNS void LANGUAGE sql AS $$\n" \
+	"  DELETE FROM chat_room WHERE (room, seq) IN (SELECT m.room, m.seq FROM chat_room m WHERE m.room < 0 AND m.sent_at < now() - after" \
+	"    LIMIT most FOR UPDATE SKIP LOCKED);\n" \
+	"$$;"
+
+/*
  * What brings the schema from each version to the next; those that were released are never changed. A table chat_room that Go-Chat's
  * message-api has made is kept under another name.
  */
@@ -201,7 +223,7 @@ static const char *const steps[] = {
 	" key text COLLATE \"C\" NOT NULL, last text COLLATE \"C\" NOT NULL, avoid text[] NOT NULL);"
 	"CREATE TABLE chat_marks(room bigint, key text COLLATE \"C\", seq bigint NOT NULL, PRIMARY KEY(room, key));"
 	APPEND CLAIM CLEAR RETIRE,
-	CLAIM_NUMBERED,
+	CLAIM_NUMBERED FORGET_UNUSED CLEAR_TRIMMED,
 };
 
 enum { VERSION = sizeof steps / sizeof *steps };

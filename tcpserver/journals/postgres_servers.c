@@ -63,7 +63,8 @@ static int servers_clear(struct link *link)
 			"SELECT chat_retire(s.id) FROM chat_servers s WHERE s.dead AND NOT EXISTS (SELECT FROM chat_people h"
 			" JOIN chat_rooms r ON r.number = h.room AND r.forgotten IS NULL WHERE h.server = s.id)",
 			NULL);
-	return error != 0 ? error : postgres_do(link, "SELECT chat_clear(" FORGET ", 2000)", NULL);
+	return error != 0 ? error
+			  : postgres_do(link, "SELECT chat_clear(" FORGET ", 2000), chat_clear_trimmed(" FORGET ", 2000)", NULL);
 }
 
 static int ghost_read(struct link *link, const PGresult *result, int row, struct ghost *ghost)

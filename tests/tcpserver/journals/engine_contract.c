@@ -1145,6 +1145,75 @@ TEST(a_room_that_nobody_has_used_is_forgotten_when_the_last_has_left_it)
 	stop_shared();
 }
 
+static void *join(void *place)
+{
+	struct entry entry = entry_make(&two, ((struct place *)place)->id, MESSAGE_JOINED, "bob", "", 0);
+
+	CHECK_EQUAL(append(&two, &entry, 1), 0);
+	CHECK(entry.outcome == ENTRY_KEPT || (entry.outcome == ENTRY_REFUSED && entry.error == ENOENT));
+	entry_free(&entry);
+	return (void *)(uintptr_t)(entry.outcome == ENTRY_KEPT);
+}
+
+TEST(who_comes_into_a_room_is_in_it_or_finds_that_it_was_forgotten)
+{
+	enum { TIMES = 200 };
+	struct room_record record;
+	struct place place;
+	pthread_t thread;
+	void *is_in;
+
+	start_shared();
+	for (int i = 0; i < TIMES; i++) {
+		place_init(&place);
+		place.attributes.name = NULL;
+		CHECK_EQUAL(ops->open_room(one.writes, &place.attributes, &place.record), 0);
+		CHECK_EQUAL(pthread_create(&thread, NULL, join, &place), 0);
+		CHECK_EQUAL(ops->forget_unused(one.writes, place.id), 0);
+		CHECK_EQUAL(pthread_join(thread, &is_in), 0);
+		CHECK_EQUAL(ops->find_room(one.reads, "", place.id, &record), is_in != NULL ? 0 : -ENOENT);
+		if (is_in != NULL)
+			CHECK_EQUAL(ops->forget_room(one.writes, place.id), 0);
+	}
+	stop_shared();
+}
+
+TEST(what_was_read_in_a_mailbox_is_trimmed_and_never_found)
+{
+	struct place mailbox;
+	struct entry entry;
+	struct message *messages[4];
+	bool searches;
+
+	start_shared();
+	if (ops->trim == NULL) {
+		stop_shared();
+		SKIP("the engine does not trim");
+	}
+	place_init(&mailbox);
+	(void)snprintf(mailbox.id, sizeof mailbox.id, "%s", one.id);
+	mailbox.attributes.name = NULL;
+	(void)snprintf(mailbox.name, sizeof mailbox.name, "%s", one.id);
+	searches = ops->search != NULL;
+	CHECK_EQUAL(ops->open_room(one.writes, &mailbox.attributes, &mailbox.record), 0);
+	entry = entry_says(&two, mailbox.id, "confidential one");
+	CHECK_EQUAL(append(&two, &entry, 1), 0);
+	CHECK_EQUAL(say(&two, &mailbox, "confidential two"), 2);
+	CHECK_EQUAL(say(&two, &mailbox, "confidential three"), 3);
+	if (searches)
+		CHECK_TEXT(found_numbers(&mailbox, "confidential", "", 0, 10), "");
+	CHECK_EQUAL(ops->trim(one.writes, mailbox.id, 2), 0);
+	CHECK_EQUAL(ops->trim(one.writes, mailbox.id, 2), 0);
+	CHECK_EQUAL(ops->fetch(one.reads, mailbox.id, mailbox.name, 1, messages, 4), 1);
+	CHECK_EQUAL(messages[0]->seq, 3);
+	message_release(messages[0]);
+	CHECK_EQUAL(append(&two, &entry, 1), 0); /* it did not hear that it was kept */
+	CHECK_EQUAL(entry.outcome, ENTRY_REPEATED);
+	CHECK_EQUAL(last_of(&two, mailbox.id), 3);
+	entry_free(&entry);
+	stop_shared();
+}
+
 /* kill -9, and at once the next one at the same place: its people need not wait until it is certain that the first is dead. */
 TEST(a_server_that_comes_to_the_place_of_another_one_buries_it)
 {

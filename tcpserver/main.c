@@ -834,7 +834,7 @@ static int export_journal(void)
 
 	if (path != NULL)
 		return sqlite_export(path, settings.room, &event_format, settings.export_to, stderr);
-	(void)fprintf(stderr, "tcpserver: --export needs --journal sqlite:FILE; the memory journal keeps nothing\n");
+	(void)fprintf(stderr, "tcpserver: --export needs --journal sqlite:FILE; databases have their own tools, and the memory journal keeps nothing\n");
 	return EXIT_USAGE;
 }
 

@@ -355,14 +355,28 @@ static void client_copy_id(const struct client *client, unsigned char id[CLIENT_
 
 /* The name, which nobody else can take on this server, is asked of the others. */
 static int client_list_claim_elsewhere(
-	struct client_list *list, const struct client *client, const char *key, const char *name)
+	struct client_list *list, const struct client *client, const char *key, const char *name, uint64_t *claim)
 {
 	unsigned char id[CLIENT_ID_SIZE];
 
 	client_list_lock(list);
 	client_copy_id(client, id);
 	client_list_unlock(list);
-	return servers_claim_name(list->servers, key, name, id);
+	return servers_claim_name(list->servers, key, name, id, claim);
+}
+
+/* The same for the name that the client has here. */
+static int client_list_claim_own(struct client_list *list, struct client *client, const char *key, const char *name)
+{
+	uint64_t claim;
+	int error = client_list_claim_elsewhere(list, client, key, name, &claim);
+
+	if (error != 0)
+		return error;
+	client_list_lock(list);
+	client->claim = claim;
+	client_list_unlock(list);
+	return 0;
 }
 
 static int client_list_try_name(struct client_list *list, struct client *client, const char *name)
@@ -382,7 +396,7 @@ static int client_list_try_name(struct client_list *list, struct client *client,
 	client_list_unlock(list);
 	if (error != 0 || list->servers == NULL)
 		return error;
-	error = client_list_claim_elsewhere(list, client, key, name);
+	error = client_list_claim_own(list, client, key, name);
 	if (error != 0) {
 		client_list_lock(list);
 		client_list_give_up_name(list, client);
@@ -467,8 +481,8 @@ void client_list_unregister(struct client_list *list, struct client *client)
 	client_forget_as_ignored(client);
 	client_forget_id(list, client);
 	if (client->key != NULL) {
-		if (list->servers != NULL) /* before anybody here can have the name: a claim comes after this */
-			servers_release_name(list->servers, client->key);
+		if (list->servers != NULL)
+			servers_release_name(list->servers, client->key, client->claim);
 		client_list_give_up_name(list, client);
 	}
 	departure = client->departure;
@@ -727,9 +741,9 @@ static void rename_client(void *context)
 	(void)snprintf(renaming->client->name, NAME_SIZE, "%s", renaming->name);
 }
 
-/* Gives the client the name, if nobody has it here. Returns 0, -EEXIST or -ENOMEM. */
-static int client_list_change_name(
-	struct client_list *list, struct client *client, struct rooms *rooms, const char *name, const char *key)
+/* Gives the client the name, claimed by that number, if nobody has it here. Returns 0, -EEXIST or -ENOMEM. */
+static int client_list_change_name(struct client_list *list, struct client *client, struct rooms *rooms, const char *name,
+	const char *key, uint64_t claim)
 {
 	struct renaming renaming = {.client = client, .name = name};
 	struct client *holder;
@@ -751,7 +765,9 @@ static int client_list_change_name(
 		if (error != 0) /* the memory of the place that was just given up serves */
 			(void)!client_list_claim(list, client, old);
 		else if (list->servers != NULL)
-			servers_release_name(list->servers, old);
+			servers_release_name(list->servers, old, client->claim);
+		if (error == 0)
+			client->claim = claim;
 	} else if (holder != client) {
 		error = -EEXIST;
 	}
@@ -800,19 +816,20 @@ static int client_list_change_shared_name(
 	struct client_list *list, struct client *client, struct rooms *rooms, const char *name, const char *key)
 {
 	struct wanted_name wanted = {.key = key};
+	uint64_t claim = 0;
 	int error = client_list_want(list, client, name, &wanted);
 
 	if (error == 1)
-		return client_list_change_name(list, client, rooms, name, key);
+		return client_list_change_name(list, client, rooms, name, key, claim);
 	if (error != 0)
 		return error;
-	error = client_list_claim_elsewhere(list, client, key, name);
+	error = client_list_claim_elsewhere(list, client, key, name, &claim);
 	client_list_stop_wanting(list, &wanted);
 	if (error != 0)
 		return error;
-	error = client_list_change_name(list, client, rooms, name, key);
-	if (error == -ENOMEM)
-		servers_release_name(list->servers, key);
+	error = client_list_change_name(list, client, rooms, name, key, claim);
+	if (error != 0)
+		servers_release_name(list->servers, key, claim);
 	return error;
 }
 
@@ -825,7 +842,7 @@ static int client_list_try_rename(
 	(void)name_key(name, key);
 	if (is_reserved(key))
 		return -EEXIST;
-	return list->servers == NULL ? client_list_change_name(list, client, rooms, name, key) :
+	return list->servers == NULL ? client_list_change_name(list, client, rooms, name, key, 0) :
 				       client_list_change_shared_name(list, client, rooms, name, key);
 }
 
@@ -846,7 +863,7 @@ int client_list_claim_again(struct client_list *list, struct client *client)
 	char key[NAME_KEY_SIZE];
 
 	(void)name_key(client->name, key);
-	return client_list_claim_elsewhere(list, client, key, client->name);
+	return client_list_claim_own(list, client, key, client->name);
 }
 
 bool client_list_is_elsewhere(struct client_list *list, struct client *client)

@@ -48,6 +48,7 @@ struct client {
 	struct client *previous GUARDED_BY(CLIENT_LIST_LOCK);
 	struct client *next GUARDED_BY(CLIENT_LIST_LOCK);
 	char *key GUARDED_BY(CLIENT_LIST_LOCK);            /* what the name counts as; NULL without a name */
+	uint64_t claim GUARDED_BY(CLIENT_LIST_LOCK);       /* by which the name is this server's among all that share the journal */
 	struct outlet *outlet GUARDED_BY(CLIENT_LIST_LOCK); /* NULL before the thread runs and after it ends */
 	const struct door *door GUARDED_BY(CLIENT_LIST_LOCK);
 	const unsigned char *id GUARDED_BY(CLIENT_LIST_LOCK);    /* of 16 bytes; NULL: none was told                */

@@ -209,7 +209,7 @@ void command_search(struct session *session, const char *arguments)
 
 	if (session->talk->rooms.journal->ops->search == NULL) {
 		session_error(session, "no-search",
-			"this server keeps messages in memory and cannot search them; /history shows what was said");
+			"the journal of this server cannot search; /history shows what was said");
 		return;
 	}
 	query = malloc(sizeof *query);

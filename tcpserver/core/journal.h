@@ -104,6 +104,7 @@ struct name_claim {
 	const char *key;  /* name_key() */
 	const char *name; /* as it is written */
 	unsigned char client[CLIENT_ID_SIZE]; /* by which the client knows itself; zero: it told none */
+	uint64_t number; /* of the claim; grows with every claim of this server, never 0 */
 };
 
 /* Who has a name. */
@@ -189,12 +190,13 @@ struct journal_ops {
 	const char *(*server_id)(struct journal *journal);
 	/* Before anything is claimed; with NULL at the end: the watcher is not called any more when this returns. */
 	void (*watch)(struct journal *journal, const struct journal_watcher *watcher, void *context);
-	/* Returns 0: the name is this server's. It was free, or its server is dead, or its holder is the same client, on whatever server:
-	 * '*holder' is who had it then ("" as server: nobody). -EEXIST: '*holder' has it. */
+	/* Returns 0: the name is this server's, by this claim. It was free, or its server is dead, or its holder is the same client, on whatever
+	 * server, or it was had by an older claim of this server, which knows best who is here: '*holder' is who had it then ("" as server:
+	 * nobody). -EEXIST: '*holder' has it. */
 	int (*claim_name)(struct journal *journal, const struct name_claim *claim, struct name_holder *holder);
-	/* The name is free, if it is this server's. Does not wait for the engine, and may be said under any lock that stands before
-	 * JOURNAL_QUEUE_LOCK; a claim that is made later comes later. */
-	void (*release_name)(struct journal *journal, const char *key);
+	/* The name is free, if it is this server's by the claim of that number: one that was made later stays. Does not wait for the engine,
+	 * and may be said under any lock that stands before JOURNAL_QUEUE_LOCK. */
+	void (*release_name)(struct journal *journal, const char *key, uint64_t number);
 	/* 0, -ENOENT, or another -errno. */
 	int (*find_name)(struct journal *journal, const char *key, struct name_holder *holder);
 	/* Who is in the room, on all servers, in the order of their keys. Returns how many names were given; '*count' is of all. */

@@ -703,30 +703,30 @@ static void servers_replace(struct servers *servers, const struct name_claim *cl
 	(void)servers_ask_for(servers, holder->server, &letter, GHOST_ANSWER_MS); /* a dead server does not answer */
 }
 
-int servers_claim_name(struct servers *servers, const char *key, const char *name, const unsigned char id[CLIENT_ID_SIZE])
+/* A release is of one claim: one that is late, as the journal was away, takes nothing from who has the name by then. */
+int servers_claim_name(
+	struct servers *servers, const char *key, const char *name, const unsigned char id[CLIENT_ID_SIZE], uint64_t *number)
 {
 	const struct journal_ops *ops = servers->journal->ops;
-	struct name_claim claim = {.key = key, .name = name};
+	/* Relaxed: nobody else claims this name here at the same time, and who does after it has seen it under CLIENT_LIST_LOCK. */
+	struct name_claim claim = {
+		.key = key, .name = name, .number = atomic_fetch_add_explicit(&servers->claims, 1, memory_order_relaxed) + 1};
 	struct name_holder holder = {.server = ""};
 	int error;
 
 	memcpy(claim.client, id, CLIENT_ID_SIZE);
+	*number = claim.number;
 	error = ops->claim_name(servers->journal, &claim, &holder);
-	if (error == -EEXIST && strcmp(holder.server, servers->id) == 0) { /* nobody has it here: somebody had it, or the client itself */
-		ops->release_name(servers->journal, key);
-		holder = (struct name_holder){.server = ""};
-		error = ops->claim_name(servers->journal, &claim, &holder);
-	}
 	if (error == 0)
 		servers_replace(servers, &claim, &holder);
 	else if (error != -EEXIST)
-		ops->release_name(servers->journal, key); /* it may have been claimed */
+		ops->release_name(servers->journal, key, claim.number); /* it may have been claimed */
 	return error;
 }
 
-void servers_release_name(struct servers *servers, const char *key)
+void servers_release_name(struct servers *servers, const char *key, uint64_t claim)
 {
-	servers->journal->ops->release_name(servers->journal, key);
+	servers->journal->ops->release_name(servers->journal, key, claim);
 }
 
 int servers_find_name(struct servers *servers, const char *name, struct name_holder *holder)

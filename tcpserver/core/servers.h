@@ -12,6 +12,7 @@
 #ifndef TCPSERVER_CORE_SERVERS_H
 #define TCPSERVER_CORE_SERVERS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct servers {
 	struct journal *journal;     /* constant; NULL: it is not shared */
 	struct client_list *clients; /* constant                         */
 	const char *id;              /* constant; of this server         */
+	atomic_uint_least64_t claims; /* how many claims of names were made */
 	struct mailbox *mailbox;     /* constant while it is open        */
 };
 
@@ -42,11 +44,12 @@ bool servers_are_shared(const struct servers *servers);
 /*
  * The name, which nobody else has on this server, is this server's among all of them, for the client that knows itself by that id (zero: it
  * told none). An older connection of it on another server ends; this waits a few seconds at most until it has left its rooms.
- * Returns 0; -EEXIST: somebody has the name on another server; or another -errno.
+ * Returns 0, and '*claim' is by which it is released; -EEXIST: somebody has the name on another server; or another -errno.
  */
-int servers_claim_name(struct servers *servers, const char *key, const char *name, const unsigned char id[CLIENT_ID_SIZE]) MUST_CHECK;
-/* The name is free. Does not wait; may be called under CLIENT_LIST_LOCK. */
-void servers_release_name(struct servers *servers, const char *key);
+int servers_claim_name(struct servers *servers, const char *key, const char *name, const unsigned char id[CLIENT_ID_SIZE],
+	uint64_t *claim) MUST_CHECK;
+/* The name is free, if it was not claimed anew since that claim. Does not wait; may be called under CLIENT_LIST_LOCK. */
+void servers_release_name(struct servers *servers, const char *key, uint64_t claim);
 /* Who has the name, on another server. Returns 0, -ENOENT, or another -errno. */
 int servers_find_name(struct servers *servers, const char *name, struct name_holder *holder) MUST_CHECK;
 

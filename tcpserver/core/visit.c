@@ -109,7 +109,7 @@ static void visit_refuse(struct session *session, enum rooms_result result, cons
 			" and is not like an id; choose another");
 		break;
 	default:
-		session_error(session, "no-memory", "the server has no memory for one more room now; try again later");
+		session_error(session, "no-memory", "the room cannot be opened now: the server has no memory for it, or its journal does not answer; try again later");
 	}
 }
 

@@ -145,7 +145,7 @@ struct engine_ops {
 	int (*retire)(struct link *link, const char *server);
 	/* As the journal's. */
 	int (*claim_name)(struct link *link, const char *server, const struct name_claim *claim, struct name_holder *holder);
-	int (*release_name)(struct link *link, const char *server, const char *key);
+	int (*release_name)(struct link *link, const char *server, const char *key, uint64_t number);
 	int (*find_name)(struct link *link, const char *key, struct name_holder *holder);
 	ssize_t (*people)(struct link *link, const char *id, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
 	int (*absent)(struct link *link, const char *server, const char *id, const char *key);

@@ -34,6 +34,7 @@ static const struct engine_ops postgres_ops = {
 	.last = postgres_last,
 	.descriptor = postgres_descriptor,
 	.news = postgres_news,
+	.trim = postgres_trim,
 	.set_mark = postgres_set_mark,
 	.mark = postgres_mark,
 	.search = postgres_search,

@@ -125,15 +125,16 @@ static void send_keys(struct postgres_array *arrays, const struct message *messa
 	postgres_array_text(&arrays[NEW_KEYS], new_key);
 }
 
-static int send_words(struct postgres_array *array, const struct message *message)
+/* What is in a mailbox is for one, and found by nobody. */
+static int send_words(struct postgres_array *array, const struct entry *entry)
 {
 	char *words;
 
-	if (!message_is_said(message)) {
+	if (entry->room[0] == '@' || !message_is_said(entry->message)) {
 		postgres_array_text(array, "");
 		return 0;
 	}
-	words = postgres_words(message);
+	words = postgres_words(entry->message);
 	if (words == NULL)
 		return -ENOMEM;
 	postgres_array_text(array, words);
@@ -156,7 +157,7 @@ static int send_entry(struct postgres_array *arrays, const struct group *group, 
 	postgres_array_number(&arrays[ATS], entry->at_ns);
 	postgres_array_text(&arrays[SERVERS], entry->server);
 	send_keys(arrays, message);
-	return send_words(&arrays[WORDS], message);
+	return send_words(&arrays[WORDS], entry);
 }
 
 static int group_send(const struct group *group, struct link *link, struct postgres_array *arrays, PGresult **result)

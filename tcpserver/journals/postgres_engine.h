@@ -29,6 +29,8 @@ struct message *postgres_message(
 	struct link *link, const PGresult *result, int row, int column, const char *label, int *error) MUST_CHECK;
 int postgres_append(struct link *link, struct entry *entries, size_t count);
 ssize_t postgres_fetch(struct link *link, const char *id, const char *label, uint64_t from, struct message **messages, size_t capacity);
+/* What is trimmed is in the room of the negative number, without its words, until nobody may send it again. */
+int postgres_trim(struct link *link, const char *id, uint64_t seq);
 int postgres_last(struct link *link, const char *const *ids, uint64_t *last, size_t count);
 int postgres_descriptor(const struct link *link);
 ssize_t postgres_news(struct link *link, struct engine_news *news, size_t capacity);
@@ -48,7 +50,7 @@ ssize_t postgres_ghosts(struct link *link, struct ghost *ghosts, size_t capacity
 int postgres_succeed(struct link *link, const char *server, const char *place);
 int postgres_retire(struct link *link, const char *server);
 int postgres_claim_name(struct link *link, const char *server, const struct name_claim *claim, struct name_holder *holder);
-int postgres_release_name(struct link *link, const char *server, const char *key);
+int postgres_release_name(struct link *link, const char *server, const char *key, uint64_t number);
 int postgres_find_name(struct link *link, const char *key, struct name_holder *holder);
 ssize_t postgres_people(struct link *link, const char *id, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
 int postgres_absent(struct link *link, const char *server, const char *id, const char *key);

@@ -77,6 +77,18 @@ ssize_t postgres_fetch(struct link *link, const char *id, const char *label, uin
 	return error == 0 ? count : error;
 }
 
+int postgres_trim(struct link *link, const char *id, uint64_t seq)
+{
+	struct postgres_parameters parameters = {.count = 0};
+
+	postgres_add_text(&parameters, id);
+	postgres_add_number(&parameters, seq > INT64_MAX ? INT64_MAX : (int64_t)seq);
+	return postgres_do(link,
+		"UPDATE chat_room m SET room = -m.room, kind = 3, username = '', message = '', words = NULL FROM chat_rooms r"
+		" WHERE r.id = $1 AND r.forgotten IS NULL AND m.room = r.number AND m.seq <= $2",
+		&parameters);
+}
+
 int postgres_last(struct link *link, const char *const *ids, uint64_t *last, size_t count)
 {
 	struct postgres_parameters parameters = {.count = 0};

@@ -102,38 +102,12 @@ int postgres_forget_room(struct link *link, const char *id)
 		&parameters);
 }
 
-enum { FORGET_MS = 5000 };
-
-static int forget_if_unused(struct link *link, const struct postgres_parameters *id)
-{
-	int error = postgres_do(link, "SELECT number FROM chat_rooms WHERE id = $1 AND forgotten IS NULL FOR UPDATE", id);
-
-	_Static_assert(MESSAGE_TEXT == 0 && MESSAGE_ACTION == 1 && MESSAGE_TOPIC == 5, "the kinds that are said");
-	return error != 0 ? error
-			  : postgres_do(link,
-				    "UPDATE chat_rooms r SET forgotten = now() WHERE r.id = $1 AND r.forgotten IS NULL"
-				    "  AND NOT EXISTS (SELECT FROM chat_people h WHERE h.room = r.number)"
-				    "  AND (r.key IS NULL OR NOT EXISTS (SELECT FROM chat_room m WHERE m.room = r.number AND m.kind IN (0, 1, 5)))",
-				    id);
-}
-
-/*
- * The row is locked first, as append() does: who comes in at the same time is in before this looks, or finds the room gone. It looks with a
- * statement of its own: one sees what there was when it began, even if it waited for a lock since.
- */
 int postgres_forget_unused(struct link *link, const char *id)
 {
 	struct postgres_parameters parameters = {.count = 0};
-	int error = postgres_script(link, "BEGIN", FORGET_MS);
 
 	postgres_add_text(&parameters, id);
-	if (error == 0)
-		error = forget_if_unused(link, &parameters);
-	if (error == 0)
-		return postgres_script(link, "COMMIT", FORGET_MS);
-	if (postgres_works(link))
-		(void)!postgres_script(link, "ROLLBACK", FORGET_MS); /* if that fails the link does not work any more */
-	return error;
+	return postgres_do(link, "SELECT chat_forget_unused($1)", &parameters);
 }
 
 int postgres_find_room(struct link *link, const char *key, const char *id, struct room_record *record)

@@ -112,6 +112,38 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"  END LOOP;\n" \
 	"END $$;"
 
+/*
+ * The same, where each claim has a number that grows with the server: a server knows best who is there, but a claim that was on its way for
+ * long does not stand above a newer one, and a release is of one claim.
+ */
+#define CLAIM_NUMBERED \
+	"ALTER TABLE chat_names ADD claim bigint NOT NULL DEFAULT 0;" \
+	"DROP FUNCTION chat_claim(text, text, text, bytea, interval);" \
+	"CREATE FUNCTION chat_claim(by_server text, wanted text, as_written text, by_client bytea, by_claim int8, silence interval)" \
+	" RETURNS TABLE(taken boolean, server text, name text, client bytea) LANGUAGE plpgsql AS $$\n" \
+	"#variable_conflict use_column\n" \
+	"DECLARE had chat_names; may boolean;\n" \
+	"BEGIN\n" \
+	"  LOOP\n" \
+	"    INSERT INTO chat_names(key, name, server, client, claim) VALUES(wanted, as_written, by_server, by_client, by_claim)" \
+	"      ON CONFLICT DO NOTHING;\n" \
+	"    IF FOUND THEN RETURN QUERY SELECT false, '', '', by_client; RETURN; END IF;\n" \
+	"    SELECT * INTO had FROM chat_names n WHERE n.key = wanted FOR UPDATE;\n" \
+	"    CONTINUE WHEN NOT FOUND;\n" /* it was released meanwhile */ \
+	"    IF had.server = by_server THEN\n" \
+	"      may := by_claim >= had.claim;\n" \
+	"    ELSE\n" \
+	"      may := (had.client = by_client AND by_client <> '\\x00000000000000000000000000000000') OR NOT EXISTS (SELECT FROM chat_servers s" \
+	"        WHERE s.id = had.server AND NOT s.dead AND s.beat > now() - silence);\n" \
+	"    END IF;\n" \
+	"    IF may THEN\n" \
+	"      UPDATE chat_names n SET name = as_written, server = by_server, client = by_client, claim = by_claim WHERE n.key = wanted;\n" \
+	"      UPDATE chat_servers s SET dead = true WHERE s.id = had.server AND s.beat <= now() - silence;\n" \
+	"    END IF;\n" \
+	"    RETURN QUERY SELECT NOT may, had.server, had.name, had.client; RETURN;\n" \
+	"  END LOOP;\n" \
+	"END $$;"
+
 /* What was forgotten goes bit by bit, so that nobody waits for it. */
 #define CLEAR \
 	"CREATE FUNCTION chat_clear(after interval, most int) RETURNS void LANGUAGE plpgsql AS $$\n" \
@@ -137,6 +169,28 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"  UPDATE chat_rooms SET forgotten = now() WHERE id = gone AND forgotten IS NULL;\n" \
 	"  DELETE FROM chat_places WHERE server = gone;\n" \
 	"  DELETE FROM chat_servers WHERE id = gone;\n" \
+	"$$;"
+
+/*
+ * A room that is empty on one server is forgotten if nobody is there on any, and it has no name, or nothing was said there. The row is
+ * locked first, as chat_append() does, and then another statement looks, so that it sees who came in while this waited.
+ */
+#define FORGET_UNUSED \
+	"CREATE FUNCTION chat_forget_unused(wanted text) RETURNS void LANGUAGE plpgsql AS $$\n" \
+	"DECLARE place int8; called text;\n" \
+	"BEGIN\n" \
+	"  SELECT r.number, r.key INTO place, called FROM chat_rooms r WHERE r.id = wanted AND r.forgotten IS NULL FOR UPDATE;\n" \
+	"  IF NOT FOUND OR EXISTS (SELECT FROM chat_people h WHERE h.room = place)" \
+	"    OR (called IS NOT NULL AND EXISTS (SELECT FROM chat_room m WHERE m.room = place AND m.kind IN (0, 1, 5))) THEN RETURN; END IF;\n" \
+	"  UPDATE chat_rooms SET forgotten = now() WHERE number = place;\n" \
+	"  DELETE FROM chat_offers WHERE chat_offers.room = wanted;\n" \
+	"END $$;"
+
+/* Mailboxes are read and trimmed: what was said to somebody goes at once, and its number a while later, as it may be sent once more. */
+#define CLEAR_TRIMMED \
+	"CREATE FUNCTION chat_clear_trimmed(after interval, most int) RETURNS void LANGUAGE sql AS $$\n" \
+	"  DELETE FROM chat_room WHERE (room, seq) IN (SELECT m.room, m.seq FROM chat_room m WHERE m.room < 0 AND m.sent_at < now() - after" \
+	"    LIMIT most FOR UPDATE SKIP LOCKED);\n" \
 	"$$;"
 
 /*
@@ -169,6 +223,7 @@ static const char *const steps[] = {
 	" key text COLLATE \"C\" NOT NULL, last text COLLATE \"C\" NOT NULL, avoid text[] NOT NULL);"
 	"CREATE TABLE chat_marks(room bigint, key text COLLATE \"C\", seq bigint NOT NULL, PRIMARY KEY(room, key));"
 	APPEND CLAIM CLEAR RETIRE,
+	CLAIM_NUMBERED FORGET_UNUSED CLEAR_TRIMMED,
 };
 
 enum { VERSION = sizeof steps / sizeof *steps };

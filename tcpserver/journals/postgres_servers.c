@@ -63,7 +63,8 @@ static int servers_clear(struct link *link)
 			"SELECT chat_retire(s.id) FROM chat_servers s WHERE s.dead AND NOT EXISTS (SELECT FROM chat_people h"
 			" JOIN chat_rooms r ON r.number = h.room AND r.forgotten IS NULL WHERE h.server = s.id)",
 			NULL);
-	return error != 0 ? error : postgres_do(link, "SELECT chat_clear(" FORGET ", 2000)", NULL);
+	return error != 0 ? error
+			  : postgres_do(link, "SELECT chat_clear(" FORGET ", 2000), chat_clear_trimmed(" FORGET ", 2000)", NULL);
 }
 
 static int ghost_read(struct link *link, const PGresult *result, int row, struct ghost *ghost)
@@ -125,7 +126,8 @@ int postgres_claim_name(struct link *link, const char *server, const struct name
 	postgres_add_text(&parameters, claim->key);
 	postgres_add_text(&parameters, claim->name);
 	postgres_add_bytes(&parameters, claim->client, CLIENT_ID_SIZE);
-	error = postgres_run(link, "SELECT server, name, client, taken FROM chat_claim($1, $2, $3, $4, " DEAD ")", &parameters, &result);
+	postgres_add_number(&parameters, (int64_t)claim->number);
+	error = postgres_run(link, "SELECT server, name, client, taken FROM chat_claim($1, $2, $3, $4, $5, " DEAD ")", &parameters, &result);
 	if (error == 0)
 		error = holder_read(link, result, holder);
 	if (error == 0 && postgres_bool(result, 0, 3))
@@ -134,13 +136,14 @@ int postgres_claim_name(struct link *link, const char *server, const struct name
 	return error;
 }
 
-int postgres_release_name(struct link *link, const char *server, const char *key)
+int postgres_release_name(struct link *link, const char *server, const char *key, uint64_t number)
 {
 	struct postgres_parameters parameters = {.count = 0};
 
 	postgres_add_text(&parameters, server);
 	postgres_add_text(&parameters, key);
-	return postgres_do(link, "DELETE FROM chat_names WHERE key = $2 AND server = $1", &parameters);
+	postgres_add_number(&parameters, (int64_t)number);
+	return postgres_do(link, "DELETE FROM chat_names WHERE key = $2 AND server = $1 AND claim = $3", &parameters);
 }
 
 int postgres_find_name(struct link *link, const char *key, struct name_holder *holder)

@@ -37,7 +37,7 @@ int redis_retire(struct link *link, const char *server);
 
 /* redis_people.c */
 int redis_claim_name(struct link *link, const char *server, const struct name_claim *claim, struct name_holder *holder);
-int redis_release_name(struct link *link, const char *server, const char *key);
+int redis_release_name(struct link *link, const char *server, const char *key, uint64_t number);
 int redis_find_name(struct link *link, const char *key, struct name_holder *holder);
 ssize_t redis_people(struct link *link, const char *id, char (*names)[NAME_SIZE], size_t capacity, size_t *count);
 int redis_forget_unused(struct link *link, const char *id);

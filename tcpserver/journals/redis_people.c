@@ -19,6 +19,7 @@ int redis_claim_name(struct link *link, const char *server, const struct name_cl
 	redis_command_text(&arguments, claim->key);
 	redis_command_text(&arguments, claim->name);
 	redis_command_client(&arguments, claim->client);
+	redis_command_number(&arguments, claim->number);
 	reply = redis_link_run(link, REDIS_CLAIM_NAME, &arguments);
 	if (reply == NULL)
 		return link->error;
@@ -29,13 +30,14 @@ int redis_claim_name(struct link *link, const char *server, const struct name_cl
 	return granted == 1 ? 0 : -EEXIST;
 }
 
-int redis_release_name(struct link *link, const char *server, const char *key)
+int redis_release_name(struct link *link, const char *server, const char *key, uint64_t number)
 {
 	struct redis_command arguments = redis_link_script(link);
 	long long answer;
 
 	redis_command_text(&arguments, server);
 	redis_command_text(&arguments, key);
+	redis_command_number(&arguments, number);
 	answer = redis_link_run_number(link, REDIS_RELEASE_NAME, &arguments);
 	return answer < 0 ? (int)answer : 0;
 }

@@ -173,9 +173,9 @@ static void shared_trim(struct journal_room *room, uint64_t seq)
 	shared_give_deed(room->journal, DEED_TRIM, room->id, NULL, seq);
 }
 
-static void shared_release_name(struct journal *journal, const char *key)
+static void shared_release_name(struct journal *journal, const char *key, uint64_t number)
 {
-	shared_give_deed(shared_of(journal), DEED_RELEASE, "", key, 0);
+	shared_give_deed(shared_of(journal), DEED_RELEASE, "", key, number);
 }
 
 /* Who waits is told by offer(), where there are several servers. */

@@ -485,7 +485,7 @@ static int thread_do(struct shared_journal *journal, const struct shared_item *i
 	case DEED_TRIM:
 		return ops->trim == NULL ? 0 : ops->trim(journal->writer, item->id, item->seq);
 	case DEED_RELEASE:
-		return ops->release_name(journal->writer, journal->server, item->key);
+		return ops->release_name(journal->writer, journal->server, item->key, item->seq);
 	case DEED_LOOK:
 		thread_look_at(journal, item->id, UINT64_MAX);
 		return 0;

@@ -124,7 +124,7 @@ static void news(struct link *link)
 
 static void names(struct link *link, bool claims)
 {
-	const struct name_claim claim = {.key = "bob", .name = "Bob"};
+	const struct name_claim claim = {.key = "bob", .name = "Bob", .number = 1};
 	struct name_holder holder;
 	int error = claims ? engine->ops->claim_name(link, server, &claim, &holder) : engine->ops->find_name(link, "bob", &holder);
 

@@ -185,7 +185,7 @@ def test_a_journal_in_memory_cannot_be_searched():
     with Server(journal="memory") as server:
         bob = server.join("bob")
         bob.say("/search tea")
-        bob.expect("! no-search: this server keeps messages in memory and cannot search them; /history shows what was said")
+        bob.expect("! no-search: the journal of this server cannot search; /history shows what was said")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ local ROOMS, LISTED, NAMES_OF_ROOMS = prefix .. 'rooms', prefix .. 'rooms:listed
 local OPEN_ROOMS, OFFERS, SERVERS, NAMES, NEWS =
 	prefix .. 'open_rooms', prefix .. 'offers', prefix .. 'servers', prefix .. 'names', prefix .. 'channel'
 
+-- Who has a name: server, client, number of the claim, name.
+local HOLDER = '^(%S*) (%x*) (%d*) (.*)$'
+
 local function key(kind, id)
 	return prefix .. kind .. ':' .. id
 end

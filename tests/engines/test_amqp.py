@@ -213,6 +213,22 @@ def test_the_commands_of_the_readme():
                     assert "secret@" not in file.read(), "ps shows a password"
 
 
+def test_passwords_are_not_seen_in_ps():
+    for amqp_url in ("amqp://ann:ge#heim@127.0.0.1:1/", "amqp://ann:geheim@127.0.0.1:1/", "amqp://ann:ge%68eim@127.0.0.1:1/"):
+        for postgres in ("postgres://ann:ge?heim@127.0.0.1:1/chat", "postgres://ann:ge#heim@127.0.0.1:1/chat",
+                         "postgres://ann@127.0.0.1:1/chat?pass%77ord=geheim&sslpassword=geheim"):
+            arguments = [talk.program("MESSAGEAPI"), "--listen", "127.0.0.1:0", "--amqp", amqp_url, "--postgres", postgres]
+            process = subprocess.Popen(arguments, env=talk.clean_environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            try:
+                line = process.stderr.readline()
+                with open(f"/proc/{process.pid}/cmdline", encoding="utf-8") as file:
+                    shown = file.read()
+            finally:
+                process.kill()
+                _, errors = process.communicate()
+            assert "eim" not in line + errors + shown and shown.count("***") >= 2, (line, shown, errors)
+
+
 def test_options_that_are_wrong_are_refused_in_words():
     def run(*arguments, **environment):
         done = subprocess.run([talk.program("MESSAGEAPI"), *arguments], env=talk.clean_environment(environment), stdin=subprocess.DEVNULL,
@@ -225,6 +241,11 @@ def test_options_that_are_wrong_are_refused_in_words():
                              (("--amqp", "amqp://localhost/?x=y"), "cacertfile=FILE"), (("--postgres", "localhost"), "postgres://")):
         code, errors = run(*arguments)
         assert code == 2 and words in errors, (arguments, errors)
+    for url in ("postgres://ann:geheim/more@localhost/chat", "postgres://ann:ge@heim@localhost/chat"):
+        code, errors = run(*both[:3], url)
+        assert code == 1 and "%2F" in errors and "heim" not in errors, errors
+    code, errors = run("--amqp", "amqp://ann:geheim@localhost:x/", *both[2:])
+    assert code == 2 and "heim" not in errors, errors
     code, errors = run(*both, "--token-file", "/nowhere")
     assert code == 1 and "--token-file /nowhere: No such file" in errors, errors
     code, errors = run(RABBITMQ_URL="http://x/", DATABASE_URL="postgres://localhost/chat")

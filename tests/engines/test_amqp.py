@@ -214,7 +214,7 @@ def test_the_commands_of_the_readme():
 
 
 def test_passwords_are_not_seen_in_ps():
-    for amqp_url in ("amqp://ann:ge#heim@127.0.0.1:1/", "amqp://ann:geheim@127.0.0.1:1/", "amqp://ann:ge%68eim@127.0.0.1:1/"):
+    for amqp_url in ("amqp://ann:geheim@127.0.0.1:1/", "amqp://ann:ge%68eim@127.0.0.1:1/"):
         for postgres in ("postgres://ann:ge?heim@127.0.0.1:1/chat", "postgres://ann:ge#heim@127.0.0.1:1/chat",
                          "postgres://ann@127.0.0.1:1/chat?pass%77ord=geheim&sslpassword=geheim"):
             arguments = [talk.program("MESSAGEAPI"), "--listen", "127.0.0.1:0", "--amqp", amqp_url, "--postgres", postgres]
@@ -244,8 +244,9 @@ def test_options_that_are_wrong_are_refused_in_words():
     for url in ("postgres://ann:geheim/more@localhost/chat", "postgres://ann:ge@heim@localhost/chat"):
         code, errors = run(*both[:3], url)
         assert code == 1 and "%2F" in errors and "heim" not in errors, errors
-    code, errors = run("--amqp", "amqp://ann:geheim@localhost:x/", *both[2:])
-    assert code == 2 and "heim" not in errors, errors
+    for url in ("amqp://ann:geheim@localhost:x/", "amqp://ann:ge#heim@localhost/", "amqp://ann:ge/heim@localhost/"):
+        code, errors = run("--amqp", url, *both[2:])
+        assert code == 2 and "heim" not in errors, errors
     code, errors = run(*both, "--token-file", "/nowhere")
     assert code == 1 and "--token-file /nowhere: No such file" in errors, errors
     code, errors = run(RABBITMQ_URL="http://x/", DATABASE_URL="postgres://localhost/chat")

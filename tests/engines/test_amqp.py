@@ -47,6 +47,14 @@ def test_the_contract_is_kept_as_far_as_it_is_for_one_server():
         assert done.returncode == 0, pipeline.messageapi.errors()
 
 
+def test_journals_on_it_keep_theirs():
+    with Pipeline() as pipeline:
+        settings = {**os.environ, "TEST_ENGINE_URL": pipeline.rabbitmq.url, "TEST_ENGINE_MESSAGE_API": pipeline.messageapi.address,
+                    "TEST_ENGINE_EMPTY": pipeline.empty_command()}
+        done = subprocess.run([talk.program("JOURNAL_CONTRACT")], env=settings, stdin=subprocess.DEVNULL, check=False)
+        assert done.returncode == 0, pipeline.messageapi.errors()
+
+
 def test_what_is_no_message_of_ours_goes_aside_and_holds_nobody_up():
     good = ('{"username":"eve","message":"x","tcpchat":1,"session":"s","position":1,"kind":"message","room":"%s","seq":1,"at":1,'
             '"server":"","client":"%s","number":"1"}' % ("f" * 20, CLIENT))

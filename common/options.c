@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/secret.h"
 #include "common/text.h"
 
 enum { VARIABLE_SIZE = 64, FILE_SIZE_MAX = 1 << 20, SHOWN_SIZE_MAX = 200, WHERE_SIZE = 320, PATH_SIZE = 4096 };
@@ -20,13 +21,19 @@ struct reading {
 	uint64_t lists_begun; /* a list from this source replaces one from an earlier source */
 };
 
-/* Of a long value the beginning is shown, so that the message has room for what is allowed. */
-static int refuse(struct reading *reading, const char *where, const char *value, const char *allowed)
+/* Of a long value the beginning is shown, so that the message has room for what is allowed; of a URL all but its password. */
+static int refuse(struct reading *reading, const char *where, const char *given, const char *allowed)
 {
-	size_t shown = text_prefix(value, strlen(value), SHOWN_SIZE_MAX);
+	char *copy = strdup(given);
+	const char *value = copy == NULL ? "" : copy;
+	size_t shown;
 
+	if (copy != NULL)
+		secret_cross_out(copy);
+	shown = text_prefix(value, strlen(value), SHOWN_SIZE_MAX);
 	(void)snprintf(reading->result->message, OPTION_MESSAGE_SIZE, "%s: \"%.*s%s\" is not allowed; it takes %s",
 		where, (int)shown, value, value[shown] == '\0' ? "" : "...", allowed);
+	free(copy);
 	return -EINVAL;
 }
 
@@ -310,6 +317,17 @@ static const struct option *find(const struct option *table, const char *name, s
 	return NULL;
 }
 
+/* It may be an option with a letter too few, and a URL behind it. */
+static void refuse_unknown(char *message, const char *argument)
+{
+	char *copy = strdup(argument);
+
+	if (copy != NULL)
+		secret_cross_out(copy);
+	(void)snprintf(message, OPTION_MESSAGE_SIZE, "%s: there is no such option; --help lists them", copy == NULL ? "" : copy);
+	free(copy);
+}
+
 /*
  * Takes the option at '*place' of argv, and its value; steps past them. Returns NULL with a message when it is unknown
  * or lacks its value.
@@ -324,8 +342,7 @@ static const struct option *take_option(struct reading *reading, int argc, char 
 
 	*value = equals == NULL ? NULL : equals + 1;
 	if (option == NULL) {
-		(void)snprintf(
-			message, OPTION_MESSAGE_SIZE, "%s: there is no such option; --help lists them", argv[*place]);
+		refuse_unknown(message, argv[*place]);
 		return NULL;
 	}
 	(*place)++;

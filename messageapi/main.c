@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -16,13 +15,14 @@
 #include "common/log.h"
 #include "common/net.h"
 #include "common/options.h"
+#include "common/secret.h"
 #include "messageapi/consumer.h"
 #include "messageapi/service.h"
 #include "tcpserver/journals/postgres.h"
 
 #define PREFIX "MESSAGEAPI"
 
-enum { EXIT_USAGE = 2, SECRET_SIZE = 200, CONSUMER_STACK = 1024 * 1024 };
+enum { EXIT_USAGE = 2, CONSUMER_STACK = 1024 * 1024 };
 
 static struct {
 	const char *listen;
@@ -134,65 +134,6 @@ static int read_options(int argc, char **argv)
 	return -1;
 }
 
-/*
- * Container engines show secrets to all in the container, which is only us. systemd lets us read credentials by an ACL, whose mask
- * looks like a right of the group. Neither may be writable.
- */
-static bool is_handed_over(const char *path, mode_t mode)
-{
-	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-	size_t length = credentials == NULL ? 0 : strlen(credentials);
-	bool is_credential = length > 0 && strncmp(path, credentials, length) == 0 && path[length] == '/';
-
-	return (is_credential || strncmp(path, "/run/secrets/", 13) == 0) && (mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
-/* Reads the first line of a file that nobody else may read; '*found' is NULL without a file. False: it cannot be; that was said. */
-static bool read_secret(const char *option, const char *path, char secret[SECRET_SIZE], const char **found)
-{
-	FILE *file = path == NULL ? NULL : fopen(path, "re");
-	struct stat status;
-	const char *fault = NULL;
-
-	*found = path == NULL ? NULL : secret;
-	if (path == NULL)
-		return true;
-	if (file == NULL || fstat(fileno(file), &status) != 0)
-		fault = strerror(errno);
-	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !is_handed_over(path, status.st_mode))
-		fault = "others may read or write it; chmod 600 it";
-	else if (fgets(secret, SECRET_SIZE, file) == NULL || strcspn(secret, "\r\n") == 0 || secret[strcspn(secret, "\r\n")] == '\0')
-		fault = "its first line has to be the secret, of at most 198 bytes";
-	if (file != NULL)
-		(void)fclose(file); /* only read */
-	if (fault != NULL) { /* there may be nothing in 'secret' */
-		(void)fprintf(stderr, "messageapi: %s %s: %s\n", option, path, fault);
-		return false;
-	}
-	secret[strcspn(secret, "\r\n")] = '\0';
-	return true;
-}
-
-/* Crosses the password out in what ps shows, and gives a copy that has it. */
-static char *hide_password(const char *url)
-{
-	char *copy = strdup(url);
-	char *begin = strstr(url, "://") + 3; /* arguments and variables are the program's own */
-	char *end = begin + strcspn(begin, "/?#");
-	char *at = memrchr(begin, '@', (size_t)(end - begin));
-
-	char *colon = at == NULL ? NULL : memchr(begin, ':', (size_t)(at - begin));
-	char *parameter = strstr(end, "password=");
-
-	if (copy == NULL)
-		return NULL;
-	if (colon != NULL)
-		memset(colon + 1, '*', (size_t)(at - colon - 1));
-	if (parameter != NULL)
-		memset(parameter + 9, '*', strcspn(parameter + 9, "&"));
-	return copy;
-}
-
 /* ---- The two sides. ---- */
 
 static struct {
@@ -233,24 +174,17 @@ static void notify(const char *state)
 	(void)close(socket_);
 }
 
-static void free_secret(char *secret)
-{
-	if (secret != NULL)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
-}
-
 static bool read_address(void)
 {
 	char secret[SECRET_SIZE];
 	const char *password;
 	const char *wrong;
 
-	if (!read_secret("--amqp-password-file", settings.amqp_password_file, secret, &password))
+	if (!secret_read("messageapi", "--amqp-password-file", settings.amqp_password_file, secret, &password))
 		return false;
 	wrong = amqp_address_parse(settings.amqp, password, &parts.address);
 	explicit_bzero(secret, sizeof secret);
-	free_secret(hide_password(settings.amqp));
+	secret_free(secret_take(settings.amqp));
 	if (wrong != NULL)
 		(void)fprintf(stderr, "messageapi: --amqp: %s\n", wrong);
 	return wrong == NULL;
@@ -259,18 +193,20 @@ static bool read_address(void)
 static bool make_engine(void)
 {
 	char secret[SECRET_SIZE];
-	char *url = hide_password(settings.postgres);
+	char *url = secret_take(settings.postgres);
 	struct engine_options of_engine = {.url = url};
 	char fault[ENGINE_FAULT_SIZE] = "there is no memory";
 	bool made = false;
 
-	if (url != NULL && read_secret("--postgres-password-file", settings.postgres_password_file, secret, &of_engine.password)) {
+	if (url != NULL && secret_is_misread(url)) {
+		(void)fprintf(stderr, "messageapi: --postgres: a '/' or '@' in the password of the URL has to be written as %%2F or %%40\n");
+	} else if (url != NULL && secret_read("messageapi", "--postgres-password-file", settings.postgres_password_file, secret, &of_engine.password)) {
 		made = postgres_engine_create(&of_engine, &parts.engine, fault) == 0;
 		if (!made)
 			(void)fprintf(stderr, "messageapi: --postgres: %s\n", fault);
 		explicit_bzero(secret, sizeof secret);
 	}
-	free_secret(url);
+	secret_free(url);
 	return made;
 }
 
@@ -293,7 +229,7 @@ static bool start_parts(void)
 	struct grpc_server_options of_server = {
 		.methods = service_methods, .open = service_open, .close = service_close, .context = &parts.context};
 
-	if (!read_secret("--token-file", settings.token_file, token, &of_server.token) || !read_address() || !make_engine())
+	if (!secret_read("messageapi", "--token-file", settings.token_file, token, &of_server.token) || !read_address() || !make_engine())
 		return false;
 	of_server.socket = open_listener(address);
 	if (of_server.socket < 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/secret.h"
 #include "tcpserver/journals/shared.h"
 #ifdef TCPCHAT_AMQP
 #include "tcpserver/journals/amqp.h"
@@ -33,13 +34,14 @@ static const struct scheme {
 	const char *scheme;
 	engine_maker *make; /* NULL: this server was built without it */
 	bool needs_message_api;
+	bool quotes; /* its library says of a URL what it takes for host and port */
 } schemes[] = {
-	{"postgres://", postgres_engine_create, false},
-	{"postgresql://", postgres_engine_create, false},
-	{"redis://", redis_engine_create, false},
-	{"rediss://", redis_engine_create, false},
-	{"amqp://", amqp_engine_create, true},
-	{"amqps://", amqp_engine_create, true},
+	{"postgres://", postgres_engine_create, false, true},
+	{"postgresql://", postgres_engine_create, false, true},
+	{"redis://", redis_engine_create, false, false},
+	{"rediss://", redis_engine_create, false, false},
+	{"amqp://", amqp_engine_create, true, false},
+	{"amqps://", amqp_engine_create, true, false},
 };
 
 static const struct scheme *scheme_of(const char *url)
@@ -61,53 +63,6 @@ bool journal_needs_message_api(const char *value)
 	const struct scheme *scheme = scheme_of(value);
 
 	return scheme != NULL && scheme->needs_message_api;
-}
-
-/* ---- Passwords. ---- */
-
-static void cross_out(char *at, const char *end)
-{
-	while (at < end)
-		*at++ = '*';
-}
-
-/* SCHEME://USER:PASSWORD@HOST...; an '@' in the password would have to be %40, but people forget, so the last one counts. */
-static void cross_out_user_info(char *url)
-{
-	char *begin = strstr(url, "://");
-	char *end = begin == NULL ? NULL : begin + 3 + strcspn(begin + 3, "?#");
-	char *at = end;
-
-	while (at != NULL && at > begin && *at != '@')
-		at--;
-	if (at == NULL || *at != '@')
-		return;
-	begin = memchr(begin + 3, ':', (size_t)(at - begin - 3));
-	if (begin != NULL)
-		cross_out(begin + 1, at);
-}
-
-/* ...?password=PASSWORD */
-static void cross_out_parameters(char *url)
-{
-	char *at = strchr(url, '?');
-
-	while (at != NULL && (at = strstr(at, "password=")) != NULL) {
-		at += strlen("password=");
-		cross_out(at, at + strcspn(at, "&#"));
-	}
-}
-
-const char *journal_hide_password(const char *url)
-{
-	char *copy = strdup(url);
-	char *shown = (char *)(uintptr_t)url; /* arguments and variables are the program's own */
-
-	if (copy == NULL)
-		return NULL;
-	cross_out_user_info(shown);
-	cross_out_parameters(shown);
-	return copy;
 }
 
 /* ---- Where this server is. ---- */
@@ -177,6 +132,8 @@ struct journal *journal_open_url(const struct journal_wish *wish)
 
 	if (scheme == NULL || scheme->make == NULL)
 		return complain("this tcpserver was built without that kind of journal; --version says with which");
+	if (scheme->quotes && secret_is_misread(wish->url))
+		return complain("a '/' or '@' in the password of the URL has to be written as %2F or %40");
 	if (scheme->make(&options, &engine, fault) != 0 || shared_journal_open(engine, &shared, &journal, fault) != 0)
 		return complain(fault);
 	return journal;

@@ -29,9 +29,6 @@ struct journal_wish {
 bool journal_is_url(const char *value);
 /* Whether it leads to RabbitMQ, which needs --message-api, and which nothing else does. */
 bool journal_needs_message_api(const char *value);
-/* A copy of the URL that stays, for the journal; in 'url' itself, which others may see (ps, /proc), passwords are crossed out. NULL
- * without memory. */
-const char *journal_hide_password(const char *url);
 /* NULL when it cannot be opened; what is wrong was said then. May block. */
 struct journal *journal_open_url(const struct journal_wish *wish) MUST_CHECK;
 

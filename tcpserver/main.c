@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/completions.h"
 #include "common/log.h"
 #include "common/net.h"
 #include "common/options.h"
+#include "common/secret.h"
 #include "tcpserver/core/activation.h"
 #include "tcpserver/core/journal.h"
 #include "tcpserver/core/notify.h"
@@ -42,7 +42,6 @@ enum {
 	RETAIN_MOST = 1000000000,
 	JOURNAL_SIZE = 4096 + 16, /* bytes of "sqlite:" and a path */
 	FAULT_SIZE = 1000,
-	SECRET_SIZE = 200, /* of a password in a file, with its end */
 };
 
 static struct {
@@ -447,8 +446,14 @@ static void print_help(void)
 /* What would be ignored is refused: who asks for it relies on it. */
 static int refuse_ignored(struct options_result *result)
 {
-	if (settings.journal == NULL || journal_path(settings.journal) != NULL || settings.help ||
-		settings.version || settings.completions >= 0)
+	if (settings.help || settings.version || settings.completions >= 0)
+		return 0;
+	if (settings.journal_password_file != NULL && (settings.journal == NULL || !journal_is_url(settings.journal))) {
+		(void)snprintf(result->message, sizeof result->message,
+			"--journal-password-file is for a --journal that is a database, as postgres://...; a file needs no password");
+		return -EINVAL;
+	}
+	if (settings.journal == NULL || journal_path(settings.journal) != NULL)
 		return 0;
 	if (settings.retain != NULL)
 		(void)snprintf(result->message, sizeof result->message,
@@ -595,43 +600,6 @@ static void announce(const struct server *server)
 	(void)fflush(stdout);
 	if (log_wants(LOG_DEBUG))
 		log_event(LOG_WARNING, "what people say is logged", "why", "--log-level debug", NULL);
-}
-
-/*
- * Container engines show secrets to all in the container, which is only us. systemd lets us read credentials by an ACL, whose mask
- * looks like a right of the group. Neither may be writable.
- */
-static bool is_handed_over(const char *path, mode_t mode)
-{
-	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-	size_t length = credentials == NULL ? 0 : strlen(credentials);
-	bool is_credential = length > 0 && strncmp(path, credentials, length) == 0 && path[length] == '/';
-
-	return (is_credential || strncmp(path, "/run/secrets/", 13) == 0) && (mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
-/* Reads the first line of the file into 'password'. Returns whether there is one that nobody else may read. */
-static bool read_password(const char *option, const char *path, char *password, int size)
-{
-	FILE *file = fopen(path, "re");
-	struct stat status;
-	const char *fault = NULL;
-
-	if (file == NULL || fstat(fileno(file), &status) != 0)
-		fault = strerror(errno);
-	else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && !is_handed_over(path, status.st_mode))
-		fault = "others may read or write it; chmod 600 it";
-	else if (fgets(password, size, file) == NULL || password[strcspn(password, "\r\n")] == '\0' ||
-		strcspn(password, "\r\n") == 0)
-		fault = "its first line has to be the password, of at most 198 bytes";
-	if (file != NULL)
-		(void)fclose(file); /* only read */
-	if (fault != NULL) {
-		(void)fprintf(stderr, "tcpserver: %s %s: %s\n", option, path, fault);
-		return false;
-	}
-	password[strcspn(password, "\r\n")] = '\0';
-	return true;
 }
 
 /* ---- TLS. ---- */
@@ -783,19 +751,12 @@ static struct journal *open_memory_journal(const char *value)
 	return journal;
 }
 
-/* A secret of a file, or NULL without a file. Returns false when it cannot be read; what is wrong was said then. */
-static bool read_secret(const char *option, const char *path, char *secret, int size, const char **found)
-{
-	*found = path == NULL ? NULL : secret;
-	return path == NULL || read_password(option, path, secret, size);
-}
-
 static struct journal *open_shared_journal(const char *value)
 {
 	static char password[SECRET_SIZE];
 	static char token[SECRET_SIZE];
 	struct journal_wish wish = {
-		.url = journal_hide_password(value),
+		.url = secret_take(value),
 		.message_api = settings.message_api,
 		.patience_s = settings.patience_s,
 		.listen = settings.listen.items,
@@ -806,11 +767,11 @@ static struct journal *open_shared_journal(const char *value)
 
 	log_event(LOG_INFO, "journal", "kept in", value, NULL);
 	if (wish.url != NULL &&
-		read_secret("--journal-password-file", settings.journal_password_file, password, sizeof password, &wish.password) &&
-		read_secret("--message-api-token-file", settings.message_api_token_file, token, sizeof token,
+		secret_read("tcpserver", "--journal-password-file", settings.journal_password_file, password, &wish.password) &&
+		secret_read("tcpserver", "--message-api-token-file", settings.message_api_token_file, token,
 			&wish.message_api_token))
 		journal = journal_open_url(&wish);
-	free((char *)(uintptr_t)wish.url); /* the engine has a copy */
+	secret_free((char *)(uintptr_t)wish.url); /* the engine has a copy */
 	return journal;
 }
 
@@ -921,6 +882,7 @@ int main(int argc, char **argv)
 	struct journal *journal;
 	sigset_t stop_set;
 	sigset_t wait_mask;
+	const char *found;
 	int status;
 
 	read_options(argc, argv);
@@ -928,8 +890,7 @@ int main(int argc, char **argv)
 	status = work_on_journal();
 	if (status >= 0)
 		return status;
-	if (settings.admin_password_file != NULL &&
-		!read_password("--admin-password-file", settings.admin_password_file, admin_password, sizeof admin_password))
+	if (!secret_read("tcpserver", "--admin-password-file", settings.admin_password_file, admin_password, &found))
 		return EXIT_FAILURE;
 	if (!choose_listeners(&server) || !open_tls() || !open_listeners(&server))
 		return EXIT_FAILURE;

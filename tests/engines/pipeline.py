@@ -9,6 +9,7 @@ The pipeline of --journal amqp://...: a real RabbitMQ, a real PostgreSQL, and me
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -135,6 +136,28 @@ class Pipeline(contextlib.ExitStack):
     @property
     def journal(self):
         return self.rabbitmq.url
+
+    def empty_command(self):
+        """A shell command after which all of the queue is stored, and nothing of it is in the database. messageapi stays as it is."""
+        environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in self.rabbitmq.environment().items())
+        script = os.path.join(self.rabbitmq.folder, "empty.sh")
+        with open(script, "w", encoding="ascii") as file:
+            file.write(f"""set -e
+waiting=1
+while [ -n "$waiting" ]; do
+        queues=$(env {environment} {self.rabbitmq.bin}/rabbitmqctl --quiet list_queues name messages)
+        waiting=$(printf '%s\\n' "$queues" | awk '$1 == "message_queue" && $2 > 0')
+done
+PGPASSWORD=secret psql -Xq -v ON_ERROR_STOP=1 -h 127.0.0.1 -p {self.postgres.port} -U chat -d chat <<'END'
+DO $$
+DECLARE tables text;
+BEGIN
+        SELECT string_agg(format('%I', tablename), ', ') INTO tables FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'chat_schema';
+        EXECUTE 'TRUNCATE ' || tables || ' RESTART IDENTITY';
+END $$;
+END
+""")
+        return f"sh {script}"
 
     @property
     def options(self):

@@ -47,6 +47,14 @@ def test_the_contract_is_kept_as_far_as_it_is_for_one_server():
         assert done.returncode == 0, pipeline.messageapi.errors()
 
 
+def test_journals_on_it_keep_theirs():
+    with Pipeline() as pipeline:
+        settings = {**os.environ, "TEST_ENGINE_URL": pipeline.rabbitmq.url, "TEST_ENGINE_MESSAGE_API": pipeline.messageapi.address,
+                    "TEST_ENGINE_EMPTY": pipeline.empty_command()}
+        done = subprocess.run([talk.program("JOURNAL_CONTRACT")], env=settings, stdin=subprocess.DEVNULL, check=False)
+        assert done.returncode == 0, pipeline.messageapi.errors()
+
+
 def test_what_is_no_message_of_ours_goes_aside_and_holds_nobody_up():
     good = ('{"username":"eve","message":"x","tcpchat":1,"session":"s","position":1,"kind":"message","room":"%s","seq":1,"at":1,'
             '"server":"","client":"%s","number":"1"}' % ("f" * 20, CLIENT))
@@ -213,6 +221,22 @@ def test_the_commands_of_the_readme():
                     assert "secret@" not in file.read(), "ps shows a password"
 
 
+def test_passwords_are_not_seen_in_ps():
+    for amqp_url in ("amqp://ann:geheim@127.0.0.1:1/", "amqp://ann:ge%68eim@127.0.0.1:1/"):
+        for postgres in ("postgres://ann:ge?heim@127.0.0.1:1/chat", "postgres://ann:ge#heim@127.0.0.1:1/chat",
+                         "postgres://ann@127.0.0.1:1/chat?pass%77ord=geheim&sslpassword=geheim"):
+            arguments = [talk.program("MESSAGEAPI"), "--listen", "127.0.0.1:0", "--amqp", amqp_url, "--postgres", postgres]
+            process = subprocess.Popen(arguments, env=talk.clean_environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            try:
+                line = process.stderr.readline()
+                with open(f"/proc/{process.pid}/cmdline", encoding="utf-8") as file:
+                    shown = file.read()
+            finally:
+                process.kill()
+                _, errors = process.communicate()
+            assert "eim" not in line + errors + shown and shown.count("***") >= 2, (line, shown, errors)
+
+
 def test_options_that_are_wrong_are_refused_in_words():
     def run(*arguments, **environment):
         done = subprocess.run([talk.program("MESSAGEAPI"), *arguments], env=talk.clean_environment(environment), stdin=subprocess.DEVNULL,
@@ -225,12 +249,18 @@ def test_options_that_are_wrong_are_refused_in_words():
                              (("--amqp", "amqp://localhost/?x=y"), "cacertfile=FILE"), (("--postgres", "localhost"), "postgres://")):
         code, errors = run(*arguments)
         assert code == 2 and words in errors, (arguments, errors)
+    for url in ("postgres://ann:geheim/more@localhost/chat", "postgres://ann:ge@heim@localhost/chat"):
+        code, errors = run(*both[:3], url)
+        assert code == 1 and "%2F" in errors and "heim" not in errors, errors
+    for url in ("amqp://ann:geheim@localhost:x/", "amqp://ann:ge#heim@localhost/", "amqp://ann:ge/heim@localhost/"):
+        code, errors = run("--amqp", url, *both[2:])
+        assert code == 2 and "heim" not in errors, errors
     for option in ("--token-file", "--amqp-password-file", "--postgres-password-file"):
         code, errors = run(*both, option, "/nowhere")
         assert code == 1 and f"{option} /nowhere: No such file" in errors, errors
         with talk.temporary_file("") as empty:
             code, errors = run(*both, option, empty)
-            assert code == 1 and "its first line has to be the secret" in errors, errors
+            assert code == 1 and "its first line has to be" in errors, errors
     code, errors = run(RABBITMQ_URL="http://x/", DATABASE_URL="postgres://localhost/chat")
     assert code == 2 and "RABBITMQ_URL" in errors, errors
     code, errors = run(*both, MESSAGEAPI_LOG_LEVEL="loud", CHAT_LISTEN="nonsense")

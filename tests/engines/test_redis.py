@@ -33,6 +33,11 @@ def test_the_contract_is_kept():
         assert run("ENGINE_CONTRACT", redis)[0] == 0
 
 
+def test_journals_on_it_keep_theirs():
+    with database() as redis:
+        assert run("JOURNAL_CONTRACT", redis)[0] == 0
+
+
 def test_what_is_its_own_is_true():
     with database() as redis:
         assert run("ENGINE_OWN", redis)[0] == 0

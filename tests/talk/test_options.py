@@ -82,9 +82,16 @@ def test_a_queue_without_messageapi_is_refused():
     assert code == 2 and not output and "--message-api HOST:PORT" in errors, errors
 
 
+def test_a_password_for_a_journal_that_needs_none_is_refused():
+    for journal in ([], ["--journal", "sqlite:x.db"], ["--journal", "memory"]):
+        code, output, errors = run_server(*journal, "--journal-password-file", "/nowhere")
+        assert code == 2 and not output and "--journal-password-file" in errors and "postgres://" in errors, errors
+
+
 def test_a_password_in_a_url_is_neither_logged_nor_seen_in_ps():
     for url in ("redis://ann:geheim@127.0.0.1:1", "redis://:geheim@127.0.0.1:1/0", "postgres://ann:ge@heim@127.0.0.1:1/chat",
-                "postgres://127.0.0.1:1/chat?user=ann&password=geheim"):
+                "postgres://127.0.0.1:1/chat?user=ann&password=geheim", "postgres://127.0.0.1:1/chat?user=ann&pass%77ord=geheim",
+                "postgres://ann:ge#heim@127.0.0.1:1/chat", "postgres://ann:ge?heim@127.0.0.1:1/chat", "redis://:ge#heim@127.0.0.1:1"):
         server = subprocess.Popen([program("TCPSERVER"), "--listen", "127.0.0.1:0", "--journal", url, "--journal-patience", "30"],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment())
         try:
@@ -96,6 +103,15 @@ def test_a_password_in_a_url_is_neither_logged_nor_seen_in_ps():
             server.kill()
             _, errors = server.communicate()
         assert "heim" not in errors, errors
+
+
+def test_a_password_in_a_url_that_is_refused_is_not_told():
+    for arguments in (["--journal", "postgres://ann:geheim/more@127.0.0.1:1/chat"], ["--journal", "postgres://ann:ge@heim@127.0.0.1:1/chat"],
+                      ["--journal", "postgres://ann:ge#heim@127.0.0.1:1/chat"], ["--journal", "postgres://ann:ge?heim@127.0.0.1:1/chat"], ["--journal", "redis://:ge/heim@127.0.0.1:1"],
+                      ["--journal", "redis://:ge?heim@127.0.0.1:1"], ["--journal", "mysql://ann:geheim@127.0.0.1:1/chat"],
+                      ["--jornal=redis://:geheim@127.0.0.1:1"], ["--journal", "redis://:geheim@127.0.0.1:1:1"]):
+        code, output, errors = run_server("--listen", "127.0.0.1:0", *arguments, "--journal-patience", "1")
+        assert code in (1, 2) and not output and errors and "heim" not in errors, (arguments, code, errors)
 
 
 def test_a_wrong_sync_is_explained():

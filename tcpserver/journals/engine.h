@@ -29,6 +29,7 @@ enum {
 	ENGINE_DEAD_S = 12,
 	ENGINE_TIMEOUT_S = 5,    /* for connecting, and for an answer      */
 	ENGINE_FORGET_S = 120,   /* how long the rows of a forgotten room stay, so that other servers see how it ended */
+	ENGINE_PAIR_S = 24 * 60 * 60, /* how long a room for two waits for who was in it when a server ended */
 };
 
 struct engine; /* each has its own */
@@ -139,7 +140,9 @@ struct engine_ops {
 	 * one of a machine and a port): one that was there before is dead, whenever it has beaten last. */
 	int (*succeed)(struct link *link, const char *server, const char *place);
 	/* Who is left in rooms of servers that are dead. 0: nobody; the dead servers without anybody are cleared away, with their names,
-	 * offers and mailboxes (rooms of their id), and what else is old. */
+	 * offers and mailboxes (rooms of their id), and what else is old: rooms that such people were the last to leave are forgotten, unless
+	 * they are persistent, or have a name and something was said there; those that end with a member, and those of a server that retired,
+	 * ENGINE_PAIR_S later, since people may come back. A bounded part of that each time. */
 	ssize_t (*ghosts)(struct link *link, struct ghost *ghosts, size_t capacity);
 	/* The server goes: its names, its people, its offers and its mailbox go with it. */
 	int (*retire)(struct link *link, const char *server);

@@ -31,6 +31,7 @@ ssize_t postgres_people(struct link *link, const char *id, char (*names)[NAME_SI
 	return error == 0 ? (ssize_t)given : error;
 }
 
+/* Who is absent from a room for two may come back. */
 int postgres_absent(struct link *link, const char *server, const char *id, const char *key)
 {
 	struct postgres_parameters parameters = {.count = 0};
@@ -39,8 +40,10 @@ int postgres_absent(struct link *link, const char *server, const char *id, const
 	postgres_add_text(&parameters, id);
 	postgres_add_text(&parameters, key);
 	return postgres_do(link,
-		"DELETE FROM chat_people h USING chat_rooms r WHERE r.number = h.room AND r.id = $2 AND r.forgotten IS NULL"
-		" AND h.server = $1 AND h.key = $3",
+		"WITH gone AS (DELETE FROM chat_people h USING chat_rooms r WHERE r.number = h.room AND r.id = $2 AND r.forgotten IS NULL"
+		"  AND h.server = $1 AND h.key = $3 RETURNING h.room, r.flags)"
+		" INSERT INTO chat_left(room, due) SELECT room, now() + interval '1 day' FROM gone WHERE flags & 4 <> 0"
+		" ON CONFLICT (room) DO UPDATE SET due = excluded.due",
 		&parameters);
 }
 

@@ -194,6 +194,41 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 	"$$;"
 
 /*
+ * Rooms that people have left because their server ended, so that nobody forgets them when they are empty: from 'due' on they are looked at.
+ * Who is in one when that is so will leave it, and is noted again if that happens in the same way. A room that somebody writes to is looked at
+ * the next time, so that nobody waits.
+ */
+#define LEFT \
+	"CREATE TABLE chat_left(room bigint PRIMARY KEY, due timestamptz NOT NULL);" \
+	"CREATE INDEX chat_left_due ON chat_left(due);" \
+	"CREATE FUNCTION chat_forget_left(most int) RETURNS void LANGUAGE plpgsql AS $$\n" \
+	"DECLARE place int8; whose text; called text; kinds int8;\n" \
+	"BEGIN\n" \
+	"  FOR place IN SELECT l.room FROM chat_left l WHERE l.due <= now() ORDER BY l.due LIMIT most FOR UPDATE SKIP LOCKED LOOP\n" \
+	"    SELECT r.id, r.key, r.flags INTO whose, called, kinds FROM chat_rooms r WHERE r.number = place AND r.forgotten IS NULL" \
+	"      FOR UPDATE SKIP LOCKED;\n" \
+	"    CONTINUE WHEN NOT FOUND AND EXISTS (SELECT FROM chat_rooms r WHERE r.number = place AND r.forgotten IS NULL);\n" \
+	"    DELETE FROM chat_left l WHERE l.room = place;\n" \
+	"    IF kinds & 2 = 0 AND NOT EXISTS (SELECT FROM chat_people h WHERE h.room = place) AND (kinds & 4 <> 0 OR called IS NULL" \
+	"      OR NOT EXISTS (SELECT FROM chat_room m WHERE m.room = place AND m.kind IN (0, 1, 5))) THEN\n" \
+	"      UPDATE chat_rooms SET forgotten = now() WHERE number = place;\n" \
+	"      DELETE FROM chat_offers o WHERE o.room = whose;\n" \
+	"    END IF;\n" \
+	"  END LOOP;\n" \
+	"END $$;" \
+	"CREATE OR REPLACE FUNCTION chat_retire(gone text) RETURNS void LANGUAGE sql AS $$\n" \
+	"  DELETE FROM chat_names WHERE server = gone;\n" \
+	"  INSERT INTO chat_left(room, due) SELECT DISTINCT h.room, now() + interval '1 day' FROM chat_people h JOIN chat_rooms r" \
+	"    ON r.number = h.room AND r.forgotten IS NULL AND r.flags & 2 = 0 WHERE h.server = gone ORDER BY h.room" \
+	"    ON CONFLICT (room) DO UPDATE SET due = excluded.due;\n" \
+	"  DELETE FROM chat_people WHERE server = gone;\n" \
+	"  DELETE FROM chat_offers WHERE server = gone;\n" \
+	"  UPDATE chat_rooms SET forgotten = now() WHERE id = gone AND forgotten IS NULL;\n" \
+	"  DELETE FROM chat_places WHERE server = gone;\n" \
+	"  DELETE FROM chat_servers WHERE id = gone;\n" \
+	"$$;"
+
+/*
  * What brings the schema from each version to the next; those that were released are never changed. A table chat_room that Go-Chat's
  * message-api has made is kept under another name.
  */
@@ -223,7 +258,7 @@ static const char *const steps[] = {
 	" key text COLLATE \"C\" NOT NULL, last text COLLATE \"C\" NOT NULL, avoid text[] NOT NULL);"
 	"CREATE TABLE chat_marks(room bigint, key text COLLATE \"C\", seq bigint NOT NULL, PRIMARY KEY(room, key));"
 	APPEND CLAIM CLEAR RETIRE,
-	CLAIM_NUMBERED FORGET_UNUSED CLEAR_TRIMMED,
+	CLAIM_NUMBERED FORGET_UNUSED CLEAR_TRIMMED LEFT,
 };
 
 enum { VERSION = sizeof steps / sizeof *steps };

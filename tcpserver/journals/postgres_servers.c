@@ -9,7 +9,7 @@
 /* As engine.h has them. */
 #define DEAD SECONDS(12)
 #define FORGET SECONDS(120)
-_Static_assert(ENGINE_DEAD_S == 12 && ENGINE_FORGET_S == 120, "the intervals of the statements");
+_Static_assert(ENGINE_DEAD_S == 12 && ENGINE_FORGET_S == 120 && ENGINE_PAIR_S == 86400, "the intervals of the statements");
 
 int postgres_beat(struct link *link, const char *server)
 {
@@ -64,7 +64,7 @@ static int servers_clear(struct link *link)
 			" JOIN chat_rooms r ON r.number = h.room AND r.forgotten IS NULL WHERE h.server = s.id)",
 			NULL);
 	return error != 0 ? error
-			  : postgres_do(link, "SELECT chat_clear(" FORGET ", 2000), chat_clear_trimmed(" FORGET ", 2000)", NULL);
+			  : postgres_do(link, "SELECT chat_forget_left(50), chat_clear(" FORGET ", 2000), chat_clear_trimmed(" FORGET ", 2000)", NULL);
 }
 
 static int ghost_read(struct link *link, const PGresult *result, int row, struct ghost *ghost)
@@ -89,9 +89,13 @@ ssize_t postgres_ghosts(struct link *link, struct ghost *ghosts, size_t capacity
 		return error;
 	postgres_add_number(&parameters, (int64_t)capacity);
 	error = postgres_run(link,
-		"SELECT h.server, r.id, coalesce(r.name, r.id), h.name, h.joined FROM chat_people h JOIN chat_rooms r ON r.number = h.room"
-		" LEFT JOIN chat_servers s ON s.id = h.server WHERE r.forgotten IS NULL AND coalesce(s.dead, true)"
-		" ORDER BY h.room, h.key LIMIT $1",
+		"WITH ghosts AS MATERIALIZED (SELECT h.server, r.id, coalesce(r.name, r.id) AS label, h.name, h.joined, h.room, h.key, r.flags"
+		"  FROM chat_people h JOIN chat_rooms r ON r.number = h.room LEFT JOIN chat_servers s ON s.id = h.server"
+		"  WHERE r.forgotten IS NULL AND coalesce(s.dead, true) ORDER BY h.room, h.key LIMIT $1),"
+		" noted AS (INSERT INTO chat_left(room, due) SELECT DISTINCT room,"
+		"  CASE WHEN flags & 4 <> 0 THEN now() + interval '1 day' ELSE now() END FROM ghosts WHERE flags & 2 = 0 ORDER BY room"
+		"  ON CONFLICT (room) DO UPDATE SET due = excluded.due)"
+		" SELECT server, id, label, name, joined FROM ghosts ORDER BY room, key",
 		&parameters, &result);
 	while (error == 0 && count < PQntuples(result)) {
 		error = ghost_read(link, result, count, &ghosts[count]);

@@ -185,11 +185,17 @@ def empty_command(database):
             " DROP SCHEMA public CASCADE; CREATE SCHEMA public'")
 
 
+def next_day_command(database):
+    """A shell command after which rooms that were left because a server ended have waited for a day."""
+    return (f"PGPASSWORD=secret psql -Xq -h 127.0.0.1 -p {database.port} -U chat -d chat"
+            " -c \"UPDATE chat_left SET due = due - interval '1 day'\"")
+
+
 def run_with(command, settings=()):
     """Runs a command that finds a database in its environment. Returns its status."""
     with Postgres(settings) as database:
         environment = {**os.environ, "TEST_ENGINE_URL": database.url, "TEST_ENGINE_RESTART": database.restart_command(),
-                       "TEST_ENGINE_EMPTY": empty_command(database)}
+                       "TEST_ENGINE_EMPTY": empty_command(database), "TEST_ENGINE_NEXT_DAY": next_day_command(database)}
         status = subprocess.run(command, env=environment, check=False).returncode
         if status != 0:
             print(database.log(), file=sys.stderr)

@@ -149,9 +149,16 @@ class Redis:
         """A shell command after which there is nothing in the database."""
         return f"test $(redis-cli -p {self.port} FLUSHALL) = OK"
 
+    def next_day_command(self):
+        """A shell command after which rooms that were left because a server ended have waited for a day."""
+        script = ("for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZINCRBY', KEYS[1], -86400000000, id) end"
+                  " return 1")
+        return f"test $(redis-cli -p {self.port} EVAL \"{script}\" 1 tcpchat:left) = 1"
+
     def environment(self):
         """What programs of tests want to know of it."""
-        return {"TEST_ENGINE_URL": self.url, "TEST_ENGINE_RESTART": self.restart_command(), "TEST_ENGINE_EMPTY": self.empty_command()}
+        return {"TEST_ENGINE_URL": self.url, "TEST_ENGINE_RESTART": self.restart_command(), "TEST_ENGINE_EMPTY": self.empty_command(),
+                "TEST_ENGINE_NEXT_DAY": self.next_day_command()}
 
     def close(self):
         self._end(signal.SIGKILL)

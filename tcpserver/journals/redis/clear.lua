@@ -8,6 +8,7 @@ for _, place in ipairs(call('SRANDMEMBER', here, MOST)) do
 	local id, name_key = string.match(place, '^(%S*) (.*)$')
 	if person(id, name_key) == server then
 		remove_person(server, id, name_key)
+		note_left(id, true)
 	end
 	call('SREM', here, place)
 end

@@ -7,6 +7,7 @@ local ROOMS, LISTED, NAMES_OF_ROOMS = prefix .. 'rooms', prefix .. 'rooms:listed
 local OPEN_ROOMS, OFFERS, SERVERS, NAMES, NEWS =
 	prefix .. 'open_rooms', prefix .. 'offers', prefix .. 'servers', prefix .. 'names', prefix .. 'channel'
 
+local LEFT, PAIR_US = prefix .. 'left', 24 * 60 * 60 * 1000000 -- engine.h has it, too
 -- Who has a name: server, client, number of the claim, name.
 local HOLDER = '^(%S*) (%x*) (%d*) (.*)$'
 
@@ -78,6 +79,16 @@ local function add_person(server, id, name_key, joined, name)
 	call('HSET', key('people', id), name_key, server .. ' ' .. joined .. ' ' .. name)
 	call('SADD', key('here', server), id .. ' ' .. name_key)
 	note_server(server)
+end
+
+-- A room that somebody has left because the server ended is looked at when it is due, since nobody forgets it when it is empty: rooms for two
+-- a day later, as people may come back; the others then, too, if 'later'.
+local function note_left(id, later)
+	local flags = call('HGET', key('room', id), 'flags')
+	local is_persistent, is_pair = math.floor((tonumber(flags) or 2) / 2) % 2 == 1, math.floor((tonumber(flags) or 0) / 4) % 2 == 1
+	if not is_persistent then
+		call('ZADD', LEFT, whole(now_us() + ((later or is_pair) and PAIR_US or 0)), id)
+	end
 end
 
 local function withdraw(id)

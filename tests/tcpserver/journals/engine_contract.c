@@ -1254,6 +1254,86 @@ TEST(a_server_that_comes_to_the_place_of_another_one_buries_it)
 	stop_shared();
 }
 
+/* Two servers at one place: the first is dead. Its people leave the rooms that they were in. */
+static void bury(const char *where)
+{
+	static struct ghost ghosts[100];
+	ssize_t count;
+
+	CHECK_EQUAL(ops->succeed(two.writes, two.id, where), 0);
+	while ((count = ops->ghosts(two.writes, ghosts, 100)) > 0) {
+		for (ssize_t i = 0; i < count; i++) {
+			struct entry entry = entry_make(&two, ghosts[i].room, MESSAGE_LEFT, ghosts[i].name, "", 0);
+
+			entry.server = ghosts[i].server;
+			CHECK_EQUAL(append(&two, &entry, 1), 0);
+			entry_free(&entry);
+		}
+	}
+	CHECK_EQUAL(count, 0);
+	CHECK_EQUAL(ops->ghosts(two.writes, ghosts, 100), 0);
+}
+
+static void open_with_people(struct place *place, bool is_pair)
+{
+	place_init(place);
+	place->attributes.listed = !is_pair;
+	place->attributes.persistent = false;
+	place->attributes.ends_with_member = is_pair;
+	if (is_pair)
+		place->attributes.name = NULL;
+	CHECK_EQUAL(ops->open_room(one.writes, &place->attributes, &place->record), 0);
+	(void)append_one(&one, entry_make(&one, place->id, MESSAGE_JOINED, "Ann", "", 0));
+	(void)append_one(&one, entry_make(&one, place->id, MESSAGE_JOINED, "bob", "", 0));
+}
+
+static int find(const struct place *place)
+{
+	struct room_record record;
+
+	return ops->find_room(two.reads, "", place->id, &record);
+}
+
+TEST(rooms_that_only_people_of_a_dead_server_were_in_are_forgotten)
+{
+	const char *next_day = getenv("TEST_ENGINE_NEXT_DAY");
+	enum { UNUSED, USED, SHARED, PAIR, PAIR_IN_USE, LEFT_ALONE, PLACES };
+	struct place places[PLACES];
+	struct place persistent;
+	char where[ENGINE_PLACE_SIZE];
+
+	start_shared();
+	if (next_day == NULL) {
+		stop_shared();
+		SKIP("TEST_ENGINE_NEXT_DAY does not say how a day goes by");
+	}
+	place_open(&persistent);
+	(void)append_one(&one, entry_make(&one, persistent.id, MESSAGE_JOINED, "Ann", "", 0));
+	for (int i = 0; i < PLACES; i++)
+		open_with_people(&places[i], i >= PAIR);
+	(void)say(&one, &places[USED], "something");
+	(void)say(&one, &places[PAIR], "something");
+	(void)append_one(&two, entry_make(&two, places[SHARED].id, MESSAGE_JOINED, "eve", "", 0));
+	CHECK_EQUAL(ops->absent(one.writes, one.id, places[LEFT_ALONE].id, "ann"), 0); /* as a server does that stops */
+	CHECK_EQUAL(ops->absent(one.writes, one.id, places[LEFT_ALONE].id, "bob"), 0);
+	(void)snprintf(where, sizeof where, "place %s", persistent.id);
+	CHECK_EQUAL(ops->succeed(one.writes, one.id, where), 0);
+	bury(where);
+	CHECK_EQUAL(find(&places[UNUSED]), -ENOENT);
+	for (int i = USED; i < PLACES; i++)
+		CHECK_EQUAL(find(&places[i]), 0);
+	(void)append_one(&two, entry_make(&two, places[PAIR_IN_USE].id, MESSAGE_JOINED, "Ann", "", 0)); /* she is back */
+	CHECK_EQUAL(system(next_day), 0); /* NOLINT(cert-env33-c): the test's own */
+	bury(where);
+	CHECK_EQUAL(find(&places[PAIR]), -ENOENT);
+	CHECK_EQUAL(find(&places[LEFT_ALONE]), -ENOENT);
+	CHECK_EQUAL(find(&places[PAIR_IN_USE]), 0);
+	CHECK_EQUAL(find(&places[USED]), 0);
+	CHECK_EQUAL(find(&places[SHARED]), 0);
+	CHECK_EQUAL(find(&persistent), 0);
+	stop_shared();
+}
+
 /* ---- Strangers. ---- */
 
 static int offer(struct server *server, const struct place *place, const struct stranger_offer *offered)

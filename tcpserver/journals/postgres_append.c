@@ -1,11 +1,15 @@
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/sync.h"
 #include "common/text.h"
 #include "tcpserver/core/message.h"
 #include "tcpserver/journals/postgres_engine.h"
+
+enum { LOCK_MS = 500, LOCK_PATIENCE_MS = 2000, LET_GO_MS = 20 };
 
 /* A group on its way. */
 struct group {
@@ -160,9 +164,24 @@ static int send_entry(struct postgres_array *arrays, const struct group *group, 
 	return send_words(&arrays[WORDS], entry);
 }
 
+/*
+ * Who waits for one room holds the others, and who waits for those holds more: so a group of several does not wait for long, but lets go
+ * of all and tries again. After a while it waits in the queue as before, since others may always be quicker. 0: without an end.
+ */
+static int group_lock_ms(const struct group *group, const struct link *link)
+{
+	bool is_patient = link->waits_since_ms != 0 && clock_ms() >= link->waits_since_ms + LOCK_PATIENCE_MS;
+
+	return group->id_count == 1 || is_patient ? 0 : LOCK_MS;
+}
+
 static int group_send(const struct group *group, struct link *link, struct postgres_array *arrays, PGresult **result)
 {
-	static const char sql[] = "SELECT * FROM chat_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+	/* The function needs what the setting gives, so that this comes first; it ends with the transaction. */
+	static const char sql[] =
+		"SELECT a.* FROM set_config('lock_timeout', $17, true) s(given), chat_append($1 || left(s.given, 0), $2, $3, $4, $5, $6, $7, $8,"
+		" $9, $10, $11, $12, $13, $14, $15, $16) a";
+	char lock_ms[16];
 	struct postgres_parameters parameters = {.count = 0};
 	int error = 0;
 
@@ -176,6 +195,8 @@ static int group_send(const struct group *group, struct link *link, struct postg
 	postgres_add_bool(&parameters, link->careful > 0);
 	for (size_t i = 0; error == 0 && i < ARRAYS; i++)
 		error = postgres_add_array(&parameters, &arrays[i]);
+	(void)snprintf(lock_ms, sizeof lock_ms, "%d", group_lock_ms(group, link));
+	postgres_add_text(&parameters, lock_ms);
 	return error != 0 ? error : postgres_run(link, sql, &parameters, result);
 }
 
@@ -244,6 +265,19 @@ static int group_keep(const struct group *group, struct link *link)
 	return error;
 }
 
+/* Those who wait for what was let go need a moment to take it: who tries again at once would be quicker. */
+static void group_note_wait(struct link *link, int error)
+{
+	bool waits = error == -EAGAIN && link->lock_was_held;
+
+	if (!waits)
+		link->waits_since_ms = 0;
+	else if (link->waits_since_ms == 0)
+		link->waits_since_ms = clock_ms();
+	if (waits)
+		(void)poll(NULL, 0, LET_GO_MS);
+}
+
 int postgres_append(struct link *link, struct entry *entries, size_t count)
 {
 	struct group group;
@@ -252,10 +286,11 @@ int postgres_append(struct link *link, struct entry *entries, size_t count)
 
 	if (error == 0)
 		error = group_keep(&group, link);
-	if (error == -EAGAIN && hoped) { /* something was kept before */
+	if (error == -EAGAIN && hoped && !link->lock_was_held) { /* something was kept before */
 		link->careful = POSTGRES_CAREFUL;
 		error = group_keep(&group, link);
 	}
+	group_note_wait(link, error);
 	if (error == 0 && link->careful > 0)
 		link->careful--;
 	group_fini(&group);

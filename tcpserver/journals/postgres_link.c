@@ -138,6 +138,7 @@ static int link_refused(struct link *link, const PGresult *result)
 	int error = EIO;
 
 	link_note(link, words != NULL ? words : PQresultErrorMessage(result));
+	link->lock_was_held = code != NULL && strcmp(code, "55P03") == 0;
 	if (PQstatus(link->connection) != CONNECTION_OK)
 		return link_break(link, PQresultErrorMessage(result), -ENOTCONN);
 	for (size_t i = 0; code != NULL && i < sizeof codes / sizeof *codes; i++) {

@@ -19,7 +19,7 @@
 
 enum {
 	POSTGRES_ORIGIN_SIZE = 17,  /* 16 hex digits and a NUL */
-	POSTGRES_PARAMETERS = 16,   /* of a statement, at most */
+	POSTGRES_PARAMETERS = 17,   /* of a statement, at most */
 	POSTGRES_SEARCH_MS = 2000,  /* that a search may take  */
 	POSTGRES_CAREFUL = 50,      /* groups, after somebody has sent something again */
 };
@@ -39,6 +39,8 @@ struct link {
 	bool broken;
 	char fault[ENGINE_FAULT_SIZE];
 	int careful; /* of a LINK_WRITES: groups that are looked through for what was kept before; the others are hoped to be new */
+	bool lock_was_held;        /* the last error was that somebody else had a lock for too long             */
+	long long waits_since_ms;  /* groups are tried again since then because of that; 0: they are not       */
 	/* Of a LINK_NEWS: the notice that is being read; NULL: none. */
 	PGnotify *notice;
 	const char *notice_rest;

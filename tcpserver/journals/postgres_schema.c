@@ -114,11 +114,10 @@ enum { BRING_MS = 10 * 60 * 1000 }; /* for an upgrade that has to look at all me
 
 /*
  * The same, where each claim has a number that grows with the server: a server knows best who is there, but a claim that was on its way for
- * long does not stand above a newer one, and a release is of one claim.
+ * long does not stand above a newer one, and a release is of one claim. The older function stays for servers that have not been upgraded yet.
  */
 #define CLAIM_NUMBERED \
 	"ALTER TABLE chat_names ADD claim bigint NOT NULL DEFAULT 0;" \
-	"DROP FUNCTION chat_claim(text, text, text, bytea, interval);" \
 	"CREATE FUNCTION chat_claim(by_server text, wanted text, as_written text, by_client bytea, by_claim int8, silence interval)" \
 	" RETURNS TABLE(taken boolean, server text, name text, client bytea) LANGUAGE plpgsql AS $$\n" \
 	"#variable_conflict use_column\n" \

@@ -191,11 +191,20 @@ def next_day_command(database):
             " -c \"UPDATE chat_left SET due = due - interval '1 day'\"")
 
 
+def hold_command(database):
+    """A shell command after which somebody else has the room $ROOM for a while."""
+    psql = f"psql -XAtq -h 127.0.0.1 -p {database.port} -U chat -d chat -c"
+    room = "SELECT FROM chat_rooms WHERE id = '$ROOM' FOR UPDATE"
+    return (f"export PGPASSWORD=secret; {psql} \"BEGIN; {room}; SELECT pg_sleep(4); COMMIT\" >/dev/null &"
+            f" while {psql} \"{room} NOWAIT\" >/dev/null 2>&1; do sleep 0.01; done")
+
+
 def run_with(command, settings=()):
     """Runs a command that finds a database in its environment. Returns its status."""
     with Postgres(settings) as database:
         environment = {**os.environ, "TEST_ENGINE_URL": database.url, "TEST_ENGINE_RESTART": database.restart_command(),
-                       "TEST_ENGINE_EMPTY": empty_command(database), "TEST_ENGINE_NEXT_DAY": next_day_command(database)}
+                       "TEST_ENGINE_EMPTY": empty_command(database), "TEST_ENGINE_NEXT_DAY": next_day_command(database),
+                       "TEST_ENGINE_HOLD": hold_command(database)}
         status = subprocess.run(command, env=environment, check=False).returncode
         if status != 0:
             print(database.log(), file=sys.stderr)

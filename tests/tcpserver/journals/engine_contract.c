@@ -807,6 +807,52 @@ TEST(others_are_told_of_many_rooms_at_once)
 	stop();
 }
 
+/* ---- Somebody else holds a room. ---- */
+
+struct held {
+	struct entry entries[2];
+	atomic_bool is_done;
+};
+
+static void *append_held(void *argument)
+{
+	struct held *held = argument;
+
+	CHECK_EQUAL(append(&one, held->entries, 2), 0);
+	atomic_store(&held->is_done, true);
+	return NULL;
+}
+
+TEST(a_group_that_waits_for_one_room_does_not_hold_another)
+{
+	const char *hold = getenv("TEST_ENGINE_HOLD");
+	struct held held = {.is_done = false};
+	struct place places[2];
+	pthread_t thread;
+
+	if (hold == NULL)
+		SKIP("TEST_ENGINE_HOLD does not say how a room is held: the engine has no locks");
+	start();
+	place_open(&places[0]);
+	place_open(&places[1]);
+	CHECK_EQUAL(setenv("ROOM", places[1].id, 1), 0);
+	CHECK_EQUAL(system(hold), 0); /* NOLINT(cert-env33-c): the test's own */
+	for (size_t i = 0; i < 2; i++)
+		held.entries[i] = entry_says(&one, places[i].id, "both");
+	CHECK_EQUAL(pthread_create(&thread, NULL, append_held, &held), 0);
+	for (int i = 0; i < 3; i++) { /* for a while: then it waits in the queue */
+		(void)poll(NULL, 0, TRY_MS); /* somewhere in it the group waits */
+		(void)say(&two, &places[0], "here nobody waits for long");
+		CHECK(!atomic_load(&held.is_done));
+	}
+	CHECK_EQUAL(pthread_join(thread, NULL), 0);
+	for (size_t i = 0; i < 2; i++) {
+		CHECK_EQUAL(held.entries[i].outcome, ENTRY_KEPT);
+		entry_free(&held.entries[i]);
+	}
+	stop();
+}
+
 /* ---- Marks and search. ---- */
 
 TEST(marks_never_go_back)

@@ -30,10 +30,10 @@ static const char *fuzz_check(const char *value)
 static const struct option fuzz_table[] = {
 	{.name = "flag", .help = "f", .kind = OPTION_FLAG, .value = &fuzz_flag},
 	{.name = "help", .help = "h", .kind = OPTION_FLAG, .value = &fuzz_help, .answers = true},
-	{.name = "name", .argument = "N", .help = "n", .kind = OPTION_STRING, .value = &fuzz_string, .alias = "USER",
-		.alias_format = "user:%s@host"},
+	{.name = "name", .argument = "N", .help = "n", .kind = OPTION_STRING, .value = &fuzz_string,
+		.aliases = OPTION_ALIASES({"USER", "user:%s@host"})},
 	{.name = "listen", .argument = "L", .help = "l", .kind = OPTION_LIST, .value = &fuzz_list, .check = fuzz_check,
-		.alias = "PORT", .alias_format = "[::]:%s"},
+		.aliases = OPTION_ALIASES({"PORT", "[::]:%s"})},
 	{.name = "max-n", .argument = "N", .help = "n", .kind = OPTION_NUMBER, .value = &fuzz_number, .least = 3, .most = 99},
 	{.name = "size", .argument = "S", .help = "s", .kind = OPTION_SIZE, .value = &fuzz_size, .least = 10, .most = 1 << 30},
 	{.name = "format", .argument = "F", .help = "f", .kind = OPTION_CHOICE, .value = &fuzz_choice,

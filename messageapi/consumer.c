@@ -348,7 +348,11 @@ static int take_delivery(struct work *work, int timeout_ms)
 		note_failure(work, "RabbitMQ", work->peer.fault);
 		return error;
 	}
-	delivery->fault = amqp_body_read(body->bytes, body->len, &delivery->body);
+	if (amqp_body_read(body->bytes, body->len, &delivery->body, &delivery->fault) == -ENOMEM) {
+		note_failure(work, "messageapi", delivery->fault);
+		amqp_destroy_envelope(&delivery->envelope);
+		return -ENOMEM; /* the connection ends, and with it all comes again, in its order */
+	}
 	if (delivery->fault != NULL)
 		delivery->body.position = 0;
 	/* What points into the body was made for one that stays where it is. */

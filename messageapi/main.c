@@ -18,6 +18,7 @@
 #include "common/secret.h"
 #include "messageapi/consumer.h"
 #include "messageapi/service.h"
+#include "tcpserver/journals/amqp_body.h"
 #include "tcpserver/journals/postgres.h"
 
 #define PREFIX "MESSAGEAPI"
@@ -234,6 +235,7 @@ static bool start_parts(void)
 	of_server.socket = open_listener(address);
 	if (of_server.socket < 0)
 		return false;
+	amqp_body_start();
 	progress_init(&parts.progress);
 	parts.context = (struct service_context){.engine = parts.engine, .progress = &parts.progress};
 	parts.consumer = (struct consumer){.engine = parts.engine, .address = &parts.address, .progress = &parts.progress};

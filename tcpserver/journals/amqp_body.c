@@ -1,5 +1,6 @@
 #include "tcpserver/journals/amqp_body.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,24 @@ char *amqp_body_write(const struct amqp_body *body, size_t *size)
 
 /* ---- Reading. ---- */
 
+static _Thread_local bool lacked_memory; /* while this thread read */
+
+static void *allocate(size_t size)
+{
+	void *memory = malloc(size);
+
+	if (memory == NULL)
+		lacked_memory = true;
+	return memory;
+}
+
+void amqp_body_start(void)
+{
+	json_set_alloc_funcs(allocate, free);
+}
+
+static const char no_memory[] = "there is no memory for it"; /* which is not its fault */
+
 /* Copies a text of the object; it has to be there, and clean. */
 static bool read_text(const json_t *object, const char *name, char *out, size_t size)
 {
@@ -173,7 +192,7 @@ static const char *read_message(const json_t *object, enum message_kind kind, st
 		return "its seq, at, server, client or number is missing or wrong";
 	message = message_create(kind, body->room, participant, json_string_value(text), json_string_length(text));
 	if (message == NULL)
-		return "there is no memory for it";
+		return no_memory;
 	message->seq = body->entry.seq = (uint64_t)seq;
 	message->at_ns = body->entry.at_ns;
 	body->entry.message = message;
@@ -241,17 +260,30 @@ static const char *read_object(const json_t *object, struct amqp_body *body)
 	return read_kind(object, word, body);
 }
 
-const char *amqp_body_read(const char *bytes, size_t size, struct amqp_body *body)
+static const char *read_body(const char *bytes, size_t size, struct amqp_body *body)
 {
-	json_t *object = size > AMQP_BODY_MOST ? NULL : json_loadb(bytes, size, JSON_REJECT_DUPLICATES, NULL);
-	const char *fault;
+	json_t *object;
+	const char *wrong;
 
-	*body = (struct amqp_body){.kind = AMQP_MESSAGE};
-	fault = object == NULL ? "it is no JSON, or too large" : read_object(object, body);
+	if (size > AMQP_BODY_MOST)
+		return "it is too large";
+	lacked_memory = false;
+	object = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, NULL);
+	if (object == NULL)
+		return lacked_memory ? no_memory : "it is no JSON";
+	wrong = read_object(object, body);
 	json_decref(object);
-	if (fault != NULL)
-		amqp_body_fini(body);
-	return fault;
+	return wrong;
+}
+
+int amqp_body_read(const char *bytes, size_t size, struct amqp_body *body, const char **wrong)
+{
+	*body = (struct amqp_body){.kind = AMQP_MESSAGE};
+	*wrong = read_body(bytes, size, body);
+	if (*wrong == NULL)
+		return 0;
+	amqp_body_fini(body);
+	return *wrong == no_memory ? -ENOMEM : -EINVAL;
 }
 
 void amqp_body_fini(struct amqp_body *body)

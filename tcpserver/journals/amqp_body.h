@@ -10,7 +10,7 @@
  *
  * What is read comes from anywhere: everything is checked.
  *
- * Threads: any; nothing here keeps state.
+ * Threads: any, but for amqp_body_start(); nothing here keeps state.
  */
 #ifndef TCPSERVER_JOURNALS_AMQP_BODY_H
 #define TCPSERVER_JOURNALS_AMQP_BODY_H
@@ -42,8 +42,11 @@ const char *amqp_body_word(enum message_kind kind);
 
 /* Writes the object, in new memory; NULL without memory. */
 char *amqp_body_write(const struct amqp_body *body, size_t *size) MUST_CHECK;
-/* Reads one; amqp_body_fini() follows. Returns NULL, or what is wrong with it. */
-const char *amqp_body_read(const char *bytes, size_t size, struct amqp_body *body) MUST_CHECK;
+/* Before amqp_body_read(), and before there are threads: lets jansson, which calls a lack of memory a fault of the text, allocate in a
+ * way that notes it. */
+void amqp_body_start(void);
+/* Reads one; amqp_body_fini() follows. Returns 0; -EINVAL, and '*wrong' says what is wrong with it; or -ENOMEM: nothing is known of it. */
+int amqp_body_read(const char *bytes, size_t size, struct amqp_body *body, const char **wrong) MUST_CHECK;
 void amqp_body_fini(struct amqp_body *body);
 
 #endif

@@ -32,10 +32,11 @@ class Messageapi:
         self.arguments = [talk.program("MESSAGEAPI"), "--listen", self.address, "--amqp", rabbitmq, "--postgres", postgres, *options]
         self.log = tempfile.NamedTemporaryFile(prefix="tcpchat-messageapi-", mode="w+b")
         self.process = None
+        self.environment = {}
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(self.arguments, env=talk.clean_environment(), cwd=talk.empty_folder(),
+        self.process = subprocess.Popen(self.arguments, env=talk.clean_environment(self.environment), cwd=talk.empty_folder(),
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         talk.wait_for(self.listens, "messageapi listens")
 

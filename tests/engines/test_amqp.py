@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "talk"))
+import faults  # noqa: E402
 import talk  # noqa: E402
 
 from events import come_back  # noqa: E402
@@ -75,6 +76,32 @@ def test_what_is_no_message_of_ours_goes_aside_and_holds_nobody_up():
         assert found == [*strangers[:9], strangers[9][:100000]], found
         assert "message-put-aside" in pipeline.messageapi.errors()
         assert "secret" not in pipeline.messageapi.errors() and "guest" not in pipeline.messageapi.errors()
+
+
+def test_what_there_is_no_memory_for_is_not_put_aside():
+    """A program whose allocations fail is no fault of what people said."""
+    if talk.BUILD_KIND != "plain":
+        talk.skip("a sanitizer has allocations of its own")
+    size = 30000
+    with Pipeline() as pipeline, faults.chooser() as (fields, environment):
+        assert pipeline.messageapi.stop() == 0
+        pipeline.messageapi.environment = environment
+        pipeline.messageapi.start()
+        assert fields.loaded == 1, "the library was not loaded into messageapi"
+        with serve(pipeline) as server:
+            bob = server.join("bob")
+            bob.say("before")
+            bob.expect("bob: before")
+            wait_for(has_stored(pipeline, "before"), "it is stored")
+            fields.memory_least, fields.memory_most, fields.memory_fails = size, size + 200, 3
+            bob.say("x" * size)
+            bob.say("after")
+            bob.expect("bob: " + "x" * size)
+            bob.expect("bob: after")
+            wait_for(has_stored(pipeline, "before", "x" * size, "after"), "all is stored, in its order")
+            assert fields.memory_failed == 3, fields.memory_failed
+        assert not pipeline.rabbitmq.count(DEAD), "nothing is aside"
+        assert "storing-stopped" in pipeline.messageapi.errors() and "message-put-aside" not in pipeline.messageapi.errors()
 
 
 def test_there_is_one_server_and_one_messageapi_and_the_database_is_postgresql_s():

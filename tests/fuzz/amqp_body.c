@@ -35,9 +35,10 @@ static void check_body(const struct amqp_body *body)
 {
 	struct amqp_body again;
 	size_t size;
+	const char *wrong;
 	char *bytes = amqp_body_write(body, &size);
 
-	MUST(bytes != NULL && amqp_body_read(bytes, size, &again) == NULL);
+	MUST(bytes != NULL && amqp_body_read(bytes, size, &again, &wrong) == 0);
 	MUST(again.kind == body->kind && again.position == body->position && strcmp(again.room, body->room) == 0);
 	if (body->kind == AMQP_MESSAGE)
 		check_message(body, &again);
@@ -52,9 +53,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	char *copy = fuzz_copy(bytes, size);
 	struct amqp_body body;
-	const char *wrong = amqp_body_read(copy, size, &body);
+	const char *wrong;
+	int error = amqp_body_read(copy, size, &body, &wrong);
 
 	free(copy); /* nothing points into it */
+	MUST((error == 0) == (wrong == NULL));
 	MUST(wrong == NULL || body.entry.message == NULL);
 	if (wrong == NULL)
 		check_body(&body);

@@ -1,5 +1,6 @@
 """Chooses which system calls of a server fail, by means of faults.c."""
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -19,6 +20,18 @@ FIELDS = [
 
 class Fields(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint32) for name in FIELDS]
+
+
+@contextlib.contextmanager
+def chooser():
+    """Gives the fields, and the environment in which a program is to be started that shall have such faults."""
+    library = os.environ.get("FAULTS_LIBRARY")
+    if not library or not os.path.exists(library):
+        skip("FAULTS_LIBRARY does not name the library that makes calls fail")
+    with tempfile.NamedTemporaryFile(prefix="tcpchat-faults-") as file:
+        file.truncate(mmap.PAGESIZE)
+        yield (Fields.from_buffer(mmap.mmap(file.fileno(), mmap.PAGESIZE)),
+               {"TALK_FAULTS": file.name, "LD_PRELOAD": os.path.abspath(library)})
 
 
 class FaultyServer(Server):

@@ -106,7 +106,8 @@ def test_a_password_in_a_url_is_neither_logged_nor_seen_in_ps():
 
 
 def test_a_password_in_a_url_that_is_refused_is_not_told():
-    for arguments in (["--journal", "postgres://ann:geheim/more@127.0.0.1:1/chat"], ["--journal", "postgres://ann:ge@heim@127.0.0.1:1/chat"],
+    for arguments in (["--journal", "postgres://ann:geheim/more@127.0.0.1:1/chat"],
+                      ["--journal", "postgres://ann:ge@heim@127.0.0.1:1/chat"],
                       ["--journal", "postgres://ann:ge#heim@127.0.0.1:1/chat"], ["--journal", "postgres://ann:ge?heim@127.0.0.1:1/chat"], ["--journal", "redis://:ge/heim@127.0.0.1:1"],
                       ["--journal", "redis://:ge?heim@127.0.0.1:1"], ["--journal", "mysql://ann:geheim@127.0.0.1:1/chat"],
                       ["--jornal=redis://:geheim@127.0.0.1:1"], ["--journal", "redis://:geheim@127.0.0.1:1:1"]):

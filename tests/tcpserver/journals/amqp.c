@@ -5,6 +5,7 @@
 #include "tcpserver/journals/amqp_kept.h"
 #include "tcpserver/journals/amqp_rooms.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +147,7 @@ TEST(a_message_comes_out_of_the_queue_as_it_went_in)
 	struct message *message = message_create(MESSAGE_ACTION, "tea", "b\xC3\xB6" "b", text, sizeof text - 1);
 	struct amqp_body body = {.kind = AMQP_MESSAGE, .session = "s", .position = 9, .room = ID};
 	struct amqp_body again;
+	const char *wrong;
 	size_t size;
 	char *bytes;
 
@@ -154,7 +156,7 @@ TEST(a_message_comes_out_of_the_queue_as_it_went_in)
 	bytes = amqp_body_write(&body, &size);
 	CHECK(bytes != NULL);
 	CHECK_CONTAINS(bytes, "\"username\":\"b\xC3\xB6" "b\"");
-	CHECK_TEXT(amqp_body_read(bytes, size, &again), NULL);
+	CHECK_EQUAL(amqp_body_read(bytes, size, &again, &wrong), 0);
 	CHECK_EQUAL(again.entry.number, UINT64_MAX);
 	CHECK_EQUAL(again.entry.seq, 3);
 	CHECK_EQUAL(again.entry.at_ns, 1234567890123456789);
@@ -163,6 +165,41 @@ TEST(a_message_comes_out_of_the_queue_as_it_went_in)
 	amqp_body_fini(&again);
 	free(bytes);
 	message_release(message);
+}
+
+static unsigned allocations_left = -1U; /* of jansson and of message_create(), before there is no memory */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	if (allocations_left == 0)
+		return NULL;
+	allocations_left -= allocations_left != -1U;
+	return __real_malloc(size);
+}
+
+TEST(a_message_for_which_there_is_no_memory_is_not_at_fault)
+{
+	static const char good[] = "{\"username\":\"eve\",\"message\":\"x\",\"tcpchat\":1,\"session\":\"s\",\"position\":1,\"kind\":\"message\","
+				   "\"room\":\"" ID "\",\"seq\":1,\"at\":1,\"server\":\"\",\"client\":\"00112233445566778899aabbccddeeff\","
+				   "\"number\":\"1\"}";
+	struct amqp_body body;
+	const char *wrong;
+	int error = -ENOMEM;
+
+	amqp_body_start();
+	CHECK_EQUAL(amqp_body_read("no JSON", 7, &body, &wrong), -EINVAL);
+	for (unsigned most = 0; error == -ENOMEM; most++) {
+		CHECK(most < 1000);
+		allocations_left = most;
+		error = amqp_body_read(good, sizeof good - 1, &body, &wrong);
+		allocations_left = -1U;
+		if (error != 0 && error != -ENOMEM)
+			FAIL("with %u allocations: %s", most, wrong);
+	}
+	CHECK_EQUAL(error, 0);
+	amqp_body_fini(&body);
 }
 
 TEST(an_address_is_read_and_a_wrong_one_is_not_repeated)

@@ -106,6 +106,35 @@ class Postgres:
         if self.psql("SELECT count(*) FROM pg_database WHERE datname = 'chat'", database="postgres") == "0":
             self.psql("CREATE DATABASE chat", database="postgres")
 
+    def standby(self):
+        """Another one that has what this one has, and follows it; this one waits for it from now on. promote() makes it the first."""
+        other = Postgres.__new__(Postgres)
+        other._bin, other._owner, other.running = self._bin, self._owner, False
+        other.folder = tempfile.mkdtemp(prefix="postgres-")
+        other.port = free_port()
+        other._data, other._log = os.path.join(other.folder, "data"), os.path.join(other.folder, "log")
+        if other._owner is not None:
+            os.chown(other.folder, other._owner.pw_uid, other._owner.pw_gid)
+        try:
+            other._run("pg_basebackup", "-R", "-c", "fast", "--no-sync", "-D", other._data, "-d",
+                       f"host=127.0.0.1 port={self.port} user=chat password=secret application_name=standby")
+            with open(os.path.join(other._data, "postgresql.conf"), "a", encoding="ascii") as file:
+                file.write(f"port = {other.port}\nunix_socket_directories = '{other.folder}'\n")
+            other.start()
+            self.psql("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+            self.psql("SELECT pg_reload_conf()")
+            end = time.monotonic() + DEADLINE
+            while self.psql("SELECT sync_state FROM pg_stat_replication") != "sync":
+                assert time.monotonic() < end, "the standby does not follow"
+                time.sleep(0.05)
+        except BaseException:
+            other.close()
+            raise
+        return other
+
+    def promote(self):
+        self._run("pg_ctl", "-D", self._data, "-w", "-t", str(DEADLINE), "promote")
+
     def stop(self, mode="fast"):
         """Modes are pg_ctl's: 'immediate' is like kill -9 of all its processes, but leaves no shared memory."""
         self._run("pg_ctl", "-D", self._data, "-w", "-t", str(DEADLINE), "-m", mode, "stop")

@@ -175,6 +175,27 @@ def test_nothing_that_was_acknowledged_is_lost_when_the_database_is_killed_again
         assert base.psql("SELECT count(*) = max(seq) FROM chat_room") == "t"
 
 
+def test_a_standby_takes_over_and_nothing_that_was_seen_is_lost():
+    with database() as base, base.standby() as other:
+        url = f"postgres://chat:secret@127.0.0.1:{base.port},127.0.0.1:{other.port}/chat"
+        with Server(*WAITS, journal=url) as one, Server(*WAITS, journal=url) as two:
+            clients = [one.join("ann"), two.join("bob")]
+            clients[0].expect('User "bob" just joined the chat!')
+            for client, name in zip(clients, ("ann", "bob")):
+                client.outgoing = b"".join(b"%s %d\n" % (name.encode(), i) for i in range(LINES))
+            killer = threading.Thread(target=lambda: (base.crash(), other.promote()))
+            killer.start()
+            pump(clients, lambda client: client.buffer.count(b"\n") >= 2 * LINES)
+            killer.join()
+            assert clients[0].buffer == clients[1].buffer
+            lines = clients[0].buffer.decode().splitlines()
+            for name in ("ann", "bob"):
+                assert [line for line in lines if line.startswith(f"{name}: ")] == [f"{name}: {name} {i}" for i in range(LINES)]
+            kept = other.psql("SELECT username || ': ' || message FROM chat_room WHERE kind = 0 ORDER BY seq")
+            assert kept.splitlines() == lines
+            assert other.psql("SELECT count(*) = max(seq) FROM chat_room") == "t"
+
+
 def test_a_database_that_is_away_at_the_start_is_waited_for():
     with database(start=False) as base:
         starter = threading.Timer(2, base.start)

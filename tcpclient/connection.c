@@ -40,6 +40,7 @@ struct call {
 	char carried_words[CARRIER_WORDS_SIZE]; /* why that has ended; ""         */
 	enum dialect dialect;
 	bool line_came;       /* the first line tells the dialect    */
+	bool spoke;           /* a line was said, as a line          */
 	bool asking;          /* "/events" was sent; no answer yet   */
 	bool returning;       /* our session was the first line      */
 	bool mistaken;        /* which the server did not understand */
@@ -134,7 +135,7 @@ static void ready_tcpchat(struct connection *connection)
 {
 	struct call *call = &connection->call;
 
-	if (call->dialect == DIALECT_UNKNOWN && connection->settings.events) {
+	if (connection->settings.events && !call->spoke) { /* what was said as a line has no number, so there it stays with lines */
 		call->dialect = DIALECT_TCPCHAT;
 		call->asking = true;
 		call->lines_at = clock_ms() + EVENTS_WITHIN_MS;
@@ -398,8 +399,10 @@ static void fill_lines(struct connection *connection)
 {
 	struct call *call = &connection->call;
 	char *lines = memory_get(SEND_SIZE);
+	size_t size = outbox_take(connection->settings.outbox, lines, SEND_SIZE, call->dialect != DIALECT_PLAIN, &call->quit);
 
-	buffer_add(&connection->sending, lines, outbox_take(connection->settings.outbox, lines, SEND_SIZE, call->dialect != DIALECT_PLAIN, &call->quit));
+	buffer_add(&connection->sending, lines, size);
+	call->spoke = call->spoke || size > 0;
 	free(lines);
 }
 

@@ -90,6 +90,16 @@ def test_a_message_is_a_request_with_a_number():
         assert other.peer.line() == "/frob 1"  # the server knows best what is wrong with it
 
 
+# It stayed with lines for good when the welcome took more than a second, as it may while a database is away.
+def test_a_welcome_that_comes_late_leads_to_events_too():
+    with Fake() as server, bob(server) as terminal:
+        peer = server.accept()
+        peer.expect("bob")
+        terminal.wait(r"^You\(bob\)>")  # as to a goTCP server
+        peer.say(WELCOME.format("bob"))
+        peer.expect("/events")
+
+
 def test_a_topic_that_was_removed_is_said_to_be():
     with Fake() as server, bob(server) as terminal:
         other = events(server, terminal)

@@ -852,7 +852,7 @@ def test_answers_that_nobody_reads_take_little_memory():
     """An answer of 4 MB was made as a whole, and waited so: a hundred calls of one connection held 600 MB."""
     if BUILD_KIND != "plain":
         skip("a sanitizer takes memory as it likes")
-    calls = 100
+    calls, most = 100, 600 << 10  # a page, and what is on its way while all of them begin
     with Server(journal="sqlite:chat.db") as server:
         methods = service(server)
         for i in range(70):
@@ -866,13 +866,13 @@ def test_answers_that_nobody_reads_take_little_memory():
             peer.call("/tcpchat.v1.Chat/ListMessages").send(asked, end=True)
         wait_for(lambda: server.threads() >= threads + calls, "all calls are there")
         grown = (server.memory() - before) / calls
-        assert grown < 400 << 10, f"{grown / 1024:.0f} KiB each"
+        assert grown < most, f"{grown / 1024:.0f} KiB each"
         last = list(peer.calls.values())[-1]
         peer.h2.increment_flow_control_window(5 << 20, last.id)
         peer.flush()
         assert last.bytes() == whole and last.status() == (0, "")
         grown = (server.memory() - before) / calls
-        assert grown < 400 << 10, f"{grown / 1024:.0f} KiB each"
+        assert grown < most, f"{grown / 1024:.0f} KiB each"
 
 
 def test_who_asks_much_and_does_not_read_takes_little_memory():

@@ -119,7 +119,7 @@ def ask(stream, **request):
 def files():
     """Of the build, by name: what the server was built with."""
     from google.protobuf import descriptor_pb2
-    paths = pathlib.Path(os.environ["PROTOS"]).rglob("*.desc")
+    paths = [path for path in pathlib.Path(os.environ["PROTOS"]).rglob("*.desc") if "messageapi" not in path.parts]
     found = [file for path in paths for file in descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file]
     return {file.name: file for file in found}
 

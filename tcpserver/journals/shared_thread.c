@@ -783,10 +783,23 @@ static void thread_look_for_ghosts(struct shared_journal *journal)
 	free(ghosts);
 }
 
+/* Whether drafts wait whose fate is not known. What was kept of them is published when they are tried again, each with its author, and is
+ * not to be taken for somebody else's before. */
+static bool thread_has_unknown(struct shared_journal *journal)
+{
+	const struct shared_item *item = shared_queue_first(&journal->work);
+
+	return item != NULL && item->unknown;
+}
+
 static void thread_keep_up(struct shared_journal *journal)
 {
 	if (!thread_connect(journal))
 		return;
+	if (thread_has_unknown(journal)) {
+		thread_beat_if_due(journal);
+		return;
+	}
 	thread_hear(journal);
 	if (clock_ms() >= journal->next_look_ms)
 		thread_look_at_all(journal);

@@ -249,9 +249,9 @@ static int fake_append(struct link *link, struct entry *entries, size_t count)
 		keep(&entries[i]);
 		tell(entries[i].room);
 	}
-	if (fault == FAKE_BREAKS_BEFORE || fault == FAKE_BREAKS_AFTER) {
+	if (fault == FAKE_BREAKS_BEFORE || fault == FAKE_BREAKS_AFTER || fault == FAKE_BREAKS_AFTER_AND_IS_FULL) {
 		fake.generation++;
-		fake.fault = FAKE_WORKS;
+		fake.fault = fault == FAKE_BREAKS_AFTER_AND_IS_FULL ? FAKE_IS_FULL : FAKE_WORKS;
 		error = -EIO;
 	}
 	mutex_unlock(&fake.mutex);

@@ -15,6 +15,7 @@ enum fake_fault {
 	FAKE_WORKS,
 	FAKE_BREAKS_BEFORE, /* the link breaks, and nothing was kept; once  */
 	FAKE_BREAKS_AFTER,  /* the link breaks when all was kept; once      */
+	FAKE_BREAKS_AFTER_AND_IS_FULL, /* the same, and then it is full */
 	FAKE_IS_FULL,       /* nothing is kept, the link stays              */
 	FAKE_AGAIN,         /* the first three times                        */
 };

@@ -329,6 +329,21 @@ TEST(others_may_speak_between_the_break_and_the_next_try)
 	scene_end(&scene);
 }
 
+/* They were looked at as what others had said, and published twice. */
+TEST(what_may_have_been_kept_is_not_published_before_that_is_known)
+{
+	static const struct timespec long_time = {.tv_sec = 1, .tv_nsec = 500000000}; /* more than a slice of work, and than a look */
+
+	scene_begin(&scene, DEADLINE_MS);
+	fake_set_fault(FAKE_BREAKS_AFTER_AND_IS_FULL);
+	say_many(&scene, 500);
+	(void)nanosleep(&long_time, NULL);
+	CHECK_EQUAL(scene.listener.seen, 0);
+	fake_set_fault(FAKE_WORKS);
+	check_many(&scene, 500);
+	scene_end(&scene);
+}
+
 TEST(a_client_number_that_another_server_kept_is_told_after_it_was_seen)
 {
 	scene_begin(&scene, 1000);

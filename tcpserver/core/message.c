@@ -9,10 +9,11 @@ struct message *message_create(
 	size_t room_size = strlen(room);
 	size_t participant_size = strlen(participant);
 	struct message *message = malloc(sizeof *message + room_size + 1 + participant_size + 1 + text_size);
-	char *bytes = (char *)(message + 1);
+	char *bytes;
 
 	if (message == NULL)
 		return NULL;
+	bytes = (char *)(message + 1);
 	*message = (struct message){
 		.references = 1,
 		.kind = kind,

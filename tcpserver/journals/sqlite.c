@@ -135,10 +135,11 @@ static struct journal_room *sqlite_make_room(struct sqlite_journal *journal, con
 	const char *topic = attributes->topic == NULL ? "" : attributes->topic;
 	struct journal_room *room = calloc(1, sizeof *room + sqlite_string_size(attributes->name) +
 						      sqlite_string_size(creator) + sqlite_string_size(topic));
-	char *end = (char *)(room + 1);
+	char *end;
 
 	if (room == NULL)
 		return NULL;
+	end = (char *)(room + 1);
 	room->journal = journal;
 	room->listener = listener;
 	room->room = context;

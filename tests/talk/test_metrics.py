@@ -133,6 +133,7 @@ DOORS = {
 def test_each_door_is_counted_by_its_name():
     with Server() as server:
         for door, beginning in DOORS.items():
+            wait_for_metric(server, 'chat_connections{door="http"}', 1)  # this request's; those before it take a moment to go
             before = metrics(server)
             client = server.connect()
             client.raw(beginning.encode())

@@ -122,8 +122,12 @@ def test_a_server_stops_soon_while_redis_stands_still():
 def test_nobody_leaves_because_redis_was_away_for_long():
     with database() as redis, Server(*PATIENCE, journal=redis.url) as one, Server(*PATIENCE, journal=redis.url) as two:
         ann, bob = one.join("ann"), two.join("bob")
-        ann.say("/join")
-        bob.say("/join")
+        for client, words in ((ann, "You wait for a stranger"), (bob, "You met a stranger")):
+            client.say("/join")
+            while words not in client.line():
+                pass
+        while ann.line() != 'User "bob" just joined the chat!':
+            pass
         redis.pause()
         wait_for(lambda: redis.stands_still_for(14), "the servers could be taken for dead")
         redis.go_on()
